@@ -1,0 +1,1 @@
+"""Entropy coding: integer networks, integer distributions, and the range coder."""

@@ -1,0 +1,52 @@
+"""The one family of errors a caller of sbtcodec has to catch, each with its documented exit code.
+
+Every message says what was found, what was expected and what to do about it.
+"""
+
+
+class SbtError(Exception):
+    """Base of every error that sbtcodec raises on purpose; the command line exits with `exit_code`."""
+
+    exit_code = 1
+
+
+class InvalidFileError(SbtError):
+    """The bytes are not a readable `.sbt` file: wrong magic, cut, damaged, unknown version."""
+
+    exit_code = 3
+
+
+class ModelMismatchError(SbtError):
+    """The file was made with a model that this installation does not have."""
+
+    exit_code = 4
+
+
+class ImageError(SbtError):
+    """The input is not an image that can be compressed, or the output format cannot be written."""
+
+    exit_code = 5
+
+
+class OutputError(SbtError):
+    """The output exists already, or its folder cannot be written."""
+
+    exit_code = 6
+
+
+class WeightsError(SbtError):
+    """The weights are missing, damaged, or do not fit this version of the program."""
+
+    exit_code = 7
+
+
+class DeviceError(SbtError):
+    """The device asked for is not there."""
+
+    exit_code = 8
+
+
+class DatasetError(SbtError):
+    """A data set is missing, empty, or could not be downloaded intact."""
+
+    exit_code = 9

@@ -1,0 +1,1 @@
+"""Measuring: metrics, other codecs, curves and reports."""

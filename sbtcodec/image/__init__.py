@@ -1,0 +1,1 @@
+"""Pixels: reading and writing image files, padding and strips."""

@@ -1,0 +1,1 @@
+"""The trainer that makes the weights."""
