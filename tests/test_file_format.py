@@ -1,0 +1,293 @@
+"""The `.sbt` container: golden bytes, round trip, every way a file can be bad, cut files."""
+
+import zlib
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sbtcodec.container import (
+    DEFAULT_MAX_PIXELS,
+    HEADER_BYTES,
+    MAX_CHUNK_BYTES,
+    MAX_SIDE,
+    Chunk,
+    Container,
+    Header,
+    Layer,
+    describe,
+    header_bytes,
+    is_sbt,
+    overhead,
+    pack,
+    unpack,
+)
+from sbtcodec.errors import InvalidFileError
+
+GLOBALS_ONLY = Container(Header(1, 1, 256, 256, 0, 0), (Layer(b"tokens", 0x030201),))
+GLOBALS_ONLY_BYTES = bytes.fromhex("B554 01 01 00014000 00") + b"tokens" + b"\x01\x02\x03"
+
+LAYERED = Container(
+    Header(1, 2, 33, 64, 128, 2),  # 2 x 2 global tokens
+    (Layer(b"base", 1), Layer(b"d" * 197, 2), Layer(b"last", 3)),
+    (Chunk("ICCP", b"profile"),),
+)
+LAYERED_TABLE = b"\x01\xc8\x01"  # zigzag(7 - 8), then 200
+LAYERED_CHUNKS = b"\x01ICCP\x07profile" + zlib.crc32(b"ICCPprofile").to_bytes(4, "little")
+LAYERED_FRONT = bytes.fromhex("B554 01 02 21001050 80") + LAYERED_TABLE + LAYERED_CHUNKS
+LAYERED_BYTES = (
+    LAYERED_FRONT + (b"base" + b"\x01\0\0") + (b"d" * 197 + b"\x02\0\0") + (b"last" + b"\x03\0\0")
+)
+ENDS = [len(LAYERED_FRONT) + 7, len(LAYERED_FRONT) + 207, len(LAYERED_BYTES)]
+
+layers = st.builds(Layer, st.binary(max_size=300), st.integers(0, 2**24 - 1))
+kinds = st.text("ABCXYZabcxyz", min_size=4, max_size=4)
+chunks = st.lists(st.builds(Chunk, kinds, st.binary(max_size=200)), max_size=16).map(tuple)
+sides = st.one_of(st.integers(1, 300), st.integers(1, MAX_SIDE))
+
+
+@st.composite
+def containers(draw):
+    some = tuple(draw(st.lists(layers, min_size=1, max_size=5)))
+    byte = st.integers(0, 255)
+    model = draw(st.integers(1, 255))
+    header = Header(1, model, draw(sides), draw(sides), draw(byte), len(some) - 1)
+    return Container(header, some, draw(chunks))
+
+
+def set_byte(data, offset, value):
+    return data[:offset] + bytes([value]) + data[offset + 1 :]
+
+
+# Good files
+
+
+def test_a_globals_only_file_is_its_header_and_one_layer():
+    assert pack(GLOBALS_ONLY) == GLOBALS_ONLY_BYTES
+    assert unpack(GLOBALS_ONLY_BYTES) == GLOBALS_ONLY
+    assert overhead(GLOBALS_ONLY) == HEADER_BYTES == 9
+
+
+def test_a_file_with_layers_and_a_chunk_has_these_bytes():
+    assert pack(LAYERED) == LAYERED_BYTES
+    assert unpack(LAYERED_BYTES) == LAYERED
+    assert overhead(LAYERED) == len(LAYERED_FRONT)
+
+
+def test_the_largest_values_fit():
+    header = Header(1, 255, MAX_SIDE, MAX_SIDE, 255, 4)
+    container = Container(header, (Layer(b"", 2**24 - 1),) * 5)
+    data = pack(container)
+    assert data[:9] == bytes.fromhex("B554 01 FF FFFFFF8F FF")
+    assert unpack(data) == container
+    assert MAX_SIDE * MAX_SIDE <= DEFAULT_MAX_PIXELS
+
+
+@given(containers())
+def test_unpack_inverts_pack(container):
+    data = pack(container)
+    assert unpack(data) == container
+    assert container.complete
+    assert overhead(container) == len(data) - sum(layer.length for layer in container.layers)
+    info = describe(data)
+    assert info.complete
+    assert [layer.present_bytes for layer in info.layers] == [
+        layer.length for layer in container.layers
+    ]
+    assert info.overhead_bytes == overhead(container)
+
+
+def test_the_seed_of_the_checks_does_not_depend_on_chunks():
+    seed = header_bytes(LAYERED.header)
+    assert seed == set_byte(LAYERED_BYTES, 7, 0x40)[:HEADER_BYTES]
+    assert pack(replace(LAYERED, chunks=()))[:HEADER_BYTES] == seed
+
+
+def test_unknown_chunks_are_kept():
+    container = replace(GLOBALS_ONLY, chunks=(Chunk("zzZZ", b""), Chunk("zzZZ", b"\0")))
+    assert unpack(pack(container)) == container
+
+
+def test_the_magic_tells_sbt_files():
+    assert is_sbt(GLOBALS_ONLY_BYTES)
+    assert is_sbt(b"\xb5\x54")
+    assert not is_sbt(b"\xb5")
+    assert not is_sbt(b"\x89PNG")
+
+
+def test_describe_reports_sizes():
+    info = describe(LAYERED_BYTES)
+    assert (info.version, info.model, info.width, info.height) == (1, 2, 33, 64)
+    assert info.quality == pytest.approx(50.196, abs=1e-3)
+    assert [layer.name for layer in info.layers] == [
+        "base layer",
+        "detail layer 1 of 2",
+        "detail layer 2 of 2",
+    ]
+    assert [layer.declared_bytes for layer in info.layers] == [7, 200, None]
+    assert [layer.present_bytes for layer in info.layers] == [7, 200, 7]
+    assert info.chunks == (("ICCP", 7),)
+    assert info.file_bytes == len(LAYERED_BYTES)
+    assert info.overhead_bytes == len(LAYERED_FRONT)
+    assert info.bpp == pytest.approx(8 * len(LAYERED_BYTES) / (33 * 64))
+    assert info.complete
+
+
+# Values that no file can hold
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"version": 2},
+        {"model": 0},
+        {"model": 256},
+        {"width": 0},
+        {"width": MAX_SIDE + 1},
+        {"height": 0},
+        {"height": MAX_SIDE + 1},
+        {"quality": -1},
+        {"quality": 256},
+        {"detail_layers": 5},
+    ],
+)
+def test_a_header_out_of_range_is_a_mistake_of_the_caller(change):
+    with pytest.raises(ValueError, match=next(iter(change))):
+        replace(GLOBALS_ONLY.header, **change)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Layer(b"", 2**24),
+        lambda: Chunk("ICC", b""),
+        lambda: Chunk("IC€P", b""),
+        lambda: Chunk("ICCP", bytes(MAX_CHUNK_BYTES + 1)),
+        lambda: replace(GLOBALS_ONLY, layers=()),
+        lambda: replace(GLOBALS_ONLY, layers=GLOBALS_ONLY.layers * 2),
+        lambda: replace(GLOBALS_ONLY, chunks=(Chunk("ICCP", b""),) * 17),
+        lambda: pack(replace(LAYERED, layers=LAYERED.layers[:2])),
+        lambda: overhead(replace(LAYERED, layers=LAYERED.layers[:2])),
+    ],
+)
+def test_other_impossible_values_are_refused(make):
+    with pytest.raises(ValueError, match="expected"):
+        make()
+
+
+# Bad files
+
+PLAIN = pack(replace(LAYERED, chunks=()))  # the layer table stands at 9..11
+BAD_FILES = {
+    "empty": (b"", "an empty file"),
+    "another format": (b"\x89PNG\r\n\x1a\n", "found 89 50 at its start, expected B5 54"),
+    "half a magic": (b"\xb5", "not an .sbt file"),
+    "unknown version": (set_byte(PLAIN, 2, 2), "format version 2, expected 1"),
+    "unknown version, cut": (PLAIN[:2] + b"\x07", "format version 7"),
+    "cut header": (PLAIN[:8], "cut inside the header: found 8 bytes, expected 9"),
+    "no model": (set_byte(PLAIN, 3, 0), "model is 0"),
+    "no width": (set_byte(PLAIN, 4, 0), "width is 0"),
+    "no height": (PLAIN[:4] + b"\x21\0\0\x40" + PLAIN[8:], "height is 0"),
+    "five detail layers": (set_byte(PLAIN, 7, 0xA0), "detail_layers is 5"),
+    "cut table": (PLAIN[:10], "cut inside the length of the detail layer 1 of 2"),
+    "long form of a length": (PLAIN[:9] + b"\x81\x00" + PLAIN[10:], "the shortest form"),
+    "endless length": (PLAIN[:9] + b"\xff" * 5, "runs over 4 bytes"),
+    "short base layer": (set_byte(PLAIN, 9, 11), "base layer has a length of 2"),
+    "negative base layer": (set_byte(PLAIN, 9, 33), "base layer has a length of -9"),
+    "short detail layer": (
+        PLAIN[:10] + b"\x02" + PLAIN[12:],
+        "detail layer 1 of 2 has a length of 2",
+    ),
+    "no base layer": (PLAIN[:12], "cut inside the base layer: found 0 bytes, expected 7"),
+    "cut base layer": (PLAIN[:18], "cut inside the base layer: found 6 bytes, expected 7"),
+    "cut only layer": (GLOBALS_ONLY_BYTES[:11], "found 2 bytes, expected at least 3"),
+    "cut detail layer": (
+        PLAIN[:-8],
+        "cut inside detail layer 1 of 2: found 199 bytes, expected 200; --allow-partial",
+    ),
+    "cut last layer": (
+        PLAIN[:-5],
+        "cut inside detail layer 2 of 2: found 2 bytes, expected at least 3",
+    ),
+    "no chunks behind the flag": (
+        LAYERED_BYTES[:12] + b"\0" + LAYERED_BYTES[13:],
+        "declares 0 chunks",
+    ),
+    "too many chunks": (set_byte(LAYERED_BYTES, 12, 17), "declares 17 chunks, expected 1 to 16"),
+    "chunk type": (set_byte(LAYERED_BYTES, 13, ord("1")), "type 31 43 43 50"),
+    "huge chunk": (
+        LAYERED_BYTES[:17] + b"\x81\x80\x80\x08" + LAYERED_BYTES[18:],
+        "declares 16777217 bytes",
+    ),
+    "cut chunk": (LAYERED_BYTES[:20], "cut inside chunk 1 of 1: found 2 bytes, expected 7"),
+    "damaged chunk": (set_byte(LAYERED_BYTES, 18, 0), r"chunk 1 of 1 \(ICCP\) is damaged"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_a_bad_file_is_refused(name):
+    data, message = BAD_FILES[name]
+    with pytest.raises(InvalidFileError, match=message):
+        unpack(data)
+
+
+@given(st.binary(max_size=200), st.booleans())
+def test_random_bytes_raise_nothing_else(data, allow_partial):
+    for full in (data, GLOBALS_ONLY_BYTES[:3] + data):
+        for read in (lambda d: unpack(d, allow_partial=allow_partial), describe):
+            try:
+                read(full)
+            except InvalidFileError as error:
+                assert str(error)
+
+
+@given(st.integers(0, len(LAYERED_BYTES) - 1), st.integers(0, 255))
+def test_a_changed_byte_raises_nothing_else(offset, value):
+    data = set_byte(LAYERED_BYTES, offset, value)
+    try:
+        again = pack(unpack(data))
+    except (InvalidFileError, ValueError) as error:
+        assert isinstance(error, InvalidFileError) or "layers" in str(error)
+    else:
+        assert again == data
+
+
+# Cut files
+
+
+@pytest.mark.parametrize("size", range(len(LAYERED_BYTES)))
+def test_a_cut_file_gives_its_complete_layers_or_an_error(size):
+    cut = LAYERED_BYTES[:size]
+    whole = sum(end <= size for end in ENDS[:2])
+    inside = size not in (*ENDS[:2], ENDS[1] + 3, *range(ENDS[1] + 3, ENDS[2]))
+    if whole == 0:
+        for allow_partial in (False, True):
+            with pytest.raises(InvalidFileError):
+                unpack(cut, allow_partial=allow_partial)
+        return
+    if inside:
+        with pytest.raises(InvalidFileError, match="--allow-partial"):
+            unpack(cut)
+    container = unpack(cut, allow_partial=True)
+    assert container.layers[:whole] == LAYERED.layers[:whole]
+    assert container.chunks == LAYERED.chunks
+    assert container.cut_inside == inside
+    # The end of the last layer is implied: from its third byte on it looks whole.
+    assert container.complete == (size >= ENDS[1] + 3)
+
+
+@pytest.mark.parametrize("size", range(len(LAYERED_BYTES)))
+def test_describe_works_behind_the_layer_table(size):
+    cut = LAYERED_BYTES[:size]
+    if size < HEADER_BYTES + len(LAYERED_TABLE):
+        with pytest.raises(InvalidFileError):
+            describe(cut)
+        return
+    info = describe(cut)
+    present = sum(layer.present_bytes for layer in info.layers)
+    assert present == max(0, size - len(LAYERED_FRONT))
+    assert present + info.overhead_bytes == info.file_bytes == size
+    assert info.layers[0].declared_bytes == 7
+    assert info.complete == (size >= ENDS[1] + 3)
+    assert info.chunks == ((("ICCP", 7),) if size >= len(LAYERED_FRONT) else ())
