@@ -1,0 +1,364 @@
+"""Loading images: every mode becomes uint8 RGB, every failure one `ImageError`."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+from skimage import data as photographs
+
+from sbtcodec import container
+from sbtcodec.errors import ImageError
+from sbtcodec.image import pixels
+from sbtcodec.image.pixels import as_rgb, load_image
+
+PHOTO = photographs.chelsea()[:61, :83].copy()
+
+
+def encoded(image, image_format="PNG", **options):
+    buffer = io.BytesIO()
+    image.save(buffer, image_format, **options)
+    return buffer.getvalue()
+
+
+def png(width, height, depth, colour_type, rows, *chunks):
+    """A PNG file from its samples, for what Pillow does not write."""
+
+    def chunk(kind, body):
+        crc = zlib.crc32(kind + body)
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", crc)
+
+    head = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)
+    body = zlib.compress(b"".join(b"\0" + row for row in rows))
+    middle = b"".join(chunk(*extra) for extra in chunks)
+    start = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + middle
+    return start + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+def icc_profile(space, tags):
+    """A minimal ICC display profile."""
+    table, body = struct.pack(">I", len(tags)), b""
+    for name, value in tags.items():
+        value += bytes(-len(value) % 4)
+        offset = 128 + 4 + 12 * len(tags) + len(body)
+        table += name + struct.pack(">II", offset, len(value))
+        body += value
+    white = struct.pack(">3i", 0xF6D6, 0x10000, 0xD32D)
+    head = struct.pack(">I4sI4s4s4s", 0, b"lcms", 0x02400000, b"mntr", space, b"XYZ ")
+    head += bytes(12) + b"acsp" + bytes(28) + white
+    head = head.ljust(128, b"\0") + table + body
+    return struct.pack(">I", len(head)) + head[4:]
+
+
+def xyz(x, y, z):
+    return b"XYZ " + bytes(4) + struct.pack(">3i", *(round(65536 * v) for v in (x, y, z)))
+
+
+LINEAR_CURVE = b"curv" + bytes(4) + struct.pack(">IH", 1, 256)
+WHITE = xyz(0.9642, 1, 0.8249)
+LINEAR_GRAY = icc_profile(b"GRAY", {b"wtpt": WHITE, b"kTRC": LINEAR_CURVE})
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+RED_AND_BLUE_SWAPPED = (
+    SRGB.replace(b"rXYZ", b"----").replace(b"bXYZ", b"rXYZ").replace(b"----", b"bXYZ")
+)
+
+
+# Photographs and sizes
+
+
+@pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee"])
+def test_a_photograph_is_read_as_it_is(name):
+    photo = getattr(photographs, name)()
+    picture = load_image(encoded(Image.fromarray(photo), compress_level=1))
+    assert picture.rgb.dtype == np.uint8
+    assert np.array_equal(picture.rgb, photo)
+    assert picture.notices == ()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 4000), (4000, 1), (31, 33)])
+def test_any_size_keeps_its_shape(size):
+    rgb = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    assert np.array_equal(load_image(encoded(Image.fromarray(rgb))).rgb, rgb)
+
+
+def test_every_kind_of_source_gives_the_same_pixels(tmp_path):
+    path = tmp_path / "photo.png"
+    path.write_bytes(encoded(Image.fromarray(PHOTO)))
+    with path.open("rb") as file:
+        sources = [str(path), path, file, path.read_bytes()]
+        assert all(np.array_equal(load_image(source).rgb, PHOTO) for source in sources)
+        assert not file.closed
+
+
+def test_pixels_can_be_changed():
+    rgb = load_image(encoded(Image.fromarray(PHOTO))).rgb
+    rgb[0, 0] = 0
+
+
+# Modes
+
+
+@pytest.mark.parametrize(
+    "mode", ["1", "L", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "LA", "PA", "RGBX"]
+)
+def test_every_mode_of_8_bits_becomes_nearly_the_same_rgb(mode):
+    grays = np.array([[0, 255], [255, 0]], np.uint8)  # survive every conversion
+    gray = Image.fromarray(np.repeat(grays[..., None], 3, axis=2))
+    if mode == "LAB":
+        srgb, lab = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+        image = ImageCms.profileToProfile(gray, srgb, lab, outputMode="LAB")
+    elif mode == "PA":
+        image = gray.convert("P").convert("PA")
+    else:
+        image = gray.convert(mode)
+    picture = as_rgb(image)
+    assert picture.rgb.shape == (2, 2, 3)
+    assert np.abs(picture.rgb - grays[..., None].astype(int)).max() <= 1
+    silent = mode in ("L", "LA", "RGB", "RGBA", "RGBX")  # alpha is opaque here
+    assert len(picture.notices) == (0 if silent else 1)
+
+
+def test_cmyk_jpegs_are_read():
+    image = Image.fromarray(PHOTO).convert("CMYK")
+    picture = load_image(encoded(image, "JPEG", quality=95))
+    assert np.abs(picture.rgb.astype(int) - PHOTO).mean() < 6
+    assert picture.notices == ("CMYK colours are converted to RGB",)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "La", "RGBa"])
+def test_transparency_is_composited_over_white(mode):
+    rgba = np.array([[[0, 0, 0, 0], [0, 0, 0, 255], [0, 0, 0, 51]]], np.uint8)
+    image = Image.fromarray(rgba)
+    image = image.convert("LA").convert(mode) if mode == "La" else image.convert(mode)
+    picture = as_rgb(image)
+    assert picture.rgb[0, :, 0].tolist() == [255, 0, 204]
+    assert picture.notices == ("transparency is composited over white",)
+
+
+def test_a_transparent_palette_entry_is_composited_over_white():
+    image = Image.new("P", (2, 1))
+    image.putpalette([10, 20, 30, 40, 50, 60])
+    image.putpixel((1, 0), 1)
+    picture = load_image(encoded(image, transparency=0))
+    assert picture.rgb.tolist() == [[[255, 255, 255], [40, 50, 60]]]
+    assert len(picture.notices) == 2
+
+
+def test_a_transparent_gray_is_composited_over_white():
+    picture = load_image(encoded(Image.fromarray(np.array([[0, 7]], np.uint8)), transparency=0))
+    assert picture.rgb[0, :, 0].tolist() == [255, 7]
+
+
+# Samples of more than 8 bits
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I;16B", "I"])
+def test_16_bits_are_rounded_to_8(mode):
+    samples = np.array([[0, 128, 129, 257, 32768, 65535]])
+    dtype = {"I;16": "<u2", "I;16B": ">u2", "I": "<i4"}[mode]
+    image = Image.frombytes(mode, (6, 1), samples.astype(dtype).tobytes())
+    picture = as_rgb(image)
+    assert picture.rgb[0, :, 1].tolist() == [0, 0, 1, 1, 128, 255]
+    assert picture.notices == ("16 bits a sample are rounded to 8",)
+
+
+def test_a_16_bit_png_keeps_its_transparent_gray():
+    data = png(2, 1, 16, 0, [b"\1\2\xff\0"], (b"tRNS", b"\1\2"))
+    assert load_image(data).rgb[0, :, 0].tolist() == [255, 254]
+
+
+def test_a_16_bit_colour_png_is_read_with_a_notice():
+    picture = load_image(png(1, 1, 16, 2, [b"\x10\x00\x20\x00\xff\xff"]))
+    assert picture.rgb.tolist() == [[[16, 32, 255]]]
+    assert picture.notices == ("16 bits a sample are rounded to 8",)
+
+
+@pytest.mark.parametrize("samples", [[[-1]], [[65536]]])
+def test_32_bit_integers_of_unknown_range_are_refused(samples):
+    with pytest.raises(ImageError, match="expected 0 to 65535"):
+        as_rgb(Image.fromarray(np.array(samples, np.int32)))
+
+
+def test_floating_point_samples_are_refused():
+    data = encoded(Image.fromarray(np.ones((2, 2), np.float32)), "TIFF")
+    with pytest.raises(ImageError, match="floating-point samples"):
+        load_image(data)
+
+
+# Colour profiles
+
+
+def test_another_profile_is_converted_to_srgb():
+    image = Image.new("RGB", (2, 2), (255, 0, 0))
+    picture = load_image(encoded(image, icc_profile=RED_AND_BLUE_SWAPPED))
+    assert np.abs(picture.rgb[0, 0] - np.array([0, 0, 255])).max() <= 2
+    assert picture.notices == ("colours are converted from the embedded profile to sRGB",)
+
+
+def test_the_profile_of_a_transparent_image_is_applied_before_compositing():
+    image = Image.new("RGBA", (2, 2), (255, 0, 0, 51))
+    picture = load_image(encoded(image, icc_profile=RED_AND_BLUE_SWAPPED))
+    assert np.abs(picture.rgb[0, 0].astype(int) - [204, 204, 255]).max() <= 2
+    assert len(picture.notices) == 2
+
+
+def test_a_gray_profile_is_converted_to_srgb():
+    image = Image.new("L", (2, 2), 55)
+    picture = load_image(encoded(image, icc_profile=LINEAR_GRAY))
+    assert np.abs(picture.rgb.astype(int) - 128).max() <= 2  # linear .2157 is sRGB .502
+    assert len(picture.notices) == 1
+
+
+def test_an_srgb_profile_is_silent():
+    picture = load_image(encoded(Image.fromarray(PHOTO), icc_profile=SRGB))
+    assert np.array_equal(picture.rgb, PHOTO)
+    assert picture.notices == ()
+
+
+@pytest.mark.parametrize("profile", [b"garbage", SRGB[:200], LINEAR_GRAY])
+def test_a_bad_profile_is_ignored_with_a_notice(profile):
+    picture = load_image(encoded(Image.fromarray(PHOTO), icc_profile=profile))
+    assert np.array_equal(picture.rgb, PHOTO)
+    assert picture.notices == (
+        "the embedded colour profile is unusable: colours are taken as sRGB",
+    )
+
+
+# Orientation and frames
+
+
+@pytest.mark.parametrize("image_format", ["PNG", "JPEG", "WEBP", "TIFF"])
+def test_the_orientation_is_applied_once(image_format):
+    image = Image.fromarray(PHOTO)
+    exif = Image.Exif()
+    exif[274] = 6  # to be turned clockwise
+    data = encoded(image, image_format, exif=exif)
+    picture = load_image(data)
+    turned = np.rot90(PHOTO, -1)
+    assert picture.rgb.shape == turned.shape
+    assert np.abs(picture.rgb.astype(int) - turned).mean() < 12
+    assert picture.notices == ()
+
+
+def test_unreadable_exif_does_not_stop_an_image():
+    image = Image.fromarray(PHOTO)
+    picture = load_image(encoded(image, "PNG", exif=b"Exif\0\0nonsense"))
+    assert np.array_equal(picture.rgb, PHOTO)
+
+
+def test_an_animation_gives_its_first_frame():
+    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "green", "blue")]
+    for image_format in ("PNG", "WEBP", "TIFF"):
+        options = {"lossless": True} if image_format == "WEBP" else {}
+        data = encoded(frames[0], image_format, save_all=True, append_images=frames[1:], **options)
+        picture = load_image(data)
+        assert picture.rgb[0, 0].tolist() == [255, 0, 0]
+        assert picture.notices == ("only frame 1 of 3 is kept",)
+
+
+# What cannot be read
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(ImageError, match="does not exist"):
+        load_image(tmp_path / "none.png")
+
+
+def test_a_folder_is_refused(tmp_path):
+    with pytest.raises(ImageError, match="is a folder"):
+        load_image(tmp_path)
+
+
+def test_a_text_file_named_png_is_refused(tmp_path):
+    path = tmp_path / "note.png"
+    path.write_text("not an image")
+    with pytest.raises(ImageError, match=r"note\.png is not an image"):
+        load_image(path)
+
+
+def test_a_file_without_permission_is_refused(monkeypatch):
+    def refuse(_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Image, "open", refuse)  # the superuser may read every file
+    with pytest.raises(ImageError, match=r"photo\.png cannot be opened: no permission"):
+        load_image("photo.png")
+
+
+@pytest.mark.parametrize("image_format", ["PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "PPM"])
+@pytest.mark.parametrize("part", [0.0, 0.01, 0.1, 0.5, 0.9])
+def test_a_file_cut_in_the_middle_is_refused(image_format, part):
+    data = encoded(Image.fromarray(PHOTO), image_format)
+    with pytest.raises(ImageError):
+        load_image(data[: int(part * len(data))])
+
+
+@pytest.mark.parametrize("image_format", ["PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "ICO"])
+def test_damage_raises_nothing_but_image_errors(image_format):
+    data = encoded(Image.fromarray(PHOTO), image_format)
+    random = np.random.default_rng(1)
+    for _ in range(60):
+        damaged = bytearray(data)
+        for offset in random.integers(0, min(len(data), 400), 3):
+            damaged[offset] = random.integers(256)
+        try:
+            picture = load_image(bytes(damaged), max_pixels=2**22)
+        except ImageError as error:
+            assert "\n" not in str(error)
+        else:
+            assert picture.rgb.ndim == 3
+
+
+# Limits
+
+
+def test_the_limits_are_those_of_the_format():
+    assert pixels.MAX_SIDE == container.MAX_SIDE
+    assert pixels.DEFAULT_MAX_PIXELS == container.DEFAULT_MAX_PIXELS
+
+
+def test_too_many_pixels_are_refused_before_decoding(monkeypatch):
+    data = encoded(Image.fromarray(PHOTO))
+    assert load_image(data, max_pixels=61 * 83).rgb.shape == PHOTO.shape
+    monkeypatch.setattr(pixels, "as_rgb", None)
+    with pytest.raises(ImageError, match="too many pixels, expected at most 5062 in all"):
+        load_image(data, max_pixels=61 * 83 - 1)
+
+
+def test_a_side_over_the_limit_of_the_format_is_refused():
+    with pytest.raises(ImageError, match="16384 x 1 pixels, expected at most 16383 a side"):
+        load_image(encoded(Image.new("L", (16384, 1))))
+
+
+def test_a_decompression_bomb_is_refused():
+    with pytest.raises(ImageError, match="too many pixels, expected at most 268435456"):
+        load_image(png(100_000, 100_000, 8, 2, [b"\0"]))
+
+
+def test_a_bomb_inside_an_icon_is_refused():
+    bomb = png(5000, 5000, 8, 6, [b"\0"])
+    entry = struct.pack("<BBBBHHII", 16, 16, 0, 0, 1, 32, len(bomb), 22)
+    with pytest.raises(ImageError, match="too many pixels, expected at most 1048576"):
+        load_image(struct.pack("<HHH", 0, 1, 1) + entry + bomb, max_pixels=2**20)
+
+
+def test_pillows_own_limit_neither_rules_nor_changes(monkeypatch, recwarn):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert load_image(encoded(Image.fromarray(PHOTO))).rgb.shape == PHOTO.shape
+    with pytest.raises(ImageError):
+        load_image(b"")
+    assert Image.MAX_IMAGE_PIXELS == 100
+    assert not recwarn.list
+
+
+def test_a_damaged_orientation_is_said(monkeypatch):
+    def fail(_):
+        raise SyntaxError("not a TIFF file")
+
+    image = Image.fromarray(PHOTO)
+    monkeypatch.setattr(Image.Image, "getexif", fail)
+    picture = as_rgb(image)
+    assert np.array_equal(picture.rgb, PHOTO)
+    assert "EXIF" in picture.notices[0]
