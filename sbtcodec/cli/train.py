@@ -1,0 +1,62 @@
+"""`sbtcodec train`: make weights from a folder of photographs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def train(
+    data: Annotated[Path, typer.Option(help="Folder of photographs to train on.")],
+    preset: Annotated[str, typer.Option(help="Recipe: base, muon or tiny.")] = "base",
+    out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/base"),
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run stopped.")] = False,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.01, help="Length of the whole run; the preset's if absent.")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Stop after this many steps in all.")
+    ] = None,
+    warm_start: Annotated[
+        Path | None, typer.Option(help="Checkpoint or released weights to start from.")
+    ] = None,
+    export: Annotated[
+        Path | None, typer.Option(help="Folder to write released weights and a manifest to, after.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    compiled: Annotated[
+        bool, typer.Option("--compile/--no-compile", help="Compile the networks first.")
+    ] = True,
+) -> None:
+    """Train a model, resumably; several GPUs with torchrun.
+
+    The run's folder gets checkpoint.safetensors every few minutes and log.jsonl, one JSON object a
+    line.
+    """
+    from dataclasses import replace
+
+    from sbtcodec.errors import SbtError
+    from sbtcodec.training.config import MODELS, PRESETS
+    from sbtcodec.training.run import train as run
+
+    if preset not in PRESETS:
+        raise SbtError(f"unknown preset {preset!r}; choose from {', '.join(PRESETS)}")
+    config = PRESETS[preset]
+    if minutes is not None:
+        config = replace(config, minutes=minutes)
+    checkpoint = run(
+        config,
+        MODELS.get(preset, MODELS["base"]),
+        data=data,
+        out=out,
+        resume=resume,
+        warm_start=warm_start,
+        compiled=compiled,
+        steps=steps,
+        device=device,
+    )
+    typer.echo(f"checkpoint: {checkpoint}", err=True)
+    if export is not None:
+        from sbtcodec.training.publish import publish
+
+        typer.echo(f"weights: {publish(checkpoint, export)}", err=True)

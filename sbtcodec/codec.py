@@ -1,0 +1,448 @@
+"""The pipeline, one page each way: pixels to a `.sbt` file and back.
+
+    compress:    x -> y -> z            then one walk over the symbols that puts them
+    decompress:                              the same walk, getting them   -> y_hat -> x_hat
+
+`_Walk` is that walk. It is shared by both directions, so what selects a probability cannot differ.
+Letters: H W are rows and columns of the padded image's 16-pixel cells, h w of its 32-pixel cells.
+"""
+
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from sbtcodec.container import (
+    FORMAT_VERSION,
+    MAX_SIDE,
+    Container,
+    Header,
+    Layer,
+    header_bytes,
+    pack,
+    unpack,
+)
+from sbtcodec.entropy.coder import Indices, LayerDecoder, LayerEncoder, Symbols
+from sbtcodec.entropy.detail import MAX_SYMBOL, table_index
+from sbtcodec.entropy.frequencies import Frequencies, from_logits
+from sbtcodec.entropy.prior import SUBGRIDS, centred, subgrid
+from sbtcodec.errors import DeviceError, ImageError, InvalidFileError
+from sbtcodec.image.pixels import as_rgb
+from sbtcodec.image.tiles import crop, pad_to_multiple, strips
+from sbtcodec.release import Release, load_release
+from sbtcodec.tokenizer.bootstrap import checkerboard
+
+CELL = 16  # pixels of a local token's side
+STRIP_CELLS = 32  # rows of local tokens per strip of the pixel networks
+HALO_CELLS = 8  # rows that the pixel networks can see beyond a strip: their reach is 7
+
+RGB = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A decoded picture and how much of the file went into it.
+
+    Attributes:
+        rgb: uint8 [H, W, 3].
+        layers: detail layers used.
+        declared_layers: detail layers that the whole file has.
+        notice: why fewer layers were used than the file declares, if so and if not asked for.
+    """
+
+    rgb: RGB
+    layers: int
+    declared_layers: int
+    notice: str | None
+
+
+class _Levels(Protocol):
+    """Puts or gets levels of global tokens."""
+
+    def __call__(self, frequencies: Frequencies, at: tuple[Tensor, ...], dim: int) -> Symbols: ...
+
+
+class _Details(Protocol):
+    """Puts or gets detail symbols; `residual` is only there when encoding."""
+
+    def __call__(self, indices: Indices, residual: NDArray[np.float32] | None) -> Symbols: ...
+
+
+class Codec:
+    """Compresses and decompresses images with one released model.
+
+    Example:
+        >>> from sbtcodec import Codec
+        >>> codec = Codec.load(device="cpu")
+        >>> image = np.full((40, 50, 3), 128, np.uint8)
+        >>> codec.decompress(codec.compress(image, quality=30)).size
+        (50, 40)
+    """
+
+    def __init__(self, release: Release, device: torch.device, *, bf16: bool = False) -> None:
+        """Use `release`, float networks on `device`; integer networks stay on the CPU.
+
+        Args:
+            release: the model.
+            device: where the float networks run.
+            bf16: run the float networks in bfloat16. Symbols stay the same for a given file,
+                pixels move by rounding.
+        """
+        self.release = release
+        self.device = device
+        self.bf16 = bf16
+        self.tokenizer = release.model.tokenizer.to(device, memory_format=torch.channels_last)
+
+    @classmethod
+    def load(
+        cls,
+        device: str = "auto",
+        *,
+        bf16: bool = False,
+        model: int | None = None,
+        weights: Path | None = None,
+    ) -> "Codec":
+        """Load the shipped weights.
+
+        Args:
+            device: "auto" (CUDA if there is one), "cpu" or "cuda".
+            bf16: see `__init__`.
+            model: number of the model; the newest if not given.
+            weights: folder with a manifest, instead of the installed one.
+
+        Raises:
+            DeviceError: the device is unknown or not there.
+            WeightsError: the weights are missing or damaged.
+        """
+        if device not in {"auto", "cpu", "cuda"}:
+            raise DeviceError(f"unknown device {device!r}; use auto, cpu or cuda")
+        if device == "cuda" and not torch.cuda.is_available():
+            raise DeviceError("no CUDA device is available; use --device cpu")
+        cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+        return cls(load_release(model, weights), torch.device("cuda" if cuda else "cpu"), bf16=bf16)
+
+    def compress(
+        self,
+        image: RGB | Image.Image,
+        quality: float = 50,
+        *,
+        globals_only: bool = False,
+    ) -> bytes:
+        """Compress an image into the bytes of a `.sbt` file.
+
+        Args:
+            image: uint8 [H, W, 3], or a PIL image, which is converted to RGB.
+            quality: 0 (smallest) to 100 (best); rounded to 1/255 of the range.
+            globals_only: send the global tokens alone, about 0.016 bpp.
+
+        Raises:
+            ImageError: the image has the wrong type or size.
+            ValueError: quality is out of range.
+        """
+        if not 0 <= quality <= 100:
+            raise ValueError(f"quality is {quality}, expected 0 to 100")
+        rgb = as_rgb(image).rgb if isinstance(image, Image.Image) else _checked(image)
+        height, width = rgb.shape[:2]
+        detail_layers = 0 if globals_only else self.tokenizer.config.layers
+        code = round(quality * 2.55)
+        header = Header(FORMAT_VERSION, self.release.number, width, height, code, detail_layers)
+        with self._inference():
+            y = self._analyse(pad_to_multiple(rgb))
+            with self._floats():
+                z = self.tokenizer.fsq(self.tokenizer.global_encoder(y))
+            walk = _Walk(self, header)
+            levels = z.levels.cpu()
+
+            base = LayerEncoder(self.release.tables)
+
+            def put_levels(frequencies: Frequencies, at: tuple[Tensor, ...], dim: int) -> Symbols:
+                chosen = levels[:, dim][at].numpy().astype(np.int32)
+                return base.levels(frequencies, chosen)
+
+            walk.globals(put_levels)
+            layers = [Layer(base.finish(), walk.check_globals())]
+            if not globals_only:
+                walk.predict()
+            for group in range(detail_layers):
+                layer = LayerEncoder(self.release.tables)
+
+                def put_details(
+                    indices: Indices,
+                    residual: NDArray[np.float32] | None,
+                    layer: LayerEncoder = layer,
+                ) -> Symbols:
+                    assert residual is not None
+                    q = np.rint(np.clip(residual, -MAX_SYMBOL, MAX_SYMBOL)).astype(np.int32)
+                    return layer.details(indices, q)
+
+                walk.details(group, put_details, y)
+                layers.append(Layer(layer.finish(), walk.check_details(group)))
+        return pack(Container(header, tuple(layers)))
+
+    def decompress(
+        self, data: bytes, layers: int | None = None, *, allow_partial: bool = False
+    ) -> Image.Image:
+        """Decompress the bytes of a `.sbt` file; see `decode` for arguments and errors."""
+        return Image.fromarray(self.decode(data, layers, allow_partial=allow_partial).rgb)
+
+    def decode(
+        self, data: bytes, layers: int | None = None, *, allow_partial: bool = False
+    ) -> Decoded:
+        """Decode a `.sbt` file, and say how much of it was used.
+
+        Args:
+            data: the file. Cut after a whole layer, it decodes to the best image it still holds.
+            layers: use at most this many detail layers.
+            allow_partial: if the file is cut or damaged inside a detail layer, decode the layers
+                before it instead of refusing.
+
+        Raises:
+            InvalidFileError: the file is damaged or cut.
+            ModelMismatchError: it was made with another model.
+        """
+        container = unpack(data, allow_partial=allow_partial)
+        header = container.header
+        if header.model != self.release.number:
+            other = load_release(header.model)
+            return Codec(other, self.device, bf16=self.bf16).decode(
+                data, layers, allow_partial=allow_partial
+            )
+        if header.detail_layers not in {0, self.tokenizer.config.layers}:
+            raise InvalidFileError(
+                f"the file declares {header.detail_layers} detail layers, model {header.model} "
+                f"makes 0 or {self.tokenizer.config.layers}; the header is damaged"
+            )
+        present = len(container.layers) - 1
+        wanted = present if layers is None else min(layers, present)
+        used, damaged = 0, False
+        with self._inference():
+            walk = _Walk(self, header)
+            base = LayerDecoder(self.release.tables, container.layers[0].coded)
+            walk.globals(lambda frequencies, _at, _dim: base.levels(frequencies))
+            _compare(walk.check_globals(), container.layers[0].check, "base layer")
+            walk.predict()
+            for group in range(wanted):
+                stored = container.layers[group + 1]
+                before = walk.y_hat
+                layer = LayerDecoder(self.release.tables, stored.coded)
+                try:
+                    walk.details(group, lambda i, _r, layer=layer: layer.details(i), None)
+                    _compare(walk.check_details(group), stored.check, f"detail layer {group + 1}")
+                except InvalidFileError:
+                    if not allow_partial:
+                        raise
+                    walk.y_hat, damaged = before, True
+                    break
+                used += 1
+            if used < self.tokenizer.config.layers:
+                walk.refine(2 * used)
+            rgb = crop(self._synthesise(walk.y_hat, header.quality, used),
+                       header.height, header.width)
+        notice = None
+        short = damaged or container.cut_inside or not container.complete
+        if short and (layers is None or used < layers):
+            notice = (
+                f"{'damaged' if damaged else 'cut'} after detail layer {used} of "
+                f"{header.detail_layers}; the rest is predicted"
+            )
+        return Decoded(np.ascontiguousarray(rgb), used, header.detail_layers, notice)
+
+    @contextmanager
+    def _inference(self) -> Iterator[None]:
+        """No gradients, and no reduced precision in float32 products: the integers need all bits."""
+        precision = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("highest")
+        try:
+            with torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
+                yield
+        finally:
+            torch.set_float32_matmul_precision(precision)
+
+    def _floats(self) -> torch.autocast:
+        """The precision of the float networks."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
+
+    def _analyse(self, padded: RGB) -> Tensor:
+        """Pixels uint8 [16H, 16W, 3] to local tokens float32 [1, C, H, W], in strips of rows."""
+        parts = []
+        for s in strips(padded.shape[0] // CELL, STRIP_CELLS, HALO_CELLS):
+            rows = padded[s.halo_start * CELL : s.halo_stop * CELL]
+            x = torch.from_numpy(rows).to(self.device).permute(2, 0, 1)[None]  # channels_last
+            with self._floats():
+                y = self.tokenizer.local_encoder(x.float() / 255)
+            parts.append(y[:, :, s.inside].float())
+        return torch.cat(parts, 2).contiguous(memory_format=torch.channels_last)
+
+    def _synthesise(self, y_hat: Tensor, quality: int, layers: int) -> RGB:
+        """Local tokens float32 [1, C, H, W] to pixels uint8 [16H, 16W, 3], in strips of rows."""
+        hats = self.tokenizer.hats(torch.tensor([quality], device=self.device))
+        arrived = torch.tensor([layers], device=self.device)
+        parts = []
+        for s in strips(y_hat.shape[2], STRIP_CELLS, HALO_CELLS):
+            with self._floats():
+                x_hat = self.tokenizer.decoder(
+                    y_hat[:, :, s.halo_start : s.halo_stop], hats, arrived
+                )
+            inside = x_hat[0, :, s.inside.start * CELL : s.inside.stop * CELL].float()
+            pixels = (inside * 255).round_().clamp_(0, 255).to(torch.uint8)
+            parts.append(pixels.permute(1, 2, 0).cpu().numpy())
+        return np.concatenate(parts)
+
+
+class _Walk:
+    """The walk over all symbols of one file, putting or getting them.
+
+    Integer networks run here on the CPU, exactly; float networks on the codec's device.
+    """
+
+    def __init__(self, codec: Codec, header: Header) -> None:
+        """Start before the first symbol of a file with this header."""
+        self.codec, self.release, self.tokenizer = codec, codec.release, codec.tokenizer
+        self.h, self.w = -(-header.height // 32), -(-header.width // 32)
+        self.quality = header.quality
+        seed = header_bytes(header) + bytes.fromhex(self.release.sha256)
+        self.seed = zlib.crc32(seed)
+        c = self.tokenizer.config.local_channels
+        self.levels = torch.zeros(1, len(self.tokenizer.config.levels), self.h, self.w,
+                                  dtype=torch.int64)
+        self.q = np.zeros((2 * self.h, 2 * self.w, c), dtype=np.int16)
+        self.y_hat = torch.zeros(0)
+
+    def globals(self, code: _Levels) -> None:
+        """Code the global tokens: four sub-grids, level by level."""
+        prior, counts = self.release.model.prior, self.tokenizer.config.levels
+        known = torch.zeros(1, 1, self.h, self.w, dtype=torch.bool)
+        for index in range(len(SUBGRIDS)):
+            mask = subgrid(self.h, self.w, index, known.device)
+            at = torch.nonzero(mask[0, 0], as_tuple=True)
+            if len(at[0]):
+                z = _channels_last(centred(self.levels, counts).float())
+                features = prior.context(z, known)[:, :, at[0], at[1]][..., None]
+                for dim, count in enumerate(counts):
+                    here = centred(self.levels, counts)[:, :, at[0], at[1]][..., None].float()
+                    logits = prior.logits(features, here, dim)
+                    rows = logits[0, :, :, 0].T.numpy().astype(np.int64)
+                    assert rows.shape[1] == count
+                    got = code(
+                        from_logits(rows, self.release.octaves),
+                        (torch.zeros_like(at[0]), *at), dim,
+                    )
+                    self.levels[0, dim, at[0], at[1]] = torch.from_numpy(got.astype(np.int64))
+            known = known | mask
+
+    def predict(self) -> None:
+        """Predict the local tokens from the global ones alone, and prepare the detail steps."""
+        with self.codec._floats():
+            z = self.tokenizer.fsq.to_values(self.levels.to(self.codec.device).float())
+            self.features, y_hat = self.tokenizer.predictor(_channels_last(z))
+        self.y_hat = _channels_last(y_hat.float())
+        scales = self.release.model.scales
+        z_int = _channels_last(centred(self.levels, self.tokenizer.config.levels).float())
+        self.scale_features = scales.features(z_int)
+        self.scale_hats = torch.from_numpy(self.release.hats[self.quality]).float()
+        self.seen = _channels_last(torch.zeros(1, self.q.shape[2], 2 * self.h, 2 * self.w))
+        log_gains = self.tokenizer.gains(
+            self.tokenizer.hats(torch.tensor([self.quality], device=self.codec.device))
+        )
+        self.gains = log_gains.exp()
+
+    def refine(self, step: int) -> None:
+        """Correct the prediction of what is not known yet, before `step` (2 * layer + parity)."""
+        group, parity = divmod(step, 2)
+        channels = self.tokenizer.config.group_slice(group)
+        with self.codec._floats():
+            delta = self.tokenizer.refiners[step](self.features, self.y_hat).float()
+        y_hat = self.y_hat.clone() if parity == 0 else self.y_hat
+        if parity == 1:
+            mine = channels.stop - channels.start
+            delta[:, :mine] *= checkerboard(2 * self.h, 2 * self.w, 1, delta.device)
+        y_hat[:, channels.start :] += delta
+        self.y_hat = y_hat
+
+    def details(self, group: int, code: _Details, y: Tensor | None) -> None:
+        """Code detail layer `group`: its two checkerboard halves, one after the other.
+
+        Args:
+            group: 0-based detail layer.
+            code: puts or gets symbols.
+            y: the local tokens float32 [1, C, H, W], when encoding.
+        """
+        scales = self.release.model.scales
+        channels = self.tokenizer.config.group_slice(group)
+        offsets = torch.from_numpy(self.release.gain_offsets[self.quality, channels]).float()
+        gain = self.gains[:, channels]
+        for parity in (0, 1):
+            step = 2 * group + parity
+            self.refine(step)
+            total = scales.scales(
+                step, self.scale_features, self.scale_hats[None, :, None, None], self.seen
+            )
+            index = table_index(total, offsets[:, None, None])[0].permute(1, 2, 0)
+            cells = checkerboard(2 * self.h, 2 * self.w, parity, total.device)[0, 0]
+            chosen = cells.numpy()
+            residual = None
+            if y is not None:
+                r = ((y[:, channels] - self.y_hat[:, channels]) * gain)[0].permute(1, 2, 0)
+                residual = r.cpu().numpy()[chosen].reshape(-1)
+            indices = index.numpy()[chosen].astype(np.uint8).reshape(-1)
+            symbols = code(indices, residual).reshape(-1, channels.stop - channels.start)
+            self.q[chosen, channels] = symbols
+            q = torch.from_numpy(symbols)
+            self.seen.permute(0, 2, 3, 1)[0, :, :, channels][cells] = scales.magnitude(q)
+            step_size = (1 / gain)[0, :, 0, 0]
+            here = self.y_hat.permute(0, 2, 3, 1)[0, :, :, channels]
+            here[cells.to(here.device)] += q.to(here.device) * step_size
+
+    def check_globals(self) -> int:
+        """24-bit check of the levels of the global tokens."""
+        return zlib.crc32(self.levels.numpy().astype(np.uint8).tobytes(), self.seed) & 0xFFFFFF
+
+    def check_details(self, group: int) -> int:
+        """24-bit check of the symbols of one detail layer."""
+        channels = self.tokenizer.config.group_slice(group)
+        symbols = np.ascontiguousarray(self.q[:, :, channels]).astype("<i2")
+        return zlib.crc32(symbols.tobytes(), self.seed + group + 1) & 0xFFFFFF
+
+
+def _channels_last(t: Tensor) -> Tensor:
+    return t.contiguous(memory_format=torch.channels_last)
+
+
+def _compare(found: int, expected: int, what: str) -> None:
+    """Raise if the check of decoded symbols is not what the file says.
+
+    Raises:
+        InvalidFileError: they differ.
+    """
+    if found != expected:
+        raise InvalidFileError(
+            f"the {what} is damaged or cut: its symbols give check {found:06x}, the file says "
+            f"{expected:06x}; get a fresh copy, or decode the layers before it with --allow-partial"
+        )
+
+
+def _checked(image: RGB) -> RGB:
+    """The array itself, if it is an image.
+
+    Raises:
+        ImageError: it is not uint8 [H, W, 3] with sides of 1 to MAX_SIDE.
+    """
+    array = np.asarray(image)
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
+        raise ImageError(
+            f"the array is {array.dtype} {list(array.shape)}, expected uint8 [height, width, 3]"
+        )
+    if not all(1 <= side <= MAX_SIDE for side in array.shape[:2]):
+        raise ImageError(
+            f"the image is {array.shape[1]}x{array.shape[0]} pixels, expected 1 to {MAX_SIDE} "
+            "on each side"
+        )
+    return array

@@ -1,0 +1,120 @@
+"""The distributions of the detail symbols: an integer network picks a table for every symbol.
+
+A symbol q is the rounded residual of a local channel to its prediction, in steps. Its table (an
+index into zero-mean distributions of growing scale) is computed from what the decoder already holds
+as integers: the global tokens, the quality, and the symbols sent before.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sbtcodec.entropy.integer_net import IntegerConv, IntegerNet, activate, spans
+
+TABLES = 64
+SCALE_MIN = 0.11
+SCALE_MAX = 128.0
+SCALE_STEP = math.log(SCALE_MAX / SCALE_MIN) / (TABLES - 1)  # nats between neighbouring tables
+SUMS_PER_INDEX = 512  # accumulator units per table index
+MAX_SYMBOL = 1023
+HAT_ONE = 64
+
+
+def magnitude_table() -> Tensor:
+    """What the network sees of |q|: round(16 log2(1 + |q|)), float32 [MAX_SYMBOL + 1].
+
+    Made once, when a model is exported, and shipped with it as integers, because a logarithm may
+    round differently elsewhere.
+    """
+    return (16 * torch.log2(1 + torch.arange(MAX_SYMBOL + 1).double())).round().float()
+
+
+class DetailScales(IntegerNet):
+    """Table indices of the symbols of each step, two steps (checkerboard) for each detail layer."""
+
+    magnitudes: Tensor
+
+    def __init__(
+        self,
+        levels: tuple[int, ...],
+        groups: tuple[int, ...],
+        anchors: int,
+        width: int = 96,
+        trunk: int = 128,
+    ) -> None:
+        """Networks for detail layers of `groups` channels and quality given by `anchors` hats."""
+        super().__init__()
+        self.groups = spans(groups)
+        self.trunk = nn.ModuleList(
+            [
+                IntegerConv(len(levels), trunk, kernel=3),
+                IntegerConv(trunk, trunk, kernel=3, depthwise=True),
+                IntegerConv(trunk, trunk),
+                IntegerConv(trunk, 4 * width),
+            ]
+        )
+        seen = [s.start if parity == 0 else s.stop for s in self.groups for parity in (0, 1)]
+        self.enter = nn.ModuleList([IntegerConv(width + anchors + n, width) for n in seen])
+        self.depthwise = nn.ModuleList(
+            [IntegerConv(width, width, kernel=3, depthwise=True) for _ in seen]
+        )
+        self.mix = nn.ModuleList([IntegerConv(width, width, gain=0.7) for _ in seen])
+        self.heads = nn.ModuleList(
+            [IntegerConv(width, groups[step // 2], gain=0.5) for step in range(len(seen))]
+        )
+        for head in self.heads:  # start at a scale of 1 step
+            assert isinstance(head, IntegerConv)
+            nn.init.constant_(head.bias, math.log(1 / SCALE_MIN) / SCALE_STEP / 4)
+        self.seen = seen
+        self.register_buffer("magnitudes", magnitude_table())
+
+    def features(self, z: Tensor) -> Tensor:
+        """Centred levels [B, dims, H, W] -> activations [B, width, 2H, 2W]."""
+        enter, depthwise, mix, leave = self.trunk
+        h = activate(enter(z))
+        h = activate(mix(activate(depthwise(h))) + h * 128)
+        return activate(F.pixel_shuffle(leave(h), 2))
+
+    def magnitude(self, q: Tensor) -> Tensor:
+        """What the network sees of integer-valued symbols q: activations of the same shape."""
+        return self.magnitudes[q.abs().long().clamp_max(MAX_SYMBOL)]
+
+    def scales(self, step: int, features: Tensor, hats: Tensor, seen: Tensor) -> Tensor:
+        """Scale accumulators [B, channels of the group, H, W] for one step, before the gains.
+
+        Args:
+            step: 2 * group + parity.
+            features: activations [B, width, H, W] of `features`.
+            hats: integer quality weights [B, anchors, 1, 1], 64 is one.
+            seen: magnitudes [B, >= seen channels, H, W] of all earlier symbols, 0 where unknown.
+        """
+        b, _, height, width = features.shape
+        told = hats.expand(-1, -1, height, width)
+        x = torch.cat([features, told, seen[:, : self.seen[step]]], 1)
+        h = activate(self.enter[step](x))
+        h = activate(self.mix[step](activate(self.depthwise[step](h))) + h * 128)
+        total: Tensor = self.heads[step](h)
+        return total
+
+
+def table_index(total: Tensor, gain_offset: Tensor) -> Tensor:
+    """Accumulators and integer gain offsets to table indices 0..63 (integer-valued float)."""
+    return torch.floor((total + gain_offset) * (1.0 / SUMS_PER_INDEX) + 0.5).clamp(0, TABLES - 1)
+
+
+def gain_offset(log_gains: Tensor) -> Tensor:
+    """The shift of the scale accumulators that corresponds to gains of exp(log_gains)."""
+    return log_gains * (SUMS_PER_INDEX / SCALE_STEP)
+
+
+def integer_hats(quality: int, anchors: int) -> list[int]:
+    """Quality code 0..255 as weights of the two nearest anchors, in 64ths, by integers alone."""
+    at = quality * (anchors - 1)
+    low, fraction = at // 255, (at % 255) * HAT_ONE // 255
+    hats = [0] * anchors
+    hats[low] = HAT_ONE - fraction
+    if fraction:
+        hats[low + 1] = fraction
+    return hats

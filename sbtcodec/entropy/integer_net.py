@@ -1,0 +1,133 @@
+"""Networks of integers: what selects a probability is computed from integers, exactly.
+
+Activations are integers, 16 of which are 1.0; weights are integers, 128 of which are 1.0. A layer's
+sum (an accumulator, 2048 of which are 1.0) is evaluated as a float32 matrix product in which every
+partial sum is an integer below 2^24: whatever the order, the machine or the number of threads, the
+result is the same (`IntegerConv.check` proves the bound when weights are loaded). While training,
+the same layers run as ordinary convolutions with straight-through rounding.
+"""
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+ACTIVATION_ONE = 16
+WEIGHT_ONE = 128
+SUM_ONE = ACTIVATION_ONE * WEIGHT_ONE
+ACTIVATION_MAX = 255
+EXACT_LIMIT = 2**24
+
+
+def round_ste(x: Tensor) -> Tensor:
+    """Round, with the gradient of the identity."""
+    return x + (x.round() - x).detach()
+
+
+def activate(total: Tensor) -> Tensor:
+    """Accumulators to activations: divide by 128, round half up, clamp to 0..255 (a ReLU).
+
+    Exact: the division is by a power of two, and floor(t + 1/2) has no ties to break.
+    """
+    scaled = total * (1.0 / WEIGHT_ONE)
+    rounded = scaled + (torch.floor(scaled + 0.5) - scaled).detach()
+    return rounded.clamp(0, ACTIVATION_MAX)
+
+
+class IntegerConv(nn.Module):
+    """A convolution from integer activations to integer accumulators.
+
+    `weight` and `bias` are kept in natural units (float) while training; `freeze` rounds them in
+    place, after which `exact` makes `forward` use the exact evaluation.
+    """
+
+    def __init__(
+        self, c_in: int, c_out: int, *, kernel: int = 1, depthwise: bool = False, gain: float = 1.4
+    ) -> None:
+        """A `kernel` x `kernel` convolution; `gain` scales the initial weights."""
+        super().__init__()
+        self.depthwise = depthwise
+        self.kernel = kernel
+        fan_in = kernel * kernel * (1 if depthwise else c_in)
+        shape = (c_out, 1 if depthwise else c_in, kernel, kernel)
+        self.weight = nn.Parameter(torch.randn(shape) * (gain / fan_in**0.5))
+        self.bias = nn.Parameter(torch.zeros(c_out))
+        self.exact = False
+
+    def freeze(self) -> None:
+        """Round the weights to what a file stores, for good."""
+        with torch.no_grad():
+            self.weight.copy_((self.weight * WEIGHT_ONE).round().clamp(-32768, 32767) / WEIGHT_ONE)
+            self.bias.copy_((self.bias * SUM_ONE).round() / SUM_ONE)
+        self.exact = True
+
+    def bound(self, max_input: int) -> int:
+        """The largest magnitude that any partial sum can reach for inputs up to `max_input`."""
+        weight = (self.weight.detach().double() * WEIGHT_ONE).round().abs().flatten(1).sum(1)
+        bias = (self.bias.detach().double() * SUM_ONE).round().abs()
+        return int((weight * max_input + bias).max())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Integer-valued float [B, c_in, H, W] -> integer-valued float [B, c_out, H, W].
+
+        Zero-padded. When `exact`, everything is float32 on the CPU and every value an integer.
+        """
+        weight = round_ste(self.weight * WEIGHT_ONE)
+        bias = round_ste(self.bias * SUM_ONE)
+        if self.exact:
+            return self._exact(x, weight, bias)
+        groups = x.shape[1] if self.depthwise else 1
+        return F.conv2d(x, weight, padding=self.kernel // 2, groups=groups) + bias[:, None, None]
+
+    def _exact(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """The same sums as one matrix product (or nine shifted products), never as a convolution.
+
+        Convolution kernels may transform their input (Winograd, FFT) and would not be exact.
+        """
+        b, _, h, w = x.shape
+        k, pad = self.kernel, self.kernel // 2
+        rows = x.permute(0, 2, 3, 1)  # [B, H, W, C]: a view if x is channels_last
+        if k == 1:
+            out = F.linear(rows, weight[:, :, 0, 0], bias)
+        else:
+            padded = F.pad(rows, (0, 0, pad, pad, pad, pad))
+            shifted = [padded[:, i : i + h, j : j + w] for i in range(k) for j in range(k)]
+            if self.depthwise:
+                taps = weight.flatten(1).T.contiguous()  # [k * k, C]
+                out = bias.expand(b, h, w, -1).clone()
+                for tap, s in zip(taps, shifted, strict=True):
+                    out.addcmul_(s, tap)
+            else:
+                flat = weight.permute(0, 2, 3, 1).flatten(1)
+                out = F.linear(torch.cat(shifted, -1), flat, bias)
+        return out.permute(0, 3, 1, 2)
+
+
+class IntegerNet(nn.Module):
+    """A module whose layers are all `IntegerConv`: freezing and proving go through here."""
+
+    def convs(self) -> list[tuple[str, IntegerConv]]:
+        """Every integer layer, by name."""
+        return [(n, m) for n, m in self.named_modules() if isinstance(m, IntegerConv)]
+
+    def freeze(self) -> None:
+        """Round all layers, switch them to exact evaluation, and prove that it is exact.
+
+        Raises:
+            OverflowError: some sum could leave the range in which float32 counts exactly.
+        """
+        for name, conv in self.convs():
+            conv.freeze()
+            # a skip connection adds at most 255 * 128 to an accumulator
+            if conv.bound(ACTIVATION_MAX) + ACTIVATION_MAX * WEIGHT_ONE >= EXACT_LIMIT:
+                raise OverflowError(f"integer layer {name} could exceed 2^24")
+        self.requires_grad_(requires_grad=False)
+
+
+def spans(sizes: tuple[int, ...]) -> list[slice]:
+    """Consecutive slices of the given sizes: (2, 3) -> [0:2, 2:5]."""
+    ends = [0]
+    for size in sizes:
+        ends.append(ends[-1] + size)
+    return [slice(a, b) for a, b in pairwise(ends)]

@@ -1,0 +1,62 @@
+"""One model: the tokenizer's float networks and the integer networks that drive the entropy coder."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from torch import nn
+
+from sbtcodec.entropy.detail import DetailScales
+from sbtcodec.entropy.prior import Prior
+from sbtcodec.tokenizer.config import TokenizerConfig
+from sbtcodec.tokenizer.model import Tokenizer
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Sizes of every network of a model.
+
+    Attributes:
+        tokenizer: the float networks.
+        prior_width: channels of the prior's trunk.
+        prior_hidden: hidden channels of the prior's heads.
+        scale_width: channels of the network that picks the detail tables.
+        scale_trunk: channels of its trunk over global tokens.
+    """
+
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    prior_width: int = 96
+    prior_hidden: int = 64
+    scale_width: int = 96
+    scale_trunk: int = 128
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain dictionaries and lists."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "ModelConfig":
+        """The inverse of `to_json`.
+
+        Raises:
+            TypeError: a field is unknown or missing.
+        """
+        rest = dict(data)
+        sizes = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in rest.pop("tokenizer").items()
+        }
+        return cls(tokenizer=TokenizerConfig(**sizes), **rest)
+
+
+class CodecModel(nn.Module):
+    """All networks of the codec, freshly initialised from a configuration."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        """Build the networks of `config`."""
+        super().__init__()
+        self.config = config
+        t = config.tokenizer
+        self.tokenizer = Tokenizer(t)
+        self.prior = Prior(t.levels, config.prior_width, config.prior_hidden)
+        self.scales = DetailScales(
+            t.levels, t.groups, t.gain_anchors, config.scale_width, config.scale_trunk
+        )

@@ -1,0 +1,184 @@
+"""A released model on disk: half-precision float networks, integer networks, integer tables.
+
+`weights/manifest.json` names every released model by a stable number, which files carry, and by the
+SHA-256 of its safetensors file. Integer tensors are stored as integers; the tables and the gain
+offsets that select them are part of the release, never recomputed where files are decoded.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from sbtcodec.entropy.coder import DetailTables
+from sbtcodec.entropy.detail import gain_offset, integer_hats
+from sbtcodec.entropy.frequencies import Frequencies, gaussian_tables, octave_table
+from sbtcodec.entropy.integer_net import SUM_ONE, WEIGHT_ONE, IntegerNet
+from sbtcodec.errors import ModelMismatchError, WeightsError
+from sbtcodec.model import CodecModel, ModelConfig
+
+MANIFEST = "manifest.json"
+QUALITY_CODES = 256
+
+
+@dataclass(frozen=True)
+class Release:
+    """A model ready for use, all networks in evaluation mode.
+
+    Attributes:
+        number: the stable number that files carry, 1..255.
+        name: for people.
+        sha256: digest of the weights file, hexadecimal; seeds the checks of every file.
+        model: the networks; integer networks frozen and proven exact.
+        tables: distributions of detail symbols.
+        octaves: powers of two for the prior's logits.
+        hats: int64 [256, anchors], quality codes as weights of the anchors, 64 is one.
+        gain_offsets: int64 [256, local_channels], added to the scale accumulators.
+    """
+
+    number: int
+    name: str
+    sha256: str
+    model: CodecModel
+    tables: DetailTables
+    octaves: Frequencies
+    hats: NDArray[np.int64]
+    gain_offsets: NDArray[np.int64]
+
+
+def weights_dir() -> Path:
+    """Where the weights are: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    for folder in (package / "weights", package.parent / "weights"):
+        if (folder / MANIFEST).is_file():
+            return folder
+    raise WeightsError(
+        f"no weights: {MANIFEST} is neither in {package / 'weights'} nor in "
+        f"{package.parent / 'weights'}; reinstall sbtcodec"
+    )
+
+
+def export(state: dict[str, Tensor], config: ModelConfig, path: Path, *, card: dict[str, Any],
+           tables: list[Frequencies] | None = None) -> str:
+    """Write a release from trained weights.
+
+    Args:
+        state: parameters by name, as `CodecModel.named_parameters` has them.
+        config: sizes of the model.
+        path: the safetensors file to write.
+        card: JSON, kept in the file's metadata.
+        tables: distributions of detail symbols; normal ones if not given.
+
+    Returns:
+        SHA-256 of the file, hexadecimal.
+    """
+    model = CodecModel(config)
+    model.load_state_dict(state, strict=False)
+    tensors: dict[str, Tensor] = {}
+    integer = {f"{room}.{name}" for room in ("prior", "scales")
+               for name, _ in _net(model, room).convs()}
+    for name, value in model.named_parameters():
+        owner, _, kind = name.rpartition(".")
+        if owner not in integer:
+            tensors[name] = value.detach().half()
+        elif kind == "weight":
+            rounded = (value.detach() * WEIGHT_ONE).round().clamp(-32768, 32767)
+            tensors[name] = rounded.to(torch.int16)
+        else:
+            tensors[name] = (value.detach() * SUM_ONE).round().to(torch.int32)
+    tensors["scales.magnitudes"] = model.scales.magnitudes.to(torch.int32)
+    anchors = config.tokenizer.gain_anchors
+    hats = torch.tensor([integer_hats(q, anchors) for q in range(QUALITY_CODES)])
+    log_gains = tensors["tokenizer.log_gains"].double()
+    quality = torch.arange(QUALITY_CODES)
+    soft = model.tokenizer.hats(quality).double()
+    tensors["tables.hats"] = hats.to(torch.int32)
+    tensors["tables.gain_offsets"] = gain_offset(soft @ log_gains).round().to(torch.int32)
+    made = tables if tables is not None else gaussian_tables()
+    tensors["tables.sizes"] = torch.tensor([len(t) for t in made], dtype=torch.int32)
+    tensors["tables.frequencies"] = torch.from_numpy(np.concatenate(made)).to(torch.int32)
+    tensors["tables.octaves"] = torch.from_numpy(octave_table()).to(torch.int32)
+    metadata = {"config": json.dumps(config.to_json()), "card": json.dumps(card)}
+    data = safetensors.torch.save({k: v.contiguous() for k, v in tensors.items()}, metadata)
+    path.write_bytes(data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def _net(model: CodecModel, room: str) -> IntegerNet:
+    net = getattr(model, room)
+    assert isinstance(net, IntegerNet)
+    return net
+
+
+def load_release(number: int | None = None, folder: Path | None = None) -> Release:
+    """Load a released model by its number; the manifest's default without one.
+
+    Raises:
+        WeightsError: manifest or weights are missing, damaged, or do not fit the program.
+        ModelMismatchError: no model of that number is installed.
+    """
+    folder = folder or weights_dir()
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+        entries = {int(e["number"]): e for e in manifest["models"]}
+        wanted = int(manifest["default"]) if number is None else number
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"{folder / MANIFEST} cannot be read: {error}") from error
+    if wanted not in entries:
+        raise ModelMismatchError(
+            f"the file was made with model {wanted}, this installation has {sorted(entries)}; "
+            "install the version of sbtcodec that made it"
+        )
+    entry = entries[wanted]
+    path = folder / entry["file"]
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"the weights {path} cannot be read: {error}") from error
+    found = hashlib.sha256(data).hexdigest()
+    if found != entry["sha256"]:
+        raise WeightsError(
+            f"the weights {path} are damaged: SHA-256 {found[:12]}..., the manifest says "
+            f"{entry['sha256'][:12]}...; reinstall sbtcodec"
+        )
+    return _read(path, wanted, str(entry["name"]), found)
+
+
+def _read(path: Path, number: int, name: str, sha256: str) -> Release:
+    """Build the model from a weights file."""
+    try:
+        with safe_open(path, "pt") as file:  # type: ignore[no-untyped-call]
+            config = ModelConfig.from_json(json.loads(file.metadata()["config"]))
+            tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+        extra = {k[7:]: tensors.pop(k) for k in list(tensors) if k.startswith("tables.")}
+        model = CodecModel(config)
+        state = {}
+        for key, value in tensors.items():
+            one = {torch.int16: WEIGHT_ONE, torch.int32: SUM_ONE}.get(value.dtype, 1)
+            state[key] = value.float() / (1 if key == "scales.magnitudes" else one)
+        model.load_state_dict(state, strict=True)
+        for room in ("prior", "scales"):
+            _net(model, room).freeze()
+    except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise WeightsError(f"the weights {path} do not fit this program: {error}") from error
+    model.requires_grad_(requires_grad=False).eval()
+    ends = np.cumsum(extra["sizes"].numpy())[:-1]
+    frequencies = extra["frequencies"].numpy().astype(np.int64)
+    return Release(
+        number=number,
+        name=name,
+        sha256=sha256,
+        model=model,
+        tables=DetailTables(np.split(frequencies, ends)),
+        octaves=extra["octaves"].numpy().astype(np.int64),
+        hats=extra["hats"].numpy().astype(np.int64),
+        gain_offsets=extra["gain_offsets"].numpy().astype(np.int64),
+    )

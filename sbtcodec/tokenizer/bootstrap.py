@@ -1,0 +1,82 @@
+"""The self-bootstrapped predictor: local tokens from global tokens alone, then refined as layers arrive.
+
+The paper predicts local tokens from global ones (SelfBootTok, arXiv 2606.05552, abstract). Ours also
+goes on: what was sent of the local tokens improves the prediction of what was not, layer by layer.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sbtcodec.tokenizer.config import TokenizerConfig
+from sbtcodec.tokenizer.layers import Block, Pointwise, WindowAttention
+
+
+class LocalPredictor(nn.Module):
+    """z -> (features, first estimate of y); the bootstrap itself."""
+
+    def __init__(self, config: TokenizerConfig) -> None:
+        """Build the layers of `config`."""
+        super().__init__()
+        c16, d = config.widths[2], config.global_width
+        self.embed = Pointwise(len(config.levels), d)
+        self.attention = nn.Sequential(
+            *[
+                WindowAttention(d, config.heads, shifted=i % 2 == 1)
+                for i in range(config.predictor_attention)
+            ]
+        )
+        self.spread = nn.Sequential(
+            Pointwise(d, 4 * c16),
+            nn.PixelShuffle(2),
+            *[Block(c16) for _ in range(config.predictor_depth)],
+        )
+        self.head = Pointwise(c16, config.local_channels)
+
+    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Predict from quantised values.
+
+        Args:
+            z: float [B, dims, H, W] in (-1, 1).
+
+        Returns:
+            features float [B, widths[2], 2H, 2W] and y_hat float [B, local_channels, 2H, 2W].
+        """
+        features: Tensor = self.spread(self.attention(self.embed(z)))
+        return features, self.head(features)
+
+
+class Refiner(nn.Module):
+    """One refinement of the estimate of y, from the predictor's features and all that was sent.
+
+    Runs before each half (checkerboard parity) of each detail layer and corrects the channels of
+    that layer and of all later ones, so a file that stops here still profits from what it has.
+    """
+
+    def __init__(self, config: TokenizerConfig, group: int) -> None:
+        """Refine the channels from the start of detail layer `group` on."""
+        super().__init__()
+        width = config.refine_width
+        self.start = config.group_slice(group).start
+        self.from_features = Pointwise(config.widths[2], width)
+        self.from_estimate = Pointwise(config.local_channels, width)
+        self.block = Block(width)
+        self.head = Pointwise(width, config.local_channels - self.start, gain=0.1)
+
+    def forward(self, features: Tensor, y_hat: Tensor) -> Tensor:
+        """Correction for channels `start:` of y_hat.
+
+        Args:
+            features: float [B, widths[2], H, W], of the predictor.
+            y_hat: float [B, local_channels, H, W], what was sent where it was, predicted elsewhere.
+        """
+        h = F.gelu(self.from_features(features) + self.from_estimate(y_hat))
+        delta: Tensor = self.head(self.block(h))
+        return delta
+
+
+def checkerboard(height: int, width: int, parity: int, device: torch.device) -> Tensor:
+    """bool [1, 1, height, width]: the cells of one colour; parity 0 holds the top left cell."""
+    rows = torch.arange(height, device=device).view(1, 1, -1, 1)
+    columns = torch.arange(width, device=device).view(1, 1, 1, -1)
+    return (rows + columns) % 2 == parity

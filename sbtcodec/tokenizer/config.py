@@ -1,0 +1,61 @@
+"""The sizes of the tokenizer, saved as JSON beside its weights."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TokenizerConfig:
+    """Sizes of the networks; our choices, since the paper's are not public.
+
+    Attributes:
+        widths: channels at strides 4, 8 and 16.
+        encoder_depths: blocks at strides 4, 8 and 16 of the local encoder.
+        decoder_depths: blocks at strides 4, 8 and 16 of the decoder.
+        local_channels: channels of a local token y (one per 16x16 pixels).
+        groups: local channels per detail layer, in sending order; they sum to `local_channels`.
+        levels: FSQ levels of each dimension of a global token z (one per 32x32 pixels).
+        global_width: width of the attention layers over global tokens.
+        heads: attention heads.
+        encoder_attention: attention layers of the global encoder.
+        predictor_attention: attention layers of the bootstrapped predictor.
+        predictor_depth: convolutional blocks of the bootstrapped predictor at stride 16.
+        refine_width: width of the networks that refine the prediction between detail layers.
+        gain_anchors: qualities at which the per-channel gains are learned.
+    """
+
+    widths: tuple[int, int, int] = (64, 128, 192)
+    encoder_depths: tuple[int, int, int] = (2, 3, 4)
+    decoder_depths: tuple[int, int, int] = (2, 4, 5)
+    local_channels: int = 160
+    groups: tuple[int, ...] = (16, 32, 48, 64)
+    levels: tuple[int, ...] = (8, 8, 8, 8, 6, 6)
+    global_width: int = 256
+    heads: int = 8
+    encoder_attention: int = 2
+    predictor_attention: int = 3
+    predictor_depth: int = 3
+    refine_width: int = 128
+    gain_anchors: int = 6
+
+    def __post_init__(self) -> None:
+        """Reject sizes that cannot work together.
+
+        Raises:
+            ValueError: the groups do not add up, or a width does not divide.
+        """
+        if sum(self.groups) != self.local_channels:
+            raise ValueError(f"groups {self.groups} must sum to {self.local_channels}")
+        if self.global_width % (4 * self.heads):
+            raise ValueError("global_width must be a multiple of 4 * heads")
+        if not 1 <= len(self.groups) <= 4:
+            raise ValueError("a file carries one to four detail layers")
+
+    @property
+    def layers(self) -> int:
+        """Number of detail layers."""
+        return len(self.groups)
+
+    def group_slice(self, group: int) -> slice:
+        """Channels of detail layer `group` (0-based)."""
+        start = sum(self.groups[:group])
+        return slice(start, start + self.groups[group])

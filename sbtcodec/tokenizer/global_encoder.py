@@ -1,0 +1,38 @@
+"""The global encoder: local tokens to global tokens, one per 32x32 pixels (64 per 256x256).
+
+Every query is anchored to its position: it starts as the pooled feature of its own cell, then sees
+the other 63 of its 256-pixel window by attention, and its neighbours' windows by shifting. Queries
+without a position need far more training data than this project has.
+"""
+
+from torch import Tensor, nn
+
+from sbtcodec.tokenizer.config import TokenizerConfig
+from sbtcodec.tokenizer.layers import Block, Pointwise, WindowAttention
+
+
+class GlobalEncoder(nn.Module):
+    """y -> features of the global tokens, before quantisation."""
+
+    def __init__(self, config: TokenizerConfig) -> None:
+        """Build the layers of `config`."""
+        super().__init__()
+        c16, d = config.widths[2], config.global_width
+        self.pool = nn.Sequential(
+            Pointwise(config.local_channels, c16),
+            Block(c16),
+            nn.PixelUnshuffle(2),
+            Pointwise(4 * c16, d),
+        )
+        self.attention = nn.Sequential(
+            *[
+                WindowAttention(d, config.heads, shifted=i % 2 == 1)
+                for i in range(config.encoder_attention)
+            ]
+        )
+        self.head = Pointwise(d, len(config.levels))
+
+    def forward(self, y: Tensor) -> Tensor:
+        """float [B, local_channels, 2H, 2W] -> float [B, dims of a global token, H, W]."""
+        z: Tensor = self.head(self.attention(self.pool(y)))
+        return z

@@ -1,0 +1,146 @@
+"""The blocks that the tokenizer's float networks are made of.
+
+Letters: B batch, C channels, H W rows and columns of a token grid, D width, N tokens of a window.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+WINDOW = 8  # global tokens per window side: 8 x 32 px = 256 px, the paper's 64 tokens
+
+
+class Pointwise(nn.Module):
+    """A 1x1 convolution whose weight is a matrix, so that matrix optimisers apply to it."""
+
+    def __init__(self, c_in: int, c_out: int, *, gain: float = 1.0) -> None:
+        """Draw weights with variance gain^2 / c_in."""
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(c_out, c_in) * (gain / c_in**0.5))
+        self.bias = nn.Parameter(torch.zeros(c_out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """float [B, c_in, H, W] -> [B, c_out, H, W]."""
+        rows = F.linear(x.permute(0, 2, 3, 1), self.weight, self.bias)  # a view if channels_last
+        return rows.permute(0, 3, 1, 2)
+
+
+class Block(nn.Module):
+    """Depthwise 3x3, then a two-layer pointwise network, added to the input.
+
+    ConvNeXt without its norm; 5x5 depthwise kernels cost fifteen times as much to train on a CPU.
+    """
+
+    def __init__(self, channels: int, expansion: int = 2) -> None:
+        """Start near the identity: the branch is scaled by 0.3."""
+        super().__init__()
+        self.depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+        self.expand = Pointwise(channels, expansion * channels)
+        self.project = Pointwise(expansion * channels, channels)
+        self.scale = nn.Parameter(torch.full((1, channels, 1, 1), 0.3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """float [B, C, H, W] -> the same shape."""
+        branch: Tensor = self.project(F.gelu(self.expand(self.depthwise(x))))
+        return x + self.scale * branch
+
+
+def _rotations(width: int, side: int) -> tuple[Tensor, Tensor]:
+    """Cosines and sines, each [side * side, width // 2], of 2-D rotary positions in a window."""
+    quarter = width // 4
+    frequency = 1.0 / (2.0 * torch.pi) ** (torch.arange(quarter) / max(1, quarter - 1))
+    rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+    angle = torch.cat(
+        [rows.reshape(-1, 1) * frequency, columns.reshape(-1, 1) * frequency], 1
+    ).float()
+    return angle.cos(), angle.sin()
+
+
+class WindowAttention(nn.Module):
+    """Full attention among the 8x8 global tokens of a 256-pixel window, then a small network.
+
+    Windows of odd layers are shifted by half a window, and a depthwise convolution precedes each
+    layer, so that information crosses window borders. Positions are relative (rotary), so any grid
+    works; tokens that only fill up a window are masked out.
+    """
+
+    cos: Tensor
+    sin: Tensor
+
+    def __init__(self, width: int, heads: int, *, shifted: bool) -> None:
+        """Attention of `heads` heads over windows of WINDOW x WINDOW tokens."""
+        super().__init__()
+        self.heads = heads
+        self.shift = WINDOW // 2 if shifted else 0
+        self.mix = nn.Conv2d(width, width, 3, padding=1, groups=width)
+        nn.init.zeros_(self.mix.weight)
+        self.norm = nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.norm_mlp = nn.LayerNorm(width)
+        self.expand = nn.Linear(width, 2 * width)
+        self.project = nn.Linear(2 * width, width)
+        cos, sin = _rotations(width // heads, WINDOW)
+        self.register_buffer("cos", cos, persistent=False)
+        self.register_buffer("sin", sin, persistent=False)
+
+    def _windows(self, t: Tensor) -> Tensor:
+        """Rows of tokens to heads by windows: float [B, H, W, D] -> [B', heads, N, D / heads]."""
+        b, h, w, d = t.shape
+        top, bottom, right = self.shift, -(h + self.shift) % WINDOW, -(w + self.shift) % WINDOW
+        t = F.pad(t, (0, 0, top, right, top, bottom))
+        rows, columns = t.shape[1] // WINDOW, t.shape[2] // WINDOW
+        t = t.view(b, rows, WINDOW, columns, WINDOW, self.heads, d // self.heads)
+        t = t.permute(0, 1, 3, 5, 2, 4, 6)
+        return t.reshape(b * rows * columns, self.heads, WINDOW * WINDOW, d // self.heads)
+
+    def _grid(self, t: Tensor, like: Tensor) -> Tensor:
+        """The inverse of `_windows`, for a grid of the shape of `like`."""
+        b, h, w, d = like.shape
+        rows, columns = -(-(h + self.shift) // WINDOW), -(-(w + self.shift) // WINDOW)
+        t = t.view(b, rows, columns, self.heads, WINDOW, WINDOW, d // self.heads)
+        t = t.permute(0, 1, 4, 2, 5, 3, 6).reshape(b, rows * WINDOW, columns * WINDOW, d)
+        return t[:, self.shift : self.shift + h, self.shift : self.shift + w]
+
+    def _attend(self, t: Tensor) -> Tensor:
+        """Attention inside windows: float [B, H, W, D] -> the same shape."""
+        b, h, w, d = t.shape
+        q, k, v = self.qkv(self.norm(t)).chunk(3, -1)
+        if h + self.shift <= WINDOW and w + self.shift <= WINDOW:
+            # a grid inside one window needs no filling up: same result, fewer tokens
+            rows = torch.arange(self.shift, self.shift + h, device=t.device)
+            columns = torch.arange(self.shift, self.shift + w, device=t.device)
+            at = (rows[:, None] * WINDOW + columns).flatten()
+            cos, sin = self.cos[at], self.sin[at]
+            q, k, v = (
+                s.reshape(b, h * w, self.heads, -1).transpose(1, 2) for s in (q, k, v)
+            )
+            o = F.scaled_dot_product_attention(_rotate(q, cos, sin), _rotate(k, cos, sin), v)
+            o = o.transpose(1, 2).reshape(b, h, w, d)
+        else:
+            present = self._windows(torch.ones(1, h, w, self.heads, device=t.device))
+            mask = present[:, :1].transpose(2, 3).bool().repeat(b, 1, 1, 1)
+            q, k = (_rotate(self._windows(s), self.cos, self.sin) for s in (q, k))
+            o = F.scaled_dot_product_attention(q, k, self._windows(v), attn_mask=mask)
+            o = self._grid(o, t)
+        out: Tensor = self.out(o)
+        return out
+
+    def forward(self, x: Tensor) -> Tensor:
+        """float [B, D, H, W] -> the same shape, for any H and W."""
+        t = (x + self.mix(x)).permute(0, 2, 3, 1)
+        t = t + self._attend(t)
+        t = t + self.project(F.gelu(self.expand(self.norm_mlp(t))))
+        return t.permute(0, 3, 1, 2)
+
+
+def _rotate(t: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotate float [B', heads, N, d] by the angle of each token's position, [N, d / 2]."""
+    a, b = t.chunk(2, -1)
+    cos, sin = cos.to(t.dtype), sin.to(t.dtype)
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
+
+
+def round_ste(x: Tensor) -> Tensor:
+    """Round, with the gradient of the identity (straight-through)."""
+    return x + (x.round() - x).detach()

@@ -1,0 +1,54 @@
+"""The tokenizer: its five float networks and the per-channel gains, held together.
+
+    x -> LocalEncoder -> y -> GlobalEncoder -> FSQ -> z          (what the encoder runs)
+    z -> LocalPredictor -> y_hat -> Refiner, layer by layer -> Decoder -> x_hat   (both run)
+
+Nothing here decides a probability; rounding differences between machines move a pixel, never a
+symbol.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from sbtcodec.tokenizer.bootstrap import LocalPredictor, Refiner
+from sbtcodec.tokenizer.config import TokenizerConfig
+from sbtcodec.tokenizer.decoder import Decoder
+from sbtcodec.tokenizer.fsq import FSQ
+from sbtcodec.tokenizer.global_encoder import GlobalEncoder
+from sbtcodec.tokenizer.local_encoder import LocalEncoder
+
+MAX_QUALITY_CODE = 255
+
+
+class Tokenizer(nn.Module):
+    """All float networks of the codec."""
+
+    def __init__(self, config: TokenizerConfig) -> None:
+        """Build the networks of `config`, freshly initialised."""
+        super().__init__()
+        self.config = config
+        self.local_encoder = LocalEncoder(config)
+        self.global_encoder = GlobalEncoder(config)
+        self.fsq = FSQ(config.levels)
+        self.predictor = LocalPredictor(config)
+        self.refiners = nn.ModuleList([Refiner(config, step // 2) for step in range(self.steps)])
+        self.decoder = Decoder(config)
+        # log of 1/step size, per anchor quality and channel
+        start = torch.linspace(-1.5, 2.5, config.gain_anchors)[:, None]
+        self.log_gains = nn.Parameter(start.repeat(1, config.local_channels))
+
+    @property
+    def steps(self) -> int:
+        """Symbols are coded in this many steps: two checkerboard parities for each detail layer."""
+        return 2 * self.config.layers
+
+    def hats(self, quality: Tensor) -> Tensor:
+        """Weights of the anchors, float32 [B, gain_anchors], of quality codes [B] in [0, 255]."""
+        last = self.config.gain_anchors - 1
+        at = quality.float() * (last / MAX_QUALITY_CODE)
+        anchors = torch.arange(last + 1, device=quality.device)
+        return (1 - (at[:, None] - anchors).abs()).clamp_min(0)
+
+    def gains(self, hats: Tensor) -> Tensor:
+        """Natural logarithm of the gains (1 / step size): float32 [B, local_channels, 1, 1]."""
+        return (hats @ self.log_gains.float())[:, :, None, None]

@@ -1,0 +1,95 @@
+"""The state of a training run on disk: safetensors, written whole or not at all.
+
+A run continues from its checkpoint as if it had not stopped: weights, averaged weights, optimiser
+moments, step count and time used are all kept, and crops and noise depend on the step number only.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from sbtcodec.errors import WeightsError
+
+
+def _optimiser_tensors(index: int, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Moments of every parameter, named `optimiser.INDEX.PARAMETER.MOMENT`."""
+    tensors = {}
+    for number, state in optimiser.state_dict()["state"].items():
+        for key, value in state.items():
+            tensors[f"optimiser.{index}.{number}.{key}"] = torch.as_tensor(value)
+    return tensors
+
+
+def save(
+    path: Path,
+    model: nn.Module,
+    averaged: dict[str, Tensor],
+    optimisers: list[torch.optim.Optimizer],
+    progress: dict[str, Any],
+) -> None:
+    """Write a checkpoint beside `path`, then rename it into place.
+
+    Args:
+        path: the checkpoint file.
+        model: its parameters and buffers are saved as `model.*`.
+        averaged: the averaged weights, saved as `ema.*`.
+        optimisers: in a fixed order.
+        progress: JSON: step, seconds, configurations.
+    """
+    tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
+    tensors |= {f"ema.{k}": v for k, v in averaged.items()}
+    for i, optimiser in enumerate(optimisers):
+        tensors |= _optimiser_tensors(i, optimiser)
+    copies = {k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()}
+    temporary = path.with_suffix(".part")
+    save_file(copies, temporary, {"progress": json.dumps(progress)})
+    os.replace(temporary, path)
+
+
+def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read the tensors and the progress of a checkpoint.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or not a checkpoint.
+    """
+    try:
+        with safe_open(path, "pt") as file:  # type: ignore[no-untyped-call]
+            progress = json.loads((file.metadata() or {})["progress"])
+            return {k: file.get_tensor(k) for k in file.keys()}, progress  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:
+        raise WeightsError(f"{path} is not a checkpoint of `sbtcodec train`: {error}") from error
+
+
+def restore(
+    tensors: dict[str, Tensor],
+    model: nn.Module,
+    averaged: dict[str, Tensor],
+    optimisers: list[torch.optim.Optimizer],
+) -> None:
+    """Put the tensors of a checkpoint back, in place.
+
+    Raises:
+        WeightsError: the checkpoint was made with another architecture or optimiser.
+    """
+    try:
+        model.load_state_dict(
+            {k[6:]: v for k, v in tensors.items() if k.startswith("model.")}, strict=True
+        )
+        for name, value in averaged.items():
+            value.copy_(tensors[f"ema.{name}"])
+        for i, optimiser in enumerate(optimisers):
+            state: dict[int, dict[str, Tensor]] = {}
+            for key, value in tensors.items():
+                if key.startswith(f"optimiser.{i}."):
+                    number, moment = key.split(".")[2:]
+                    state.setdefault(int(number), {})[moment] = value
+            groups = optimiser.state_dict()["param_groups"]
+            optimiser.load_state_dict({"state": state, "param_groups": groups})
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise WeightsError(f"the checkpoint does not fit this configuration: {error}") from error

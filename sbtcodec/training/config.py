@@ -1,0 +1,86 @@
+"""What a training run is told, saved with its checkpoints."""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from sbtcodec.model import ModelConfig
+from sbtcodec.tokenizer.config import TokenizerConfig
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Recipe of a run. Rates are in bits per pixel, errors in squared 8-bit units.
+
+    Attributes:
+        minutes: length of the run; the learning rate falls to zero over its last part.
+        seed: of weights, crops and noise.
+        small_crop: side and number of crops in the first part of the run.
+        large_crop: the same for the rest.
+        small_share: share of the run on small crops.
+        learning_rate: peak of AdamW.
+        matrix_learning_rate: peak of Muon for pointwise and attention matrices; 0 uses AdamW.
+        warmup_steps: steps of linear warm-up.
+        decay_share: share of the run, at its end, over which the rates fall linearly to zero.
+        lmbda_min: weight of the squared error at quality 0 (loss: bpp + lmbda * mse).
+        lmbda_max: the same at quality 100; log-linear between.
+        lmbda_globals: weight of the squared error of images sent without detail layers.
+        balance: losses are weighted by lmbda^-balance, so that high rates do not drown low ones.
+        globals_share: share of images sent without detail layers.
+        partial_share: share of images sent with some detail layers but not all.
+        bootstrap_weight: weight of the error between predicted and actual local tokens.
+        target_token_bits: the token rate is weighted as needed to hold this many bits a token.
+        ema: decay of the averaged weights.
+        clip: largest norm of the gradient.
+    """
+
+    minutes: float = 120.0
+    seed: int = 0
+    small_crop: tuple[int, int] = (128, 16)
+    large_crop: tuple[int, int] = (256, 8)
+    small_share: float = 0.55
+    learning_rate: float = 1e-3
+    matrix_learning_rate: float = 0.0
+    warmup_steps: int = 300
+    decay_share: float = 0.5
+    lmbda_min: float = 0.0002
+    lmbda_max: float = 0.08
+    lmbda_globals: float = 0.0006
+    balance: float = 0.4
+    globals_share: float = 0.25
+    partial_share: float = 0.15
+    bootstrap_weight: float = 0.02
+    target_token_bits: float = 16.3
+    ema: float = 0.999
+    clip: float = 1.0
+
+    def to_json(self) -> dict[str, Any]:
+        """As a plain dictionary."""
+        return asdict(self)
+
+
+BASE = TrainingConfig()
+PRESETS: dict[str, TrainingConfig] = {
+    "base": BASE,
+    "muon": replace(BASE, matrix_learning_rate=2e-3),
+    "tiny": replace(BASE, small_crop=(64, 2), large_crop=(64, 2), warmup_steps=10),
+}
+"""Recipes by name; each states only its difference from the base."""
+
+TINY_TOKENIZER = TokenizerConfig(
+    widths=(8, 16, 32),
+    encoder_depths=(1, 1, 1),
+    decoder_depths=(1, 1, 1),
+    local_channels=16,
+    groups=(2, 2, 4, 8),
+    global_width=64,
+    heads=2,
+    encoder_attention=2,
+    predictor_attention=2,
+    predictor_depth=1,
+    refine_width=16,
+)
+MODELS: dict[str, ModelConfig] = {
+    "base": ModelConfig(),
+    "tiny": ModelConfig(TINY_TOKENIZER, 16, 16, 16, 16),
+}
+"""Sizes by preset name; a preset without its own uses the base."""
