@@ -31,14 +31,16 @@ from sbtcodec.container import (
     unpack,
 )
 from sbtcodec.entropy.coder import Indices, LayerDecoder, LayerEncoder, Symbols
-from sbtcodec.entropy.detail import MAX_SYMBOL, table_index
+from sbtcodec.entropy.detail import table_index
 from sbtcodec.entropy.frequencies import Frequencies, from_logits
 from sbtcodec.entropy.prior import SUBGRIDS, centred, subgrid
+from sbtcodec.entropy.quantiser import Quantiser
 from sbtcodec.errors import DeviceError, ImageError, InvalidFileError
 from sbtcodec.image.pixels import as_rgb
 from sbtcodec.image.tiles import crop, pad_to_multiple, strips
 from sbtcodec.release import Release, load_release
 from sbtcodec.tokenizer.bootstrap import checkerboard
+from sbtcodec.tokenizer.layers import channels_last
 
 CELL = 16  # pixels of a local token's side
 STRIP_CELLS = 32  # rows of local tokens per strip of the pixel networks
@@ -99,7 +101,8 @@ class Codec:
         self.release = release
         self.device = device
         self.bf16 = bf16
-        self.tokenizer = release.model.tokenizer.to(device, memory_format=torch.channels_last)
+        self.quantiser = Quantiser(release.tables)
+        self.tokenizer = channels_last(release.model.tokenizer.to(device))
 
     @classmethod
     def load(
@@ -180,8 +183,7 @@ class Codec:
                     layer: LayerEncoder = layer,
                 ) -> Symbols:
                     assert residual is not None
-                    q = np.rint(np.clip(residual, -MAX_SYMBOL, MAX_SYMBOL)).astype(np.int32)
-                    return layer.details(indices, q)
+                    return layer.details(indices, self.quantiser(residual, indices))
 
                 walk.details(group, put_details, y)
                 layers.append(Layer(layer.finish(), walk.check_details(group)))
@@ -211,7 +213,7 @@ class Codec:
         container = unpack(data, allow_partial=allow_partial)
         header = container.header
         if header.model != self.release.number:
-            other = load_release(header.model)
+            other = load_release(header.model, self.release.folder)
             return Codec(other, self.device, bf16=self.bf16).decode(
                 data, layers, allow_partial=allow_partial
             )
@@ -244,8 +246,9 @@ class Codec:
                 used += 1
             if used < self.tokenizer.config.layers:
                 walk.refine(2 * used)
-            rgb = crop(self._synthesise(walk.y_hat, header.quality, used),
-                       header.height, header.width)
+            rgb = crop(
+                self._synthesise(walk.y_hat, header.quality, used), header.height, header.width
+            )
         notice = None
         short = damaged or container.cut_inside or not container.complete
         if short and (layers is None or used < layers):
@@ -257,7 +260,7 @@ class Codec:
 
     @contextmanager
     def _inference(self) -> Iterator[None]:
-        """No gradients, and no reduced precision in float32 products: the integers need all bits."""
+        """No gradients, and full float32 products: the integers need all their bits."""
         precision = torch.get_float32_matmul_precision()
         torch.set_float32_matmul_precision("highest")
         try:
@@ -311,8 +314,9 @@ class _Walk:
         seed = header_bytes(header) + bytes.fromhex(self.release.sha256)
         self.seed = zlib.crc32(seed)
         c = self.tokenizer.config.local_channels
-        self.levels = torch.zeros(1, len(self.tokenizer.config.levels), self.h, self.w,
-                                  dtype=torch.int64)
+        self.levels = torch.zeros(
+            1, len(self.tokenizer.config.levels), self.h, self.w, dtype=torch.int64
+        )
         self.q = np.zeros((2 * self.h, 2 * self.w, c), dtype=np.int16)
         self.y_hat = torch.zeros(0)
 
@@ -333,7 +337,8 @@ class _Walk:
                     assert rows.shape[1] == count
                     got = code(
                         from_logits(rows, self.release.octaves),
-                        (torch.zeros_like(at[0]), *at), dim,
+                        (torch.zeros_like(at[0]), *at),
+                        dim,
                     )
                     self.levels[0, dim, at[0], at[1]] = torch.from_numpy(got.astype(np.int64))
             known = known | mask

@@ -1,11 +1,11 @@
-"""The one family of errors a caller of sbtcodec has to catch, each with its documented exit code.
+"""The one family of errors that sbtcodec raises, each with its documented exit code.
 
 Every message says what was found, what was expected and what to do about it.
 """
 
 
 class SbtError(Exception):
-    """Base of every error that sbtcodec raises on purpose; the command line exits with `exit_code`."""
+    """Base of every error raised on purpose; the command line exits with `exit_code`."""
 
     exit_code = 1
 

@@ -1,4 +1,4 @@
-"""One model: the tokenizer's float networks and the integer networks that drive the entropy coder."""
+"""One model: the tokenizer's float networks and the entropy coder's integer networks."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -41,7 +41,7 @@ class ModelConfig:
             TypeError: a field is unknown or missing.
         """
         rest = dict(data)
-        sizes = {
+        sizes: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in rest.pop("tokenizer").items()
         }
         return cls(tokenizer=TokenizerConfig(**sizes), **rest)

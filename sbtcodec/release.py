@@ -36,6 +36,7 @@ class Release:
     Attributes:
         number: the stable number that files carry, 1..255.
         name: for people.
+        folder: where it was loaded from; files of other models are looked for there.
         sha256: digest of the weights file, hexadecimal; seeds the checks of every file.
         model: the networks; integer networks frozen and proven exact.
         tables: distributions of detail symbols.
@@ -46,6 +47,7 @@ class Release:
 
     number: int
     name: str
+    folder: Path
     sha256: str
     model: CodecModel
     tables: DetailTables
@@ -66,8 +68,14 @@ def weights_dir() -> Path:
     )
 
 
-def export(state: dict[str, Tensor], config: ModelConfig, path: Path, *, card: dict[str, Any],
-           tables: list[Frequencies] | None = None) -> str:
+def export(
+    state: dict[str, Tensor],
+    config: ModelConfig,
+    path: Path,
+    *,
+    card: dict[str, Any],
+    tables: list[Frequencies] | None = None,
+) -> str:
     """Write a release from trained weights.
 
     Args:
@@ -83,8 +91,9 @@ def export(state: dict[str, Tensor], config: ModelConfig, path: Path, *, card: d
     model = CodecModel(config)
     model.load_state_dict(state, strict=False)
     tensors: dict[str, Tensor] = {}
-    integer = {f"{room}.{name}" for room in ("prior", "scales")
-               for name, _ in _net(model, room).convs()}
+    integer = {
+        f"{room}.{name}" for room in ("prior", "scales") for name, _ in _net(model, room).convs()
+    }
     for name, value in model.named_parameters():
         owner, _, kind = name.rpartition(".")
         if owner not in integer:
@@ -152,33 +161,45 @@ def load_release(number: int | None = None, folder: Path | None = None) -> Relea
     return _read(path, wanted, str(entry["name"]), found)
 
 
-def _read(path: Path, number: int, name: str, sha256: str) -> Release:
-    """Build the model from a weights file."""
+def read_state(path: Path) -> tuple[ModelConfig, dict[str, Tensor], dict[str, Tensor]]:
+    """Configuration, parameters in natural units (float32), and integer tables of a weights file.
+
+    Raises:
+        WeightsError: the file is not one of released weights.
+    """
     try:
-        with safe_open(path, "pt") as file:  # type: ignore[no-untyped-call]
+        with safe_open(path, "pt") as file:
             config = ModelConfig.from_json(json.loads(file.metadata()["config"]))
             tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
-        extra = {k[7:]: tensors.pop(k) for k in list(tensors) if k.startswith("tables.")}
-        model = CodecModel(config)
-        state = {}
-        for key, value in tensors.items():
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path} does not hold released weights: {error}") from error
+    state, extra = {}, {}
+    for key, value in tensors.items():
+        if key.startswith("tables."):
+            extra[key.removeprefix("tables.")] = value
+        elif key == "scales.magnitudes":
+            state[key] = value.float()
+        else:
             one = {torch.int16: WEIGHT_ONE, torch.int32: SUM_ONE}.get(value.dtype, 1)
-            state[key] = value.float() / (1 if key == "scales.magnitudes" else one)
+            state[key] = value.float() / one
+    return config, state, extra
+
+
+def _read(path: Path, number: int, name: str, sha256: str) -> Release:
+    """Build the model from a weights file."""
+    config, state, extra = read_state(path)
+    try:
+        model = CodecModel(config)
         model.load_state_dict(state, strict=True)
         for room in ("prior", "scales"):
             _net(model, room).freeze()
-    except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        ends = np.cumsum(extra["sizes"].numpy())[:-1]
+        frequencies = extra["frequencies"].numpy().astype(np.int64)
+        tables = DetailTables(np.split(frequencies, ends))
+        octaves, hats, gain_offsets = (
+            extra[key].numpy().astype(np.int64) for key in ("octaves", "hats", "gain_offsets")
+        )
+    except (RuntimeError, KeyError, ValueError, OverflowError) as error:
         raise WeightsError(f"the weights {path} do not fit this program: {error}") from error
     model.requires_grad_(requires_grad=False).eval()
-    ends = np.cumsum(extra["sizes"].numpy())[:-1]
-    frequencies = extra["frequencies"].numpy().astype(np.int64)
-    return Release(
-        number=number,
-        name=name,
-        sha256=sha256,
-        model=model,
-        tables=DetailTables(np.split(frequencies, ends)),
-        octaves=extra["octaves"].numpy().astype(np.int64),
-        hats=extra["hats"].numpy().astype(np.int64),
-        gain_offsets=extra["gain_offsets"].numpy().astype(np.int64),
-    )
+    return Release(number, name, path.parent, sha256, model, tables, octaves, hats, gain_offsets)

@@ -12,7 +12,8 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/base"),
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the run stopped.")] = False,
     minutes: Annotated[
-        float | None, typer.Option(min=0.01, help="Length of the whole run; the preset's if absent.")
+        float | None,
+        typer.Option(min=0.01, help="Length of the whole run; the preset's if absent."),
     ] = None,
     steps: Annotated[
         int | None, typer.Option(min=1, help="Stop after this many steps in all.")

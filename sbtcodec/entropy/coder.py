@@ -1,4 +1,4 @@
-"""The range coder: symbols and integer frequencies to bytes and back; the only user of constriction.
+"""The range coder: symbols and integer frequencies to bytes and back, with constriction.
 
 Words are serialised big-endian and the tail is cut to the byte, since at a hundred bytes an image
 three bytes count. A decoder that runs out of bytes reads zeros and decodes nonsense without an
@@ -26,6 +26,7 @@ class DetailTables:
 
     def __init__(self, tables: list[Frequencies]) -> None:
         """`tables[i]` holds the frequencies of the symbols -M_i..M_i, summing to 2^24 - K_i."""
+        self.frequencies = tables
         self.half_widths = np.array([len(t) // 2 for t in tables], dtype=np.int32)
         self.models = [
             constriction.stream.model.Categorical(t.astype(np.float64), perfect=False)
@@ -87,7 +88,10 @@ class LayerEncoder:
         decoder = _range_decoder(data)
         for symbols, model in self.calls:
             count = () if len(model) > 1 else (len(symbols),)
-            if not np.array_equal(decoder.decode(*model, *count), symbols):
+            try:
+                if not np.array_equal(_decode(decoder, *model, *count), symbols):
+                    return False
+            except InvalidFileError:
                 return False
         return True
 
@@ -100,28 +104,17 @@ class LayerDecoder:
         self.tables = tables
         self.coder = _range_decoder(data)
 
-    def _get(self, *arguments: Any) -> Symbols:  # noqa: ANN401 (constriction's models)
-        try:
-            symbols: Symbols = self.coder.decode(*arguments)
-        except (KeyboardInterrupt, SystemExit, MemoryError):
-            raise
-        except BaseException as error:  # constriction's panics are not Exceptions
-            raise InvalidFileError(
-                "the coded symbols are damaged: the coder cannot read them"
-            ) from error
-        return symbols
-
     def levels(self, frequencies: Frequencies) -> Symbols:
         """The next levels int32 [n], coded under frequencies [n, K]."""
         family = constriction.stream.model.Categorical(perfect=False)
-        return self._get(family, frequencies.astype(np.float64))
+        return _decode(self.coder, family, frequencies.astype(np.float64))
 
     def details(self, indices: Indices) -> Symbols:
         """The next symbols int32 [n], coded under tables uint8 [n]."""
         q = np.zeros(len(indices), dtype=np.int32)
         for table, at in _by_table(indices):
             model = self.tables.models[table]
-            q[at] = self._get(model, len(at)) - self.tables.half_widths[table]
+            q[at] = _decode(self.coder, model, len(at)) - self.tables.half_widths[table]
         return q
 
 
@@ -129,6 +122,17 @@ def _range_decoder(data: bytes) -> Any:  # noqa: ANN401 (constriction has no stu
     """A decoder over bytes, filled up with zeros to whole words."""
     words = np.frombuffer(data + bytes(-len(data) % 4), dtype=">u4").astype(np.uint32)
     return constriction.stream.queue.RangeDecoder(words)
+
+
+def _decode(decoder: Any, *arguments: Any) -> Symbols:  # noqa: ANN401 (as above)
+    """Decode, turning every way in which constriction can fail into one error."""
+    try:
+        symbols: Symbols = decoder.decode(*arguments)
+    except (KeyboardInterrupt, SystemExit, MemoryError):
+        raise
+    except BaseException as error:  # constriction's panics are not Exceptions
+        raise InvalidFileError("the coded symbols are damaged: the coder cannot read them") from error
+    return symbols
 
 
 def _by_table(indices: Indices) -> Iterable[tuple[int, NDArray[np.int64]]]:

@@ -90,7 +90,7 @@ class DetailScales(IntegerNet):
             hats: integer quality weights [B, anchors, 1, 1], 64 is one.
             seen: magnitudes [B, >= seen channels, H, W] of all earlier symbols, 0 where unknown.
         """
-        b, _, height, width = features.shape
+        _, _, height, width = features.shape
         told = hats.expand(-1, -1, height, width)
         x = torch.cat([features, told, seen[:, : self.seen[step]]], 1)
         h = activate(self.enter[step](x))

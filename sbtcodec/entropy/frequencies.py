@@ -28,7 +28,7 @@ def half_width(scale: float) -> int:
 def normalise(weights: NDArray[np.float64]) -> Frequencies:
     """Non-negative weights [K] to integers that sum to 2^24 - K."""
     budget = TOTAL - len(weights)
-    scaled = np.floor(weights / weights.sum() * budget).astype(np.int64)
+    scaled: Frequencies = np.floor(weights / weights.sum() * budget).astype(np.int64)
     scaled[int(np.argmax(scaled))] += budget - int(scaled.sum())
     return scaled
 

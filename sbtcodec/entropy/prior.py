@@ -1,4 +1,4 @@
-"""The prior P(z) over global tokens: an integer network, four interleaved sub-grids, level by level.
+"""The prior P(z) over global tokens: integers, four interleaved sub-grids, level by level.
 
 The token grid is split by the parity of row and column. Each sub-grid is coded given those before
 it, all its tokens at once; inside a token the levels are coded one after the other. That is 24
@@ -58,7 +58,8 @@ class Prior(IntegerNet):
         plane = known.to(z.dtype).expand(z.shape[0], 1, *z.shape[2:])
         h = activate(self.enter(torch.cat([z * plane, plane * KNOWN], 1)))
         h = activate(self.mix(activate(self.depthwise(h))) + h * 128)
-        return activate(self.mix_more(h))
+        features: Tensor = activate(self.mix_more(h))
+        return features
 
     def logits(self, features: Tensor, z: Tensor, dim: int) -> Tensor:
         """Integer logits [B, K, H, W] of dimension `dim`, given the dimensions before it.
@@ -70,7 +71,8 @@ class Prior(IntegerNet):
         """
         h = activate(self.hidden[dim](torch.cat([features, z[:, :dim]], 1)))
         scaled = self.heads[dim](h) * (1.0 / SUMS_PER_LOGIT)
-        return scaled + (torch.floor(scaled + 0.5) - scaled).detach()
+        logits: Tensor = scaled + (torch.floor(scaled + 0.5) - scaled).detach()
+        return logits
 
     def forward(self, z: Tensor) -> list[Tensor]:
         """All logits at once, for training and for measuring the ideal rate.

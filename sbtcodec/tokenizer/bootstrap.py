@@ -1,6 +1,6 @@
-"""The self-bootstrapped predictor: local tokens from global tokens alone, then refined as layers arrive.
+"""The self-bootstrapped predictor: local tokens from global tokens, refined as layers arrive.
 
-The paper predicts local tokens from global ones (SelfBootTok, arXiv 2606.05552, abstract). Ours also
+The paper predicts local tokens from global ones (SelfBootTok, arXiv 2606.05552, abstract). Ours
 goes on: what was sent of the local tokens improves the prediction of what was not, layer by layer.
 """
 

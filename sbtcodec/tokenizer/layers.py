@@ -3,9 +3,13 @@
 Letters: B batch, C channels, H W rows and columns of a token grid, D width, N tokens of a window.
 """
 
+from typing import TypeVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+M = TypeVar("M", bound=nn.Module)
 
 WINDOW = 8  # global tokens per window side: 8 x 32 px = 256 px, the paper's 64 tokens
 
@@ -112,9 +116,7 @@ class WindowAttention(nn.Module):
             columns = torch.arange(self.shift, self.shift + w, device=t.device)
             at = (rows[:, None] * WINDOW + columns).flatten()
             cos, sin = self.cos[at], self.sin[at]
-            q, k, v = (
-                s.reshape(b, h * w, self.heads, -1).transpose(1, 2) for s in (q, k, v)
-            )
+            q, k, v = (s.reshape(b, h * w, self.heads, -1).transpose(1, 2) for s in (q, k, v))
             o = F.scaled_dot_product_attention(_rotate(q, cos, sin), _rotate(k, cos, sin), v)
             o = o.transpose(1, 2).reshape(b, h, w, d)
         else:
@@ -131,7 +133,8 @@ class WindowAttention(nn.Module):
         t = (x + self.mix(x)).permute(0, 2, 3, 1)
         t = t + self._attend(t)
         t = t + self.project(F.gelu(self.expand(self.norm_mlp(t))))
-        return t.permute(0, 3, 1, 2)
+        out: Tensor = t.permute(0, 3, 1, 2)
+        return out
 
 
 def _rotate(t: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -139,6 +142,12 @@ def _rotate(t: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     a, b = t.chunk(2, -1)
     cos, sin = cos.to(t.dtype), sin.to(t.dtype)
     return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
+
+
+def channels_last(module: M) -> M:
+    """The module with its kernels laid out for channels_last inputs, the fast layout on a CPU."""
+    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return module
 
 
 def round_ste(x: Tensor) -> Tensor:

@@ -59,7 +59,7 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         WeightsError: the file is missing, damaged, or not a checkpoint.
     """
     try:
-        with safe_open(path, "pt") as file:  # type: ignore[no-untyped-call]
+        with safe_open(path, "pt") as file:
             progress = json.loads((file.metadata() or {})["progress"])
             return {k: file.get_tensor(k) for k in file.keys()}, progress  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:

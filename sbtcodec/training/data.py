@@ -50,9 +50,7 @@ def crop(rgb: NDArray[np.uint8], side: int, rng: np.random.Generator) -> NDArray
     top, left = int(rng.integers(0, h - source + 1)), int(rng.integers(0, w - source + 1))
     square = rgb[top : top + source, left : left + source]
     if source != side:
-        square = np.asarray(
-            Image.fromarray(square).resize((side, side), Image.Resampling.LANCZOS)
-        )
+        square = np.asarray(Image.fromarray(square).resize((side, side), Image.Resampling.LANCZOS))
     return square[:, ::-1] if rng.random() < 0.5 else square
 
 
@@ -80,7 +78,5 @@ class Prefetcher:
             ready = future.result()
             step += 1
             side, count = next(shape)
-            future = self.pool.submit(
-                batch, self.images, side, count, (self.seed, self.rank, step)
-            )
+            future = self.pool.submit(batch, self.images, side, count, (self.seed, self.rank, step))
             yield ready

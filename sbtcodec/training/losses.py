@@ -13,7 +13,7 @@ SMALLEST_PROBABILITY = 1e-9
 
 
 def leaky_clamp(x: Tensor, low: float, high: float) -> Tensor:
-    """Clamp in value, but let a twentieth of the gradient through outside, so nothing gets stuck."""
+    """Clamp in value, but let a twentieth of the gradient through outside, against dead ends."""
     clamped = x.clamp(low, high)
     return clamped + 0.05 * ((x - clamped) - (x - clamped).detach())
 

@@ -17,7 +17,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from sbtcodec.errors import WeightsError
 from sbtcodec.model import CodecModel, ModelConfig
+from sbtcodec.release import read_state
+from sbtcodec.tokenizer.layers import channels_last
 from sbtcodec.training import checkpoint
 from sbtcodec.training.config import TrainingConfig
 from sbtcodec.training.data import Prefetcher, load_photographs
@@ -66,8 +69,9 @@ class Run:
 
 
 def make_optimisers(model: CodecModel, config: TrainingConfig) -> list[torch.optim.Optimizer]:
-    """AdamW for everything, or Muon for the matrices of the float networks and AdamW for the rest."""
-    matrices, others = [], []
+    """AdamW; or Muon for the matrices of the float networks and AdamW for the rest."""
+    matrices: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
     for name, p in model.named_parameters():
         is_matrix = name.startswith("tokenizer.") and p.ndim == 2 and min(p.shape) >= 32
         use = matrices if is_matrix and config.matrix_learning_rate else others
@@ -81,6 +85,7 @@ def make_optimisers(model: CodecModel, config: TrainingConfig) -> list[torch.opt
                 matrices,
                 lr=config.matrix_learning_rate,
                 weight_decay=0.0,
+                ns_steps=4,  # of the iteration that makes a step orthogonal; five cost more
                 adjust_lr_fn="match_rms_adamw",
             )
         )
@@ -202,7 +207,7 @@ def train(
         data: folder of photographs.
         out: folder of the run.
         resume: go on from the checkpoint in `out`.
-        warm_start: a checkpoint whose averaged weights to start from, with fresh optimisers.
+        warm_start: released weights, or a checkpoint, to start from with fresh optimisers.
         compiled: use torch.compile (a minute or more of warm-up, then a third faster).
         steps: stop after this many steps in all, whatever the time.
         device: auto, cpu or cuda.
@@ -220,7 +225,7 @@ def train(
     if world > 1:
         dist.init_process_group("nccl" if cuda else "gloo")
     torch.manual_seed(config.seed)
-    model = CodecModel(model_config).to(where, memory_format=torch.channels_last)
+    model = channels_last(CodecModel(model_config).to(where))
     averaged = {k: v.detach().clone() for k, v in model.named_parameters()}
     run = Run(config, model, torch.device(where), make_optimisers(model, config), averaged)
     out.mkdir(parents=True, exist_ok=True)
@@ -231,12 +236,7 @@ def train(
         run.step, run.seconds = progress["step"], progress["seconds"]
         run.token_weight = progress["token_weight"]
     elif warm_start is not None:
-        tensors, progress = checkpoint.load(warm_start)
-        state = {k[4:]: v for k, v in tensors.items() if k.startswith("ema.")}
-        model.load_state_dict(state, strict=False)
-        for name, value in averaged.items():
-            value.copy_(state[name])
-        run.token_weight = progress.get("token_weight", run.token_weight)
+        _warm_start(run, warm_start)
     images = load_photographs(data, max(config.small_crop[0], config.large_crop[0]))
     forward: nn.Module = TrainingPass(model)
     if compiled:
@@ -245,6 +245,26 @@ def train(
     if world > 1:
         dist.destroy_process_group()
     return path
+
+
+def _warm_start(run: Run, path: Path) -> None:
+    """Start from released weights, or from the averaged weights of a checkpoint.
+
+    Raises:
+        WeightsError: the file is neither, or of another architecture.
+    """
+    try:
+        config, state, _ = read_state(path)
+    except WeightsError:
+        tensors, progress = checkpoint.load(path)
+        config = ModelConfig.from_json(progress["model"])
+        state = {k[4:]: v for k, v in tensors.items() if k.startswith("ema.")}
+        run.token_weight = progress["token_weight"]
+    if config != run.model.config:
+        raise WeightsError(f"{path} has another architecture than the preset: {config}")
+    run.model.load_state_dict(state, strict=False)
+    for name, value in run.averaged.items():
+        value.copy_(state[name])
 
 
 def _loop(
@@ -280,9 +300,7 @@ def _loop(
             bar.update(int(100 * run.progress) - bar.n)
             logged, pixels = now, 0.0
         if rank == 0 and now - saved > SECONDS_PER_CHECKPOINT:
-            checkpoint.save(
-                out / CHECKPOINT, run.model, run.averaged, run.optimisers, run.state()
-            )
+            checkpoint.save(out / CHECKPOINT, run.model, run.averaged, run.optimisers, run.state())
             saved = now
     if rank == 0:
         checkpoint.save(out / CHECKPOINT, run.model, run.averaged, run.optimisers, run.state())

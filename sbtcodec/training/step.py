@@ -77,8 +77,10 @@ class TrainingPass(nn.Module):
             # correct everything not yet sent; a file that ends at this layer still gets the first
             delta = t.refiners[step](features, y_hat).float()
             reach = (at >= group).to(y.dtype) if parity == 0 else sent
-            head, mine, rest = y_hat.split(
-                [channels.start, channels.stop - channels.start, y.shape[1] - channels.stop], 1
+            head, mine, rest = torch.split(
+                y_hat,
+                [channels.start, channels.stop - channels.start, y.shape[1] - channels.stop],
+                1,
             )
             width = mine.shape[1]
             open_cells = cells if parity == 1 else torch.ones_like(cells)
@@ -94,7 +96,9 @@ class TrainingPass(nn.Module):
             mine = torch.where(cells & (at > group), mine + q / gain[:, channels], mine)
             y_hat = torch.cat([head, mine, rest], 1)
             magnitude = scales.magnitude(q.detach())
-            before, _, after = seen.split([channels.start, width, y.shape[1] - channels.stop], 1)
+            before, _, after = torch.split(
+                seen, [channels.start, width, y.shape[1] - channels.stop], 1
+            )
             known = torch.where(cells, magnitude, seen[:, channels])
             seen = torch.cat([before, known, after], 1)
 

@@ -1,0 +1,46 @@
+"""Fixtures shared by the tests: a tiny model made on the spot, the shipped one, real photographs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from sbtcodec.codec import Codec
+from sbtcodec.model import CodecModel
+from sbtcodec.release import export
+from sbtcodec.training.config import MODELS
+from sbtcodec.training.publish import write_manifest
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with released weights of a tiny, untrained model (number 1)."""
+    folder = tmp_path_factory.mktemp("weights")
+    torch.manual_seed(1)
+    model = CodecModel(MODELS["tiny"])
+    state = {k: v.detach() for k, v in model.named_parameters()}
+    sha256 = export(state, MODELS["tiny"], folder / "tiny.safetensors", card={})
+    write_manifest(folder, 1, "tiny", "tiny.safetensors", sha256)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_codec(tiny_weights: Path) -> Codec:
+    """A codec with the tiny model, on the CPU."""
+    return Codec.load("cpu", weights=tiny_weights)
+
+
+@pytest.fixture(scope="session")
+def codec() -> Codec:
+    """A codec with the shipped weights, on the CPU."""
+    return Codec.load("cpu")
+
+
+@pytest.fixture(scope="session")
+def photo() -> NDArray[np.uint8]:
+    """A real photograph of odd size, uint8 [151, 227, 3]."""
+    from skimage import data
+
+    return np.ascontiguousarray(data.chelsea()[40:191, 100:327])

@@ -1,0 +1,126 @@
+"""Integer networks count exactly, whatever evaluates them."""
+
+import pytest
+import torch
+
+from sbtcodec.entropy.detail import DetailScales, integer_hats
+from sbtcodec.entropy.integer_net import IntegerConv, activate
+from sbtcodec.entropy.prior import Prior, centred
+
+LEVELS = (8, 8, 8, 8, 6, 6)
+
+
+def some_prior() -> Prior:
+    torch.manual_seed(3)
+    prior = Prior(LEVELS, width=32, hidden=16)
+    prior.freeze()
+    return prior
+
+
+def some_levels(height: int, width: int, batch: int = 1) -> torch.Tensor:
+    g = torch.Generator().manual_seed(5)
+    return torch.stack(
+        [torch.randint(0, k, (batch, height, width), generator=g) for k in LEVELS], 1
+    )
+
+
+@pytest.mark.parametrize("kernel, depthwise", [(1, False), (3, False), (3, True)])
+def test_exact_evaluation_equals_integer_arithmetic(kernel: int, depthwise: bool) -> None:
+    torch.manual_seed(0)
+    conv = IntegerConv(8, 8, kernel=kernel, depthwise=depthwise)
+    conv.freeze()
+    x = torch.randint(0, 256, (2, 8, 7, 5)).float()
+    weight, bias = (conv.weight * 128).long(), (conv.bias * 2048).long()
+    padded = torch.nn.functional.pad(x.long(), [kernel // 2] * 4)
+    expected = torch.zeros(2, 8, 7, 5, dtype=torch.int64) + bias[:, None, None]
+    for i in range(kernel):
+        for j in range(kernel):
+            patch = padded[:, :, i : i + 7, j : j + 5]
+            tap = weight[:, :, i, j]
+            if depthwise:
+                expected += patch * tap[:, 0, None, None]
+            else:
+                expected += torch.einsum("oc,bchw->bohw", tap, patch)
+    assert torch.equal(conv(x).long(), expected)
+    assert torch.equal(conv(x), conv(x).round())
+
+
+def test_training_and_exact_evaluation_agree() -> None:
+    torch.manual_seed(3)
+    prior = Prior(LEVELS, width=32, hidden=16)
+    z = centred(some_levels(6, 9), LEVELS).float()
+    trained = prior(z)
+    prior.freeze()
+    for a, b in zip(trained, prior(z), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_logits_do_not_depend_on_threads_batching_or_order() -> None:
+    prior = some_prior()
+    z = centred(some_levels(8, 12, batch=4), LEVELS).float()
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        one = prior(z)
+        torch.set_num_threads(2)
+        two = prior(z)
+    finally:
+        torch.set_num_threads(threads)
+    alone = [prior(z[i : i + 1]) for i in range(4)]
+    in_float64 = Prior(LEVELS, width=32, hidden=16).double()
+    in_float64.load_state_dict({k: v.double() for k, v in prior.state_dict().items()})
+    in_float64.freeze()
+    wide = in_float64(z.double())
+    for d in range(len(LEVELS)):
+        assert torch.equal(one[d], two[d])
+        assert torch.equal(one[d], torch.cat([a[d] for a in alone]))
+        assert torch.equal(one[d].double(), wide[d])
+
+
+def test_prior_sees_only_what_was_coded_before() -> None:
+    prior = some_prior()
+    levels = some_levels(4, 4)
+    before = prior(centred(levels, LEVELS).float())
+    changed = levels.clone()
+    changed[0, 3, 1, 1] = (changed[0, 3, 1, 1] + 1) % 8  # sub-grid 1, dimension 3
+    after = prior(centred(changed, LEVELS).float())
+    for d in range(4):
+        assert torch.equal(before[d][..., 1, 1], after[d][..., 1, 1])
+        assert torch.equal(before[d][..., 0::2, 0::2], after[d][..., 0::2, 0::2])
+    assert not torch.equal(before[5][..., 1, 1], after[5][..., 1, 1])
+
+
+def test_weights_that_could_overflow_are_refused() -> None:
+    prior = some_prior()
+    with torch.no_grad():
+        prior.mix.weight.fill_(200.0)
+    with pytest.raises(OverflowError, match="2\\^24"):
+        prior.freeze()
+
+
+def test_activation_rounds_half_up_and_clamps() -> None:
+    total = torch.tensor([-64.0, -65.0, 63.0, 64.0, 191.0, 192.0, 1e6])
+    assert activate(total).tolist() == [0, 0, 0, 1, 1, 2, 255]
+
+
+@pytest.mark.parametrize("quality", [0, 1, 127, 128, 254, 255])
+def test_hats_sum_to_one_and_touch_at_most_two_anchors(quality: int) -> None:
+    hats = integer_hats(quality, 6)
+    assert sum(hats) == 64
+    assert sum(h > 0 for h in hats) <= 2
+
+
+def test_scales_see_only_earlier_steps() -> None:
+    torch.manual_seed(0)
+    scales = DetailScales(LEVELS, (2, 4), anchors=3, width=16, trunk=16)
+    scales.freeze()
+    features = scales.features(centred(some_levels(2, 2), LEVELS).float())
+    hats = torch.tensor([64, 0, 0]).float().view(1, 3, 1, 1)
+    seen = torch.zeros(1, 6, 4, 4)
+    before = scales.scales(0, features, hats, seen)
+    later = scales.scales(0, features, hats, torch.full_like(seen, 80.0))
+    assert torch.equal(before, later)
+    assert not torch.equal(
+        scales.scales(2, features, hats, seen),
+        scales.scales(2, features, hats, torch.full_like(seen, 80.0)),
+    )

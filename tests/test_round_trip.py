@@ -1,0 +1,200 @@
+"""Images through the whole codec: any size, any layer, the same symbols everywhere."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from sbtcodec.codec import Codec, _Walk
+from sbtcodec.container import describe, header_bytes, unpack
+from sbtcodec.errors import DeviceError, ImageError
+from sbtcodec.evaluation.metrics import psnr
+
+SIZES = [(1, 1), (1, 200), (200, 1), (31, 33), (64, 64), (100, 257)]
+
+
+def noise(height: int, width: int) -> NDArray[np.uint8]:
+    rng = np.random.default_rng(height * 1000 + width)
+    return rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("height, width", SIZES)
+@pytest.mark.parametrize("globals_only", [False, True])
+def test_any_size_comes_back_with_its_size(
+    tiny_codec: Codec, height: int, width: int, globals_only: bool
+) -> None:
+    data = tiny_codec.compress(noise(height, width), globals_only=globals_only)
+    assert tiny_codec.decompress(data).size == (width, height)
+
+
+def test_a_photograph_is_recognisable_and_gets_better_with_quality(
+    codec: Codec, photo: NDArray[np.uint8]
+) -> None:
+    files = [codec.compress(photo, globals_only=True)]
+    files += [codec.compress(photo, quality=q) for q in (10, 50, 90)]
+    sizes = [len(f) for f in files]
+    scores = [psnr(photo, codec.decode(f).rgb) for f in files]
+    assert sizes == sorted(sizes)
+    assert scores == sorted(scores)
+    assert scores[0] > 18
+    assert scores[-1] > 29
+
+
+def test_size_grows_with_quality_at_every_step(codec: Codec, photo: NDArray[np.uint8]) -> None:
+    sizes = [len(codec.compress(photo, quality=q)) for q in range(0, 101, 10)]
+    assert all(a < b for a, b in zip(sizes, sizes[1:], strict=False))
+
+
+def test_each_detail_layer_improves_the_picture(codec: Codec, photo: NDArray[np.uint8]) -> None:
+    data = codec.compress(photo, quality=60)
+    scores = [psnr(photo, codec.decode(data, layers=n).rgb) for n in range(5)]
+    assert scores == sorted(scores)
+    assert scores[4] > scores[0] + 2
+
+
+def test_the_same_settings_give_the_same_bytes(
+    codec: Codec, photo: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    first = codec.compress(photo, quality=40)
+    assert codec.compress(photo, quality=40) == first
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    assert codec.compress(Image.open(tmp_path / "photo.png"), quality=40) == first
+
+
+def symbols(codec: Codec, data: bytes) -> tuple[torch.Tensor, NDArray[np.int16]]:
+    """The levels and residual symbols that decoding `data` passes through."""
+    seen: list[_Walk] = []
+    original = _Walk.check_details
+
+    def spy(walk: _Walk, group: int) -> int:
+        seen.append(walk)
+        return original(walk, group)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_Walk, "check_details", spy)
+        codec.decode(data)
+    return seen[-1].levels, seen[-1].q
+
+
+def test_symbols_do_not_depend_on_threads_or_float_precision(
+    codec: Codec, photo: NDArray[np.uint8]
+) -> None:
+    data = codec.compress(photo, quality=50)
+    levels, q = symbols(codec, data)
+    assert np.abs(q).max() > 0
+    half = Codec.load("cpu", bf16=True)
+    threads = torch.get_num_threads()
+    try:
+        for other, count in ((codec, 1), (codec, 2), (half, 2)):
+            torch.set_num_threads(count)
+            levels_again, q_again = symbols(other, data)
+            assert torch.equal(levels, levels_again)
+            assert np.array_equal(q, q_again)
+    finally:
+        torch.set_num_threads(threads)
+    picture = codec.decode(data).rgb.astype(int)
+    assert np.abs(picture - half.decode(data).rgb).mean() < 1.5
+
+
+def test_symbols_are_the_same_in_a_second_process(
+    codec: Codec, photo: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    (tmp_path / "photo.sbt").write_bytes(codec.compress(photo, quality=50))
+    script = (
+        "import sys, torch; torch.set_num_threads(1)\n"
+        "from sbtcodec.codec import Codec\n"
+        "from PIL import Image\n"
+        "import numpy as np\n"
+        "Image.fromarray(Codec.load('cpu').decode(open(sys.argv[1], 'rb').read()).rgb)"
+        ".save(sys.argv[2])\n"
+    )
+    subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "photo.sbt"), str(tmp_path / "out.png")],
+        check=True,
+    )
+    here = codec.decode((tmp_path / "photo.sbt").read_bytes()).rgb.astype(int)
+    there = np.asarray(Image.open(tmp_path / "out.png")).astype(int)
+    # the symbols passed their checks there; pixels may differ by the rounding of one
+    assert np.abs(here - there).max() <= 1
+
+
+def test_images_decode_alike_in_any_order(codec: Codec, photo: NDArray[np.uint8]) -> None:
+    """Decoding keeps no state: alone, after another image, and again after that."""
+    other = np.ascontiguousarray(photo[:77, ::-1][:, :91])
+    a, b = codec.compress(photo, quality=30), codec.compress(other, quality=70)
+    first = codec.decode(a).rgb
+    assert np.array_equal(codec.decode(b).rgb, codec.decode(b).rgb)
+    assert np.array_equal(codec.decode(a).rgb, first)
+
+
+def test_a_batch_of_images_has_the_symbols_of_each(tiny_codec: Codec) -> None:
+    """Integer networks give each image of a batch what they give it alone."""
+    prior = tiny_codec.release.model.prior
+    z = torch.randint(-56, 57, (3, len(prior.levels), 5, 7)).float()
+    together = prior(z)
+    for i in range(3):
+        for d, alone in enumerate(prior(z[i : i + 1])):
+            assert torch.equal(together[d][i : i + 1], alone)
+
+
+def test_strips_give_the_picture_of_the_whole(
+    tiny_codec: Codec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = np.asarray(Image.fromarray(noise(20, 4)).resize((64, 700), Image.Resampling.BICUBIC))
+    data = tiny_codec.compress(image, quality=60)
+    whole = tiny_codec.decode(data).rgb.astype(int)
+    monkeypatch.setattr("sbtcodec.codec.STRIP_CELLS", 10_000)
+    assert tiny_codec.compress(image, quality=60) == data
+    assert np.abs(tiny_codec.decode(data).rgb.astype(int) - whole).max() <= 1
+
+
+def test_headers_overhead_is_at_most_sixteen_bytes(
+    codec: Codec, photo: NDArray[np.uint8]
+) -> None:
+    for globals_only in (True, False):
+        info = describe(codec.compress(photo, quality=20, globals_only=globals_only))
+        assert info.overhead_bytes <= 16
+
+
+def test_checks_depend_on_the_header_and_the_model(
+    tiny_codec: Codec, codec: Codec, photo: NDArray[np.uint8]
+) -> None:
+    a = unpack(tiny_codec.compress(photo))
+    assert _Walk(tiny_codec, a.header).seed != _Walk(codec, a.header).seed
+    assert len(header_bytes(a.header)) == 9
+
+
+def test_what_is_not_an_image_is_refused(tiny_codec: Codec) -> None:
+    for bad in (
+        np.zeros((4, 4), np.uint8),
+        np.zeros((4, 4, 3), np.float32),
+        np.zeros((0, 4, 3), np.uint8),
+        np.zeros((1, 16384, 3), np.uint8),
+    ):
+        with pytest.raises(ImageError):
+            tiny_codec.compress(bad)
+    with pytest.raises(ValueError, match="quality"):
+        tiny_codec.compress(noise(8, 8), quality=101)
+
+
+def test_an_unknown_device_is_refused() -> None:
+    with pytest.raises(DeviceError, match="auto, cpu or cuda"):
+        Codec.load("tpu")
+
+
+@pytest.mark.gpu
+def test_cuda_decodes_the_symbols_of_the_cpu(codec: Codec, photo: NDArray[np.uint8]) -> None:
+    """Not run yet on any card: no CUDA device was available when this was written."""
+    cuda = Codec.load("cuda")
+    for data in (codec.compress(photo, quality=50), cuda.compress(photo, quality=50)):
+        levels, q = symbols(codec, data)
+        levels_there, q_there = symbols(cuda, data)
+        assert torch.equal(levels, levels_there)
+        assert np.array_equal(q, q_there)
+        apart = np.abs(codec.decode(data).rgb.astype(int) - cuda.decode(data).rgb)
+        assert apart.max() <= 2
