@@ -1,0 +1,84 @@
+"""The real file against the code length that the model assigns: bytes on disk, and ideal bytes.
+
+    python benchmarks/ideal_rate.py FOLDER [--limit N]
+
+prints, for each quality, the means over the images of FOLDER and the worst image. The ideal counts
+every coded symbol at -log2 of its integer probability, and nothing for header, lengths and checks.
+"""
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sbtcodec.codec import Codec
+from sbtcodec.entropy.coder import Indices, LayerEncoder, Symbols
+from sbtcodec.entropy.frequencies import TOTAL, Frequencies
+from sbtcodec.image.pixels import load_image
+
+
+@contextmanager
+def counting() -> Iterator[list[float]]:
+    """Within the block, every symbol that is coded adds its ideal bits to the list's one number."""
+    bits = [0.0]
+    levels, details = LayerEncoder.levels, LayerEncoder.details
+
+    def count_levels(self: LayerEncoder, frequencies: Frequencies, symbols: Symbols) -> Symbols:
+        chosen = frequencies[np.arange(len(symbols)), symbols]
+        bits[0] -= float(np.log2((chosen + 1) / TOTAL).sum())
+        return levels(self, frequencies, symbols)
+
+    def count_details(self: LayerEncoder, indices: Indices, wanted: Symbols) -> Symbols:
+        q = details(self, indices, wanted)
+        for table in np.unique(indices[indices > 0]):
+            frequencies = self.tables.frequencies[table]
+            chosen = frequencies[q[indices == table] + len(frequencies) // 2]
+            bits[0] -= float(np.log2((chosen + 1) / TOTAL).sum())
+        return q
+
+    LayerEncoder.levels, LayerEncoder.details = count_levels, count_details  # type: ignore[method-assign]
+    try:
+        yield bits
+    finally:
+        LayerEncoder.levels, LayerEncoder.details = levels, details  # type: ignore[method-assign]
+
+
+def measure(codec: Codec, rgb: NDArray[np.uint8], quality: float | None) -> tuple[int, float]:
+    """Bytes of the file and ideal bytes of one image; globals only if `quality` is None."""
+    with counting() as bits:
+        data = codec.compress(rgb, quality or 0, globals_only=quality is None)
+    return len(data), bits[0] / 8
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--limit", type=int, default=None)
+    arguments = parser.parse_args()
+    codec = Codec.load("cpu")
+    raw = codec.tokenizer.fsq.bits
+    paths = sorted(p for p in arguments.folder.iterdir() if p.suffix in {".png", ".jpg", ".webp"})
+    images = [load_image(p).rgb for p in paths[: arguments.limit]]
+    tokens = [-(-r.shape[0] // 32) * -(-r.shape[1] // 32) for r in images]
+    print(f"{len(images)} images of {arguments.folder.name}, model {codec.release.name}")
+    print("quality   file bytes   ideal bytes   excess     worst excess")
+    for quality in (None, 0.0, 25.0, 50.0, 75.0, 100.0):
+        pairs = [measure(codec, rgb, quality) for rgb in images]
+        file, ideal = (float(np.mean(column)) for column in zip(*pairs, strict=True))
+        worst = max(a - b for a, b in pairs)
+        name = "globals" if quality is None else f"{quality:.0f}"
+        print(
+            f"{name:8} {file:11.1f} {ideal:13.1f} {100 * (file / ideal - 1):8.2f} % "
+            f"{worst:10.1f} bytes"
+        )
+        if quality is None:
+            saved = [1 - 8 * b / (n * raw) for (_, b), n in zip(pairs, tokens, strict=True)]
+            print(f"the prior saves {100 * np.mean(saved):.1f} % of {raw:.2f} bits a token")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""Training: it resumes as if it had not stopped, and what it makes can be used."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from benchmarks.ideal_rate import counting
+from sbtcodec.codec import Codec
+from sbtcodec.entropy.quantiser import Quantiser
+from sbtcodec.errors import DatasetError, WeightsError
+from sbtcodec.release import read_state
+from sbtcodec.training import checkpoint
+from sbtcodec.training.config import MODELS, PRESETS, TrainingConfig
+from sbtcodec.training.data import batch
+from sbtcodec.training.losses import gaussian_bits, token_bits
+from sbtcodec.training.publish import publish
+from sbtcodec.training.run import train
+from sbtcodec.training.step import TrainingPass
+
+TINY: TrainingConfig = replace(PRESETS["tiny"], minutes=60.0, matrix_learning_rate=2e-3)
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from skimage import data
+
+    folder = tmp_path_factory.mktemp("photographs")
+    for name in ("astronaut", "coffee"):
+        Image.fromarray(getattr(data, name)()).save(folder / f"{name}.png")
+    return folder
+
+
+def run(photographs: Path, out: Path, steps: int, **kwargs: object) -> Path:
+    return train(
+        TINY, MODELS["tiny"], data=photographs, out=out, steps=steps, compiled=False, device="cpu",
+        **kwargs,  # type: ignore[arg-type]
+    )
+
+
+def test_a_resumed_run_equals_an_unbroken_one(photographs: Path, tmp_path: Path) -> None:
+    run(photographs, tmp_path / "whole", 6)
+    run(photographs, tmp_path / "parts", 3)
+    run(photographs, tmp_path / "parts", 6, resume=True)
+    whole, a = checkpoint.load(tmp_path / "whole" / "checkpoint.safetensors")
+    parts, b = checkpoint.load(tmp_path / "parts" / "checkpoint.safetensors")
+    assert a["step"] == b["step"] == 6
+    assert whole.keys() == parts.keys()
+    for name, value in whole.items():
+        assert torch.equal(value, parts[name]), name
+
+
+def test_training_lowers_the_loss_and_the_result_compresses(
+    photographs: Path, tmp_path: Path
+) -> None:
+    path = run(photographs, tmp_path / "run", 60)
+    weights = publish(path, tmp_path / "weights")
+    codec = Codec.load("cpu", weights=weights.parent)
+    image = np.asarray(Image.open(photographs / "coffee.png"))[:96, :96]
+    decoded = codec.decode(codec.compress(image, 100)).rgb
+    untrained = run(photographs, tmp_path / "untrained", 1)
+    before = Codec.load("cpu", weights=publish(untrained, tmp_path / "before").parent)
+    worse = before.decode(before.compress(image, 100)).rgb
+
+    def error(rgb: NDArray[np.uint8]) -> float:
+        return float(np.square(rgb.astype(float) - image).mean())
+
+    assert error(decoded) < 0.7 * error(worse)
+    config, state, _ = read_state(weights)
+    assert config == MODELS["tiny"]
+    assert state["tokenizer.log_gains"].dtype == torch.float32
+
+
+def test_released_weights_warm_start_a_run(photographs: Path, tmp_path: Path) -> None:
+    weights = publish(run(photographs, tmp_path / "first", 2), tmp_path / "weights")
+    path = run(photographs, tmp_path / "second", 0, warm_start=weights)
+    tensors, _ = checkpoint.load(path)
+    _, state, _ = read_state(weights)
+    for name, value in state.items():
+        assert torch.equal(tensors[f"model.{name}"], value), name
+
+
+def test_crops_depend_on_the_seed_alone() -> None:
+    images = [np.arange(200 * 220 * 3, dtype=np.uint32).astype(np.uint8).reshape(200, 220, 3)]
+    assert torch.equal(batch(images, 64, 4, (1, 0, 7)), batch(images, 64, 4, (1, 0, 7)))
+    assert not torch.equal(batch(images, 64, 4, (1, 0, 7)), batch(images, 64, 4, (1, 0, 8)))
+
+
+def test_a_damaged_checkpoint_is_one_clear_error(photographs: Path, tmp_path: Path) -> None:
+    path = run(photographs, tmp_path / "run", 1)
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(WeightsError, match="not a checkpoint"):
+        run(photographs, tmp_path / "run", 2, resume=True)
+    with pytest.raises(DatasetError, match="no image"):
+        run(tmp_path, tmp_path / "run", 1)
+
+
+def test_symbol_bits_are_those_of_the_normal_distribution() -> None:
+    scale = torch.tensor([0.5, 2.0, 20.0])
+    normal = torch.distributions.Normal(0.0, scale)
+    expected = -torch.log2(normal.cdf(torch.tensor(1.5)) - normal.cdf(torch.tensor(0.5)))
+    assert torch.allclose(gaussian_bits(torch.ones(3), scale), expected, atol=1e-4)
+
+
+def test_token_bits_value_is_exact_and_gradient_points_to_the_cheaper_level() -> None:
+    logits = torch.tensor([0.0, 64.0, 128.0]).view(1, 3, 1, 1)
+    position = torch.full((1, 1, 1, 1), 1.2, requires_grad=True)
+    bits = token_bits([logits], torch.ones(1, 1, 1, 1, dtype=torch.int64), position)
+    assert bits.item() == pytest.approx(np.log2(7) - 1, abs=1e-5)
+    bits.sum().backward()
+    assert position.grad is not None
+    assert position.grad.item() == pytest.approx(-1.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("layers", [0, 4])
+def test_training_predicts_the_picture_and_the_rate_of_the_codec(
+    tiny_codec: Codec, layers: int
+) -> None:
+    """The trainer's forward pass is the codec: same picture, same ideal bits."""
+    image = np.asarray(
+        Image.fromarray(np.random.default_rng(0).integers(0, 256, (6, 6, 3), dtype=np.uint8))
+        .resize((64, 96), Image.Resampling.BICUBIC)
+    )
+    x = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 255
+    channels = tiny_codec.tokenizer.config.local_channels
+    with torch.no_grad():
+        out = TrainingPass(tiny_codec.release.model)(
+            x, torch.tensor([128.0]), torch.tensor([layers]), torch.zeros(1, channels, 6, 4)
+        )
+    tiny_codec.quantiser = Quantiser(tiny_codec.release.tables, 0.0)
+    with counting() as bits:
+        data = tiny_codec.compress(image, 128 / 2.55, globals_only=layers == 0)
+    tiny_codec.quantiser = Quantiser(tiny_codec.release.tables)
+    picture = tiny_codec.decode(data).rgb
+    expected = (out.x_hat[0].permute(1, 2, 0) * 255).round().clamp(0, 255).numpy()
+    assert np.abs(picture - expected).max() <= 2
+    if layers == 0:
+        assert bits[0] == pytest.approx(out.token_bits.item() * 6, rel=0.001)
+
+
+def test_the_log_can_be_plotted(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sbtcodec.training.run.SECONDS_PER_LOG_LINE", 0.0)
+    run(photographs, tmp_path / "run", 3)
+    lines = [json.loads(s) for s in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3]
+    assert all(line["loss"] > 0 for line in lines)
