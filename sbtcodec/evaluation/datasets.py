@@ -49,11 +49,19 @@ class Dataset:
         Raises:
             DatasetError: there is none, or it cannot be read.
         """
+        return load_image(self.path(name))
+
+    def path(self, name: str) -> Path:
+        """File of the image of that name.
+
+        Raises:
+            DatasetError: there is none.
+        """
         names = self.image_names
         if name not in names:
             msg = f"the data set {self.name} has no image {name!r}; it has {', '.join(names)}"
             raise DatasetError(msg)
-        return load_image(self.paths[names.index(name)])
+        return self.paths[names.index(name)]
 
 
 def open_dataset(

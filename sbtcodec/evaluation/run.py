@@ -1,7 +1,7 @@
 """The benchmark loop: every image through every codec at every quality, measured on real bytes."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -10,11 +10,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from sbtcodec.errors import SbtError
 from sbtcodec.evaluation import metrics
-from sbtcodec.evaluation.codecs import ImageCodec, SbtCodec
+from sbtcodec.evaluation.codecs import ImageCodec, SbtCodec, load_codec
 from sbtcodec.evaluation.datasets import Dataset
+from sbtcodec.evaluation.extras import import_extra
 from sbtcodec.evaluation.machine import describe_machine, package_versions, source_commit
 from sbtcodec.evaluation.metrics import Rgb
-from sbtcodec.evaluation.qualities import Quality, quality_label
+from sbtcodec.evaluation.qualities import Quality, parse_qualities, quality_label
 from sbtcodec.evaluation.results import CodecResults, ImageInfo, Measurement, Results
 
 
@@ -24,6 +25,20 @@ class Job:
 
     codec: ImageCodec
     qualities: tuple[Quality, ...]
+
+
+def make_jobs(
+    codecs: Sequence[str], quality_options: Iterable[str] = (), *, device: str = "cpu"
+) -> list[Job]:
+    """Load codecs, each with its default qualities or those that `--qualities` options give it.
+
+    Raises:
+        SbtError: a codec or a quality is unknown, or what a codec needs is not there.
+    """
+    names = list(dict.fromkeys(codecs))
+    chosen = parse_qualities(quality_options, names)
+    loaded = [load_codec(name, device=device) for name in names]
+    return [Job(codec, chosen.get(codec.name, codec.default_qualities)) for codec in loaded]
 
 
 def run_benchmark(
@@ -48,6 +63,8 @@ def run_benchmark(
     if not jobs or not dataset.paths:
         msg = f"nothing to measure: {len(jobs)} codecs on {len(dataset.paths)} images"
         raise SbtError(msg)
+    for module in ("pytorch_msssim", "ssimulacra2", "bjontegaard"):
+        import_extra(module)  # missing ones have to be reported before the work, not after it
     date = datetime.now(UTC).isoformat(timespec="seconds")
     images: dict[str, ImageInfo] = {}
     codecs: list[CodecResults] = []
