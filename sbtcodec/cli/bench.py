@@ -1,0 +1,56 @@
+"""`sbtcodec bench`: measure sbt and other codecs on a set of images."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def bench(
+    dataset: Annotated[str, typer.Option(help="`kodak`, or a folder of images.")] = "kodak",
+    data_dir: Annotated[Path | None, typer.Option(help="Where the data set is.")] = None,
+    codecs: Annotated[
+        str, typer.Option(help="Comma-separated: sbt, jpeg, webp, avif, jxl.")
+    ] = "sbt,jpeg,webp,avif,jxl",
+    qualities: Annotated[
+        list[str] | None,
+        typer.Option(help="`10,50,90`, or for one codec `sbt=globals,10,50`; may be repeated."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Only the first N images.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write all measurements as JSON.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write an HTML report.")] = None,
+    crops: Annotated[
+        str, typer.Option(help="Comma-separated images to show in the report; default: three.")
+    ] = "",
+    device: Annotated[str, typer.Option(help="Where sbt runs: cpu or cuda.")] = "cpu",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not tables.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace existing outputs.")] = False,
+) -> None:
+    """Measure rate, quality and speed on real files, sbt beside the classical codecs."""
+    from rich.console import Console
+
+    from sbtcodec.evaluation import crops as pieces
+    from sbtcodec.evaluation import datasets, document, run, table
+    from sbtcodec.evaluation.report import render_report
+
+    for output in filter(None, (out, report)):
+        document.check_output(output, force=force)
+    images = datasets.open_dataset(dataset, data_dir=data_dir, limit=limit)
+    shown = _words(crops)
+    for name in shown:
+        images.path(name)  # an unknown image has to be reported before the work, not after it
+    jobs = run.make_jobs(_words(codecs), qualities or (), device=device)
+    results = run.run_benchmark(images, jobs, device=device)
+    if out is not None:
+        document.write_text(out, document.to_json(results))
+    if as_json:
+        typer.echo(document.to_json(results), nl=False)
+    else:
+        Console().print(table.rich_tables(results))
+    if report is not None:
+        sheets = pieces.make_sheets(results, images, [job.codec for job in jobs], images=shown)
+        document.write_text(report, render_report(results, sheets))
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]

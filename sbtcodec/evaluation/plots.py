@@ -1,0 +1,181 @@
+"""Rate-distortion plots as inline SVG: logarithmic rate axis, a curve a codec, titles on hover.
+
+Colours come from the page: curve `i` is drawn in `var(--curve-i)`, everything else in
+`var(--ink)`, `var(--muted)`, `var(--grid)` and `var(--paper)`, so that one SVG serves light and
+dark. Curves also differ in the shape of their marks, for readers who do not see the colours.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+WIDTH, HEIGHT = 520, 400
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 18, 14, 56
+
+CURVE_COLOURS = 6
+"""How many curve colours the page defines; further curves repeat them."""
+
+
+@dataclass(frozen=True)
+class PlotPoint:
+    """A point of a curve: rate in bpp (above 0), value, and what its title says."""
+
+    bpp: float
+    value: float
+    title: str
+
+
+@dataclass(frozen=True)
+class Series:
+    """A curve with its name in the legend."""
+
+    name: str
+    points: tuple[PlotPoint, ...]
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """Maps rate and value to pixels of the SVG."""
+
+    x_low: float
+    x_high: float
+    y_low: float
+    y_high: float
+
+    def x(self, bpp: float) -> float:
+        part = (math.log10(bpp) - math.log10(self.x_low)) / math.log10(self.x_high / self.x_low)
+        return _LEFT + part * (WIDTH - _LEFT - _RIGHT)
+
+    def y(self, value: float) -> float:
+        part = (value - self.y_low) / (self.y_high - self.y_low)
+        return HEIGHT - _BOTTOM - part * (HEIGHT - _TOP - _BOTTOM)
+
+
+def rate_distortion_svg(series: Sequence[Series], *, title: str, y_label: str) -> str:
+    """A plot of value against rate.
+
+    Args:
+        series: the curves, the most important first: it is drawn on top, with a thicker line.
+            Points whose value is not finite are left out.
+        title: what the plot shows, read out by screen readers.
+        y_label: name and unit of the value.
+
+    Returns:
+        An `<svg>` element; an empty frame with a note when there is nothing to draw.
+    """
+    shown = [
+        Series(one.name, tuple(p for p in one.points if math.isfinite(p.value))) for one in series
+    ]
+    points = [point for one in shown for point in one.points]
+    head = (
+        f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
+    )
+    if not points:
+        note = f'<text x="{WIDTH / 2:g}" y="{HEIGHT / 2:g}" text-anchor="middle">no values</text>'
+        return f"{head}{note}</svg>"
+    x_ticks = log_ticks(min(p.bpp for p in points), max(p.bpp for p in points))
+    y_ticks = linear_ticks(min(p.value for p in points), max(p.value for p in points))
+    frame = _Frame(x_ticks[0], x_ticks[-1], y_ticks[0], y_ticks[-1])
+    body = [_axes(frame, x_ticks, y_ticks, y_label)]
+    # Later elements cover earlier ones, so the first curve is drawn last.
+    body += [_curve(frame, index, one) for index, one in reversed(list(enumerate(shown)))]
+    body.append(_legend(shown))
+    return "\n".join([head, *body, "</svg>"])
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Values 1, 2 and 5 times powers of ten, from the last at or below `low` to beyond `high`."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    steps = [m * 10.0**e for e in range(first - 1, last + 2) for m in (1, 2, 5)]
+    start = max(i for i, step in enumerate(steps) if step <= low * (1 + 1e-9))
+    end = min(i for i, step in enumerate(steps) if step >= high * (1 - 1e-9))
+    return steps[start : max(end, start + 1) + 1]
+
+
+def linear_ticks(low: float, high: float, count: int = 7) -> list[float]:
+    """About `count` round values that enclose `low` and `high`."""
+    span = max(high - low, 1e-6 * max(abs(high), 1.0))
+    power = 10.0 ** math.floor(math.log10(span / count))
+    step = next(m * power for m in (1, 2, 5, 10) if m * power * count >= span)
+    first, last = math.floor(low / step), math.ceil(high / step)
+    return [i * step for i in range(first, max(last, first + 1) + 1)]
+
+
+def mark(index: int, x: float, y: float, title: str = "") -> str:
+    """The mark of curve `index` at a place, with a title to show on hover.
+
+    Circle, square, diamond, triangle up and triangle down, then again from the start.
+    """
+    inside = f"<title>{escape(title)}</title>" if title else ""
+    shape = index % 5
+    if shape == 0:
+        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5">{inside}</circle>'
+    if shape == 1:
+        return f'<rect x="{x - 4:.1f}" y="{y - 4:.1f}" width="8" height="8">{inside}</rect>'
+    offsets = {
+        2: ((0, -5.5), (5.5, 0), (0, 5.5), (-5.5, 0)),
+        3: ((0, -5.5), (5.2, 4), (-5.2, 4)),
+        4: ((0, 5.5), (5.2, -4), (-5.2, -4)),
+    }[shape]
+    corners = " ".join(f"{x + dx:.1f},{y + dy:.1f}" for dx, dy in offsets)
+    return f'<polygon points="{corners}">{inside}</polygon>'
+
+
+def _colour(index: int) -> str:
+    return f"var(--curve-{index % CURVE_COLOURS})"
+
+
+def _axes(frame: _Frame, x_ticks: list[float], y_ticks: list[float], y_label: str) -> str:
+    right, bottom = WIDTH - _RIGHT, HEIGHT - _BOTTOM
+    lines, labels = [], []
+    for tick in x_ticks:
+        x = frame.x(tick)
+        lines.append(f'<line x1="{x:.1f}" y1="{_TOP}" x2="{x:.1f}" y2="{bottom}"/>')
+        labels.append(f'<text x="{x:.1f}" y="{bottom + 20}" text-anchor="middle">{tick:.3g}</text>')
+    for tick in y_ticks:
+        y = frame.y(tick)
+        lines.append(f'<line x1="{_LEFT}" y1="{y:.1f}" x2="{right}" y2="{y:.1f}"/>')
+        text = f"{tick:.6g}".replace("-", "−")
+        labels.append(f'<text x="{_LEFT - 9}" y="{y + 4:.1f}" text-anchor="end">{text}</text>')
+    middle_x, middle_y = (_LEFT + right) / 2, (_TOP + bottom) / 2
+    names = (
+        f'<text x="{middle_x:g}" y="{HEIGHT - 10}" text-anchor="middle">'
+        "bits per pixel (logarithmic)</text>"
+        f'<text x="16" y="{middle_y:g}" text-anchor="middle" '
+        f'transform="rotate(-90 16 {middle_y:g})">{escape(y_label)}</text>'
+    )
+    return (
+        f'<g stroke="var(--grid)">{"".join(lines)}</g>'
+        f'<g fill="var(--muted)" class="ticks">{"".join(labels)}</g>'
+        f'<g fill="var(--ink)">{names}</g>'
+    )
+
+
+def _curve(frame: _Frame, index: int, series: Series) -> str:
+    places = [(frame.x(p.bpp), frame.y(p.value), p.title) for p in series.points]
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in places)
+    marks = "".join(mark(index, x, y, title) for x, y, title in places)
+    return (
+        f'<g stroke="{_colour(index)}" stroke-linejoin="round">'
+        f'<polyline points="{line}" fill="none" stroke-width="{3 if index == 0 else 1.75}"/>'
+        f'<g class="marks" fill="{_colour(index)}" stroke="var(--paper)">{marks}</g></g>'
+    )
+
+
+def _legend(series: Sequence[Series]) -> str:
+    """Names at the upper left, where good pictures at tiny rates would be: nobody is there."""
+    rows = []
+    for index, one in enumerate(series):
+        x, y = _LEFT + 22, _TOP + 22 + 22 * index
+        rows.append(
+            f'<line x1="{x - 11}" y1="{y}" x2="{x + 11}" y2="{y}" stroke="{_colour(index)}" '
+            f'stroke-width="{3 if index == 0 else 1.75}"/>'
+            f'<g fill="{_colour(index)}">{mark(index, x, y)}</g>'
+            f'<text x="{x + 20}" y="{y + 5}" fill="var(--ink)">{escape(one.name)}</text>'
+        )
+    height = 22 * len(series) + 12
+    return (
+        f'<rect x="{_LEFT + 4}" y="{_TOP + 5}" width="92" height="{height}" rx="6" '
+        f'fill="var(--paper)" fill-opacity="0.9"/>{"".join(rows)}'
+    )

@@ -1,0 +1,54 @@
+"""The bench command, as a user calls it."""
+
+import json
+import sys
+from types import ModuleType
+
+import pytest
+import typer
+from evaluation_samples import StubModel, picture
+from PIL import Image
+from typer.testing import CliRunner
+
+from sbtcodec.cli.bench import bench
+from sbtcodec.errors import DatasetError, OutputError
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch):
+    module = ModuleType("sbtcodec.codec")
+    module.Codec = type("Codec", (), {"load": staticmethod(lambda device: StubModel())})
+    monkeypatch.setitem(sys.modules, "sbtcodec.codec", module)
+    (tmp_path / "images").mkdir()
+    Image.fromarray(picture()).save(tmp_path / "images" / "one.png")
+    app = typer.Typer()
+    app.command()(bench)
+
+    def invoke(*arguments):
+        common = ["--dataset", str(tmp_path / "images"), "--codecs", "sbt,jpeg"]
+        common += ["--qualities", "globals,30,80"]
+        return CliRunner().invoke(app, [*common, *arguments])
+
+    return invoke
+
+
+def test_bench_writes_json_and_report_and_prints_tables(call, tmp_path):
+    out, report = tmp_path / "results.json", tmp_path / "report.html"
+    done = call("--out", str(out), "--report", str(report))
+    assert done.exit_code == 0, done.output
+    assert "BD-rate of sbt" in done.stdout
+    assert json.loads(out.read_text())["codecs"][0]["name"] == "sbt"
+    assert report.read_text().startswith("<!doctype html>")
+
+
+def test_bench_prints_pure_json_for_machines(call):
+    done = call("--json")
+    assert [codec["name"] for codec in json.loads(done.stdout)["codecs"]] == ["sbt", "jpeg"]
+
+
+def test_bench_refuses_before_it_works(call, tmp_path):
+    out = tmp_path / "results.json"
+    out.write_text("kept")
+    assert isinstance(call("--out", str(out)).exception, OutputError)
+    assert out.read_text() == "kept"
+    assert isinstance(call("--crops", "two").exception, DatasetError)
