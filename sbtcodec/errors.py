@@ -5,7 +5,7 @@ Every message says what was found, what was expected and what to do about it.
 
 
 class SbtError(Exception):
-    """Base of every error that sbtcodec raises on purpose; the command line exits with `exit_code`."""
+    """Base of every error raised on purpose; the command line exits with `exit_code`."""
 
     exit_code = 1
 
