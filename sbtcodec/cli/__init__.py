@@ -20,13 +20,14 @@ from sbtcodec.errors import SbtError
 # MERGE: from sbtcodec.cli.bench import bench
 # MERGE: from sbtcodec.cli.train import train
 
+SYSTEM_EXIT_CODE = 1
 BUG_EXIT_CODE = 70
 INTERRUPTED_EXIT_CODE = 130
 
-_EXIT_CODES = f"""\b
+EXIT_CODES = f"""\b
 Exit codes:
     0  done
-    1  not enough memory, or output to a closed pipe
+    {SYSTEM_EXIT_CODE}  the system refused: no memory, a full disk, a closed pipe
     2  wrong usage of the command line
     3  not a readable .sbt file: cut, damaged, missing or of an unknown version
     4  the file needs a model that is not installed
@@ -41,7 +42,7 @@ Exit codes:
 app = typer.Typer(
     name="sbtcodec",
     help="Compress images into .sbt files, and back, with a learned codec.",
-    epilog=_EXIT_CODES,
+    epilog=EXIT_CODES,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -83,16 +84,19 @@ def main() -> None:
         if error.code == INTERRUPTED_EXIT_CODE:
             _tell("interrupted")
         raise
-    except BrokenPipeError:
-        # Python flushes once more at its end, and would complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
     except SbtError as error:
         _fail(str(error), error.exit_code)
+    except OSError as error:
+        # Python flushes once more at its end, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            sys.exit(SYSTEM_EXIT_CODE)
+        _fail(f"the system refused: {error}", SYSTEM_EXIT_CODE)
     except Exception as error:  # noqa: BLE001 - the outermost frame: bugs end here
         if _is_out_of_memory(error):
             _fail(
-                "not enough memory for an image of this size; try a smaller one, or --device cpu", 1
+                "not enough memory for an image of this size; try a smaller one, or --device cpu",
+                SYSTEM_EXIT_CODE,
             )
         reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         _fail(

@@ -9,7 +9,7 @@ import typer
 from sbtcodec.cli.options import JsonOption
 from sbtcodec.cli.paths import naming, read_sbt
 from sbtcodec.cli.report import number, print_json
-from sbtcodec.container import FileInfo, LayerInfo, describe
+from sbtcodec.container import CHECK_BYTES, FileInfo, LayerInfo, describe
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -34,9 +34,7 @@ def info(
         f" quality {content.quality:.0f}, format version {content.version}"
     )
     Console().print(_table(content))
-    print(
-        "complete" if content.complete else "cut: decompress --allow-partial decodes what is whole"
-    )
+    print(_verdict(content))
 
 
 def _table(content: FileInfo) -> "Table":
@@ -63,9 +61,20 @@ def _table(content: FileInfo) -> "Table":
     return table
 
 
+def _verdict(content: FileInfo) -> str:
+    if content.complete:
+        return "complete"
+    states = [_state(layer) for layer in content.layers]
+    if states[0] != "present":
+        return "cut before the end of the base layer: nothing can be decoded"
+    if all(state in ("present", "missing") for state in states):
+        return "cut after a whole layer: what is missing will be predicted"
+    return "cut inside a layer: decompress --allow-partial decodes those before it"
+
+
 def _state(layer: LayerInfo) -> str:
     if layer.present_bytes == 0:
         return "missing"
-    if layer.declared_bytes is not None and layer.present_bytes < layer.declared_bytes:
-        return f"cut, of {number(layer.declared_bytes)} bytes"
-    return "present"
+    if layer.present_bytes >= (layer.declared_bytes or CHECK_BYTES):
+        return "present"
+    return f"cut, of {number(layer.declared_bytes)} bytes" if layer.declared_bytes else "cut"
