@@ -1,5 +1,6 @@
 """The command `compress`: an image file into an `.sbt` file."""
 
+import math
 import time
 from pathlib import Path
 from typing import Annotated
@@ -30,6 +31,8 @@ def compress(
     quiet: QuietOption = False,
 ) -> None:
     """Compress an image into an .sbt file."""
+    if math.isnan(quality):  # which the range lets pass
+        raise typer.BadParameter("expected a number from 0 to 100", param_hint="--quality")
     output = output or default_output(source, ".sbt")
     check_separate(source, output)
     check_output(output, force=force)
