@@ -16,6 +16,19 @@ def check_output(path: Path, *, force: bool) -> None:
     _checked_target(path, force=force)
 
 
+def check_separate(source: Path, output: Path) -> None:
+    """Fail if the output would replace the input, by whatever name.
+
+    Raises `OutputError`.
+    """
+    try:
+        same = source.exists() and output.exists() and source.samefile(output)
+    except (OSError, ValueError):  # told better by whoever opens them
+        return
+    if same:
+        raise OutputError(f"{output} is the input itself; choose another name for the output")
+
+
 def write_atomically(path: Path, data: bytes, *, force: bool) -> None:
     """Write `data` to `path` through a temporary file in the same folder, renamed at the end.
 

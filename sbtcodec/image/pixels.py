@@ -127,6 +127,14 @@ def as_rgb(image: Image.Image, *, name: str = "the image") -> Picture:
         ) from error
 
 
+def check_format(path: Path) -> None:
+    """Fail early, before long work, if `save_image` would refuse the extension of this path.
+
+    Raises `ImageError`.
+    """
+    _format_of(path)
+
+
 def save_image(rgb: NDArray[np.uint8], path: Path, *, force: bool) -> None:
     """Write uint8 [H, W, 3] in the format that the extension names, PNG if there is none.
 
@@ -138,17 +146,21 @@ def save_image(rgb: NDArray[np.uint8], path: Path, *, force: bool) -> None:
     """
     if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0:
         raise ValueError(f"found {rgb.dtype} {list(rgb.shape)}, expected uint8 [H, W, 3]")
-    extension = path.suffix.lower() or ".png"
-    if extension not in WRITABLE:
-        known = ", ".join(WRITABLE)
-        raise ImageError(f"{path} has the extension {extension}; what can be written is {known}")
-    image_format, options = WRITABLE[extension]
+    image_format, options = _format_of(path)
     buffer = io.BytesIO()
     try:
         Image.fromarray(rgb).save(buffer, image_format, **options)
     except (OSError, ValueError, KeyError) as error:
         raise ImageError(f"{path} cannot be written as {image_format}: {error}") from error
     write_atomically(path, buffer.getvalue(), force=force)
+
+
+def _format_of(path: Path) -> tuple[str, dict[str, Any]]:
+    extension = path.suffix.lower() or ".png"
+    if extension not in WRITABLE:
+        known = ", ".join(WRITABLE)
+        raise ImageError(f"{path} has the extension {extension}; what can be written is {known}")
+    return WRITABLE[extension]
 
 
 @contextmanager

@@ -1,0 +1,67 @@
+"""The command `demo`: a picture that the project makes itself, at three rates."""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sbtcodec.cli.options import Device, DeviceOption, ForceOption
+from sbtcodec.cli.report import number
+from sbtcodec.errors import OutputError
+from sbtcodec.image.files import check_output, write_atomically
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+# Name of the file, caption, quality, globals only.
+RATES = (
+    ("demo-globals.sbt", "globals only", 50.0, True),
+    ("demo-q20.sbt", "quality 20", 20.0, False),
+    ("demo-q50.sbt", "quality 50", 50.0, False),
+)
+ORIGINAL = "demo.png"
+COMPARISON = "demo-comparison.png"
+
+
+def demo(
+    folder: Annotated[
+        Path, typer.Argument(metavar="OUT_DIR", help="The folder to write to, made if missing.")
+    ] = Path("sbtcodec-demo"),
+    device: DeviceOption = Device.AUTO,
+    force: ForceOption = False,
+) -> None:
+    """Compress a made-up picture at three rates."""
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"the folder {folder} cannot be made: {error.strerror}") from error
+    for name in (ORIGINAL, COMPARISON, *(rate[0] for rate in RATES)):
+        check_output(folder / name, force=force)
+    from sbtcodec.codec import Codec
+    from sbtcodec.image.comparison import side_by_side
+    from sbtcodec.image.demo_picture import demo_picture
+    from sbtcodec.image.pixels import save_image
+
+    codec = Codec.load(device.value)
+    rgb = demo_picture()
+    height, width = rgb.shape[:2]
+    save_image(rgb, folder / ORIGINAL, force=force)
+    panels = [(rgb, f"original: {number(rgb.size)} bytes of pixels")]
+    print(f"{'':16}  {'bytes':>8}  {'bpp':>6}  {'PSNR':>8}")
+    for name, caption, quality, globals_only in RATES:
+        data = codec.compress(rgb, quality, globals_only=globals_only)
+        write_atomically(folder / name, data, force=force)
+        decoded = codec.decode(data).rgb
+        bpp, psnr = 8 * len(data) / (width * height), _psnr(rgb, decoded)
+        size = number(len(data))
+        print(f"{name:16}  {size:>8}  {bpp:6.3f}  {psnr:5.2f} dB")
+        panels.append((decoded, f"{caption}: {size} bytes, {bpp:.3f} bpp, {psnr:.2f} dB"))
+    save_image(side_by_side(panels), folder / COMPARISON, force=force)
+    print(f"\nOpen {folder / COMPARISON} to compare.")
+
+
+def _psnr(rgb: "NDArray[np.uint8]", decoded: "NDArray[np.uint8]") -> float:
+    error = float(((rgb.astype(float) - decoded) ** 2).mean())
+    return 10 * math.log10(255**2 / error) if error > 0 else math.inf

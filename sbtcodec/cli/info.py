@@ -1,0 +1,80 @@
+"""The command `info`: what an `.sbt` file holds, without decoding it."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sbtcodec.cli.options import JsonOption
+from sbtcodec.cli.paths import naming, read_sbt
+from sbtcodec.cli.report import number, print_json
+from sbtcodec.container import CHECK_BYTES, FileInfo, LayerInfo, describe
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def info(
+    source: Annotated[Path, typer.Argument(metavar="FILE.sbt", help="The file to look into.")],
+    json: JsonOption = False,
+) -> None:
+    """Show the size, quality and layers of an .sbt file."""
+    data = read_sbt(source)
+    with naming(source):
+        content = describe(data)
+    if json:
+        print_json({"input": source} | asdict(content))
+        return
+    from rich.console import Console
+
+    print(source)
+    print(
+        f"{content.width} x {content.height} pixels, model {content.model},"
+        f" quality {content.quality:.0f}, format version {content.version}"
+    )
+    Console().print(_table(content))
+    print(_verdict(content))
+
+
+def _table(content: FileInfo) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    pixels = content.width * content.height
+    table = Table(box=box.SIMPLE, show_footer=True)
+    table.add_column("part", footer="file")
+    table.add_column("bytes", footer=number(content.file_bytes), justify="right")
+    table.add_column("bpp", footer=f"{content.bpp:.4f}", justify="right")
+    table.add_column("state")
+    for layer in content.layers:
+        bpp = 8 * layer.present_bytes / pixels
+        table.add_row(layer.name, number(layer.present_bytes), f"{bpp:.4f}", _state(layer))
+    chunk_bytes = [f"{kind} {number(size)}" for kind, size in content.chunks]
+    overhead = content.overhead_bytes
+    table.add_row(
+        "overhead",
+        number(overhead),
+        f"{8 * overhead / pixels:.4f}",
+        f"with the chunks {', '.join(chunk_bytes)}" if chunk_bytes else "",
+    )
+    return table
+
+
+def _verdict(content: FileInfo) -> str:
+    if content.complete:
+        return "complete"
+    states = [_state(layer) for layer in content.layers]
+    if states[0] != "present":
+        return "cut before the end of the base layer: nothing can be decoded"
+    if all(state in ("present", "missing") for state in states):
+        return "cut after a whole layer: what is missing will be predicted"
+    return "cut inside a layer: decompress --allow-partial decodes those before it"
+
+
+def _state(layer: LayerInfo) -> str:
+    if layer.present_bytes == 0:
+        return "missing"
+    if layer.present_bytes >= (layer.declared_bytes or CHECK_BYTES):
+        return "present"
+    return f"cut, of {number(layer.declared_bytes)} bytes" if layer.declared_bytes else "cut"
