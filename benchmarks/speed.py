@@ -46,8 +46,10 @@ def main() -> None:
         encode.append(megapixels / best[0])
         decode.append(megapixels / best[1])
     precision = "bf16" if arguments.bf16 else "float32"
-    print(f"{len(encode)} images, quality {arguments.quality:g}, {precision}, "
-          f"{torch.get_num_threads()} threads")
+    print(
+        f"{len(encode)} images, quality {arguments.quality:g}, {precision}, "
+        f"{torch.get_num_threads()} threads"
+    )
     print(f"encode {np.median(encode):.2f} MP/s, decode {np.median(decode):.2f} MP/s")
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "x.sbt", Path(folder) / "x.png"
@@ -56,9 +58,20 @@ def main() -> None:
         for _ in range(arguments.repeat):
             start = time.perf_counter()
             subprocess.run(
-                [sys.executable, "-m", "sbtcodec", "decompress", source, target, "--force",
-                 "--device", "cpu"],
-                check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                [
+                    sys.executable,
+                    "-m",
+                    "sbtcodec",
+                    "decompress",
+                    source,
+                    target,
+                    "--force",
+                    "--device",
+                    "cpu",
+                ],
+                check=True,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
             )
             cold.append(time.perf_counter() - start)
     print(f"whole `sbtcodec decompress` command: {np.median(cold):.2f} s")

@@ -3,16 +3,14 @@
     compress:    x -> y -> z            then one walk over the symbols that puts them
     decompress:                              the same walk, getting them   -> y_hat -> x_hat
 
-`_Walk` is that walk. It is shared by both directions, so what selects a probability cannot differ.
+The walk is in `sbtcodec.walk`, shared by both directions, so probabilities cannot differ.
 Letters: H W are rows and columns of the padded image's 16-pixel cells, h w of its 32-pixel cells.
 """
 
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -26,21 +24,18 @@ from sbtcodec.container import (
     Container,
     Header,
     Layer,
-    header_bytes,
     pack,
     unpack,
 )
 from sbtcodec.entropy.coder import Indices, LayerDecoder, LayerEncoder, Symbols
-from sbtcodec.entropy.detail import table_index
-from sbtcodec.entropy.frequencies import Frequencies, from_logits
-from sbtcodec.entropy.prior import SUBGRIDS, centred, subgrid
+from sbtcodec.entropy.frequencies import Frequencies
 from sbtcodec.entropy.quantiser import Quantiser
 from sbtcodec.errors import DeviceError, ImageError, InvalidFileError
 from sbtcodec.image.pixels import as_rgb
 from sbtcodec.image.tiles import crop, pad_to_multiple, strips
 from sbtcodec.release import Release, load_release
-from sbtcodec.tokenizer.bootstrap import checkerboard
 from sbtcodec.tokenizer.layers import channels_last
+from sbtcodec.walk import Walk, floats
 
 CELL = 16  # pixels of a local token's side
 STRIP_CELLS = 32  # rows of local tokens per strip of the pixel networks
@@ -64,18 +59,6 @@ class Decoded:
     layers: int
     declared_layers: int
     notice: str | None
-
-
-class _Levels(Protocol):
-    """Puts or gets levels of global tokens."""
-
-    def __call__(self, frequencies: Frequencies, at: tuple[Tensor, ...], dim: int) -> Symbols: ...
-
-
-class _Details(Protocol):
-    """Puts or gets detail symbols; `residual` is only there when encoding."""
-
-    def __call__(self, indices: Indices, residual: NDArray[np.float32] | None) -> Symbols: ...
 
 
 class Codec:
@@ -103,6 +86,11 @@ class Codec:
         self.bf16 = bf16
         self.quantiser = Quantiser(release.tables)
         self.tokenizer = channels_last(release.model.tokenizer.to(device))
+
+    @property
+    def model_id(self) -> str:
+        """Name and digest of the model, for results: `sbt-1 (0123456789ab)`."""
+        return f"{self.release.name} ({self.release.sha256[:12]})"
 
     @classmethod
     def load(
@@ -159,9 +147,9 @@ class Codec:
         header = Header(FORMAT_VERSION, self.release.number, width, height, code, detail_layers)
         with self._inference():
             y = self._analyse(pad_to_multiple(rgb))
-            with self._floats():
+            with floats(self.device, bf16=self.bf16):
                 z = self.tokenizer.fsq(self.tokenizer.global_encoder(y))
-            walk = _Walk(self, header)
+            walk = Walk(self.release, header, self.device, bf16=self.bf16)
             levels = z.levels.cpu()
 
             base = LayerEncoder(self.release.tables)
@@ -226,7 +214,7 @@ class Codec:
         wanted = present if layers is None else min(layers, present)
         used, damaged = 0, False
         with self._inference():
-            walk = _Walk(self, header)
+            walk = Walk(self.release, header, self.device, bf16=self.bf16)
             base = LayerDecoder(self.release.tables, container.layers[0].coded)
             walk.globals(lambda frequencies, _at, _dim: base.levels(frequencies))
             _compare(walk.check_globals(), container.layers[0].check, "base layer")
@@ -269,17 +257,13 @@ class Codec:
         finally:
             torch.set_float32_matmul_precision(precision)
 
-    def _floats(self) -> torch.autocast:
-        """The precision of the float networks."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
-
     def _analyse(self, padded: RGB) -> Tensor:
         """Pixels uint8 [16H, 16W, 3] to local tokens float32 [1, C, H, W], in strips of rows."""
         parts = []
         for s in strips(padded.shape[0] // CELL, STRIP_CELLS, HALO_CELLS):
             rows = padded[s.halo_start * CELL : s.halo_stop * CELL]
             x = torch.from_numpy(rows).to(self.device).permute(2, 0, 1)[None]  # channels_last
-            with self._floats():
+            with floats(self.device, bf16=self.bf16):
                 y = self.tokenizer.local_encoder(x.float() / 255)
             parts.append(y[:, :, s.inside].float())
         return torch.cat(parts, 2).contiguous(memory_format=torch.channels_last)
@@ -290,7 +274,7 @@ class Codec:
         arrived = torch.tensor([layers], device=self.device)
         parts = []
         for s in strips(y_hat.shape[2], STRIP_CELLS, HALO_CELLS):
-            with self._floats():
+            with floats(self.device, bf16=self.bf16):
                 x_hat = self.tokenizer.decoder(
                     y_hat[:, :, s.halo_start : s.halo_stop], hats, arrived
                 )
@@ -298,127 +282,6 @@ class Codec:
             pixels = (inside * 255).round_().clamp_(0, 255).to(torch.uint8)
             parts.append(pixels.permute(1, 2, 0).cpu().numpy())
         return np.concatenate(parts)
-
-
-class _Walk:
-    """The walk over all symbols of one file, putting or getting them.
-
-    Integer networks run here on the CPU, exactly; float networks on the codec's device.
-    """
-
-    def __init__(self, codec: Codec, header: Header) -> None:
-        """Start before the first symbol of a file with this header."""
-        self.codec, self.release, self.tokenizer = codec, codec.release, codec.tokenizer
-        self.h, self.w = -(-header.height // 32), -(-header.width // 32)
-        self.quality = header.quality
-        seed = header_bytes(header) + bytes.fromhex(self.release.sha256)
-        self.seed = zlib.crc32(seed)
-        c = self.tokenizer.config.local_channels
-        self.levels = torch.zeros(
-            1, len(self.tokenizer.config.levels), self.h, self.w, dtype=torch.int64
-        )
-        self.q = np.zeros((2 * self.h, 2 * self.w, c), dtype=np.int16)
-        self.y_hat = torch.zeros(0)
-
-    def globals(self, code: _Levels) -> None:
-        """Code the global tokens: four sub-grids, level by level."""
-        prior, counts = self.release.model.prior, self.tokenizer.config.levels
-        known = torch.zeros(1, 1, self.h, self.w, dtype=torch.bool)
-        for index in range(len(SUBGRIDS)):
-            mask = subgrid(self.h, self.w, index, known.device)
-            at = torch.nonzero(mask[0, 0], as_tuple=True)
-            if len(at[0]):
-                z = _channels_last(centred(self.levels, counts).float())
-                features = prior.context(z, known)[:, :, at[0], at[1]][..., None]
-                for dim, count in enumerate(counts):
-                    here = centred(self.levels, counts)[:, :, at[0], at[1]][..., None].float()
-                    logits = prior.logits(features, here, dim)
-                    rows = logits[0, :, :, 0].T.numpy().astype(np.int64)
-                    assert rows.shape[1] == count
-                    got = code(
-                        from_logits(rows, self.release.octaves),
-                        (torch.zeros_like(at[0]), *at),
-                        dim,
-                    )
-                    self.levels[0, dim, at[0], at[1]] = torch.from_numpy(got.astype(np.int64))
-            known = known | mask
-
-    def predict(self) -> None:
-        """Predict the local tokens from the global ones alone, and prepare the detail steps."""
-        with self.codec._floats():
-            z = self.tokenizer.fsq.to_values(self.levels.to(self.codec.device).float())
-            self.features, y_hat = self.tokenizer.predictor(_channels_last(z))
-        self.y_hat = _channels_last(y_hat.float())
-        scales = self.release.model.scales
-        z_int = _channels_last(centred(self.levels, self.tokenizer.config.levels).float())
-        self.scale_features = scales.features(z_int)
-        self.scale_hats = torch.from_numpy(self.release.hats[self.quality]).float()
-        self.seen = _channels_last(torch.zeros(1, self.q.shape[2], 2 * self.h, 2 * self.w))
-        log_gains = self.tokenizer.gains(
-            self.tokenizer.hats(torch.tensor([self.quality], device=self.codec.device))
-        )
-        self.gains = log_gains.exp()
-
-    def refine(self, step: int) -> None:
-        """Correct the prediction of what is not known yet, before `step` (2 * layer + parity)."""
-        group, parity = divmod(step, 2)
-        channels = self.tokenizer.config.group_slice(group)
-        with self.codec._floats():
-            delta = self.tokenizer.refiners[step](self.features, self.y_hat).float()
-        y_hat = self.y_hat.clone() if parity == 0 else self.y_hat
-        if parity == 1:
-            mine = channels.stop - channels.start
-            delta[:, :mine] *= checkerboard(2 * self.h, 2 * self.w, 1, delta.device)
-        y_hat[:, channels.start :] += delta
-        self.y_hat = y_hat
-
-    def details(self, group: int, code: _Details, y: Tensor | None) -> None:
-        """Code detail layer `group`: its two checkerboard halves, one after the other.
-
-        Args:
-            group: 0-based detail layer.
-            code: puts or gets symbols.
-            y: the local tokens float32 [1, C, H, W], when encoding.
-        """
-        scales = self.release.model.scales
-        channels = self.tokenizer.config.group_slice(group)
-        offsets = torch.from_numpy(self.release.gain_offsets[self.quality, channels]).float()
-        gain = self.gains[:, channels]
-        for parity in (0, 1):
-            step = 2 * group + parity
-            self.refine(step)
-            total = scales.scales(
-                step, self.scale_features, self.scale_hats[None, :, None, None], self.seen
-            )
-            index = table_index(total, offsets[:, None, None])[0].permute(1, 2, 0)
-            cells = checkerboard(2 * self.h, 2 * self.w, parity, total.device)[0, 0]
-            chosen = cells.numpy()
-            residual = None
-            if y is not None:
-                r = ((y[:, channels] - self.y_hat[:, channels]) * gain)[0].permute(1, 2, 0)
-                residual = r.cpu().numpy()[chosen].reshape(-1)
-            indices = index.numpy()[chosen].astype(np.uint8).reshape(-1)
-            symbols = code(indices, residual).reshape(-1, channels.stop - channels.start)
-            self.q[chosen, channels] = symbols
-            q = torch.from_numpy(symbols)
-            self.seen.permute(0, 2, 3, 1)[0, :, :, channels][cells] = scales.magnitude(q)
-            step_size = (1 / gain)[0, :, 0, 0]
-            here = self.y_hat.permute(0, 2, 3, 1)[0, :, :, channels]
-            here[cells.to(here.device)] += q.to(here.device) * step_size
-
-    def check_globals(self) -> int:
-        """24-bit check of the levels of the global tokens."""
-        return zlib.crc32(self.levels.numpy().astype(np.uint8).tobytes(), self.seed) & 0xFFFFFF
-
-    def check_details(self, group: int) -> int:
-        """24-bit check of the symbols of one detail layer."""
-        channels = self.tokenizer.config.group_slice(group)
-        symbols = np.ascontiguousarray(self.q[:, :, channels]).astype("<i2")
-        return zlib.crc32(symbols.tobytes(), self.seed + group + 1) & 0xFFFFFF
-
-
-def _channels_last(t: Tensor) -> Tensor:
-    return t.contiguous(memory_format=torch.channels_last)
 
 
 def _compare(found: int, expected: int, what: str) -> None:

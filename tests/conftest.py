@@ -1,4 +1,4 @@
-"""Fixtures shared by the tests: a tiny model made on the spot, the shipped one, real photographs."""
+"""Fixtures shared by the tests: a tiny model made on the spot, the shipped one, a photograph."""
 
 from pathlib import Path
 

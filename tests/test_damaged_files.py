@@ -50,9 +50,7 @@ def test_every_value_of_every_byte_is_noticed(tiny_codec: Codec, small_file: byt
     flip_everywhere(tiny_codec, small_file, list(range(1, 256)))
 
 
-def test_every_truncation_is_an_error_or_whole_layers(
-    tiny_codec: Codec, small_file: bytes
-) -> None:
+def test_every_truncation_is_an_error_or_whole_layers(tiny_codec: Codec, small_file: bytes) -> None:
     whole = [tiny_codec.decode(small_file, layers=n).rgb for n in range(5)]
     decoded_layers = set()
     for length in range(len(small_file)):
@@ -66,9 +64,7 @@ def test_every_truncation_is_an_error_or_whole_layers(
     assert {0, 1, 2, 3} <= decoded_layers
 
 
-def test_a_cut_after_each_layer_decodes_what_is_there(
-    tiny_codec: Codec, small_file: bytes
-) -> None:
+def test_a_cut_after_each_layer_decodes_what_is_there(tiny_codec: Codec, small_file: bytes) -> None:
     info = describe(small_file)
     end = info.overhead_bytes
     for n, layer in enumerate(info.layers):
@@ -104,9 +100,7 @@ def test_allow_partial_drops_a_damaged_layer(tiny_codec: Codec, small_file: byte
     assert np.array_equal(decoded.rgb, tiny_codec.decode(small_file, layers=1).rgb)
 
 
-def test_damage_in_the_base_layer_is_always_an_error(
-    tiny_codec: Codec, small_file: bytes
-) -> None:
+def test_damage_in_the_base_layer_is_always_an_error(tiny_codec: Codec, small_file: bytes) -> None:
     bad = bytearray(small_file)
     bad[describe(small_file).overhead_bytes] ^= 0x40
     with pytest.raises(InvalidFileError, match="base layer"):

@@ -38,7 +38,13 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(photographs: Path, out: Path, steps: int, **kwargs: object) -> Path:
     return train(
-        TINY, MODELS["tiny"], data=photographs, out=out, steps=steps, compiled=False, device="cpu",
+        TINY,
+        MODELS["tiny"],
+        data=photographs,
+        out=out,
+        steps=steps,
+        compiled=False,
+        device="cpu",
         **kwargs,  # type: ignore[arg-type]
     )
 
@@ -123,8 +129,9 @@ def test_training_predicts_the_picture_and_the_rate_of_the_codec(
 ) -> None:
     """The trainer's forward pass is the codec: same picture, same ideal bits."""
     image = np.asarray(
-        Image.fromarray(np.random.default_rng(0).integers(0, 256, (6, 6, 3), dtype=np.uint8))
-        .resize((64, 96), Image.Resampling.BICUBIC)
+        Image.fromarray(
+            np.random.default_rng(0).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+        ).resize((64, 96), Image.Resampling.BICUBIC)
     )
     x = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 255
     channels = tiny_codec.tokenizer.config.local_channels

@@ -11,14 +11,13 @@ from typing import Annotated
 import typer
 
 from sbtcodec import __version__
+from sbtcodec.cli.bench import bench
 from sbtcodec.cli.compress import compress
 from sbtcodec.cli.decompress import decompress
 from sbtcodec.cli.demo import demo
 from sbtcodec.cli.info import info
+from sbtcodec.cli.train import train
 from sbtcodec.errors import SbtError
-
-# MERGE: from sbtcodec.cli.bench import bench
-# MERGE: from sbtcodec.cli.train import train
 
 SYSTEM_EXIT_CODE = 1
 BUG_EXIT_CODE = 70
@@ -48,7 +47,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain text keeps the layout of the exit codes, and is quick
 )
-for command in (compress, decompress, info, demo):  # MERGE: add bench, train
+for command in (compress, decompress, info, demo, bench, train):
     app.command()(command)
 
 

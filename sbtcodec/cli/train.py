@@ -36,12 +36,11 @@ def train(
     """
     from dataclasses import replace
 
-    from sbtcodec.errors import SbtError
     from sbtcodec.training.config import MODELS, PRESETS
     from sbtcodec.training.run import train as run
 
     if preset not in PRESETS:
-        raise SbtError(f"unknown preset {preset!r}; choose from {', '.join(PRESETS)}")
+        raise typer.BadParameter(f"unknown preset {preset!r}; choose from {', '.join(PRESETS)}")
     config = PRESETS[preset]
     if minutes is not None:
         config = replace(config, minutes=minutes)
@@ -60,4 +59,4 @@ def train(
     if export is not None:
         from sbtcodec.training.publish import publish
 
-        typer.echo(f"weights: {publish(checkpoint, export)}", err=True)
+        typer.echo(f"weights: {publish(checkpoint, export, fit_on=data)}", err=True)

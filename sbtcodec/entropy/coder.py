@@ -131,7 +131,9 @@ def _decode(decoder: Any, *arguments: Any) -> Symbols:  # noqa: ANN401 (as above
     except (KeyboardInterrupt, SystemExit, MemoryError):
         raise
     except BaseException as error:  # constriction's panics are not Exceptions
-        raise InvalidFileError("the coded symbols are damaged: the coder cannot read them") from error
+        raise InvalidFileError(
+            "the coded symbols are damaged: the coder cannot read them"
+        ) from error
     return symbols
 
 

@@ -35,8 +35,8 @@ class TrainingConfig:
 
     minutes: float = 120.0
     seed: int = 0
-    small_crop: tuple[int, int] = (128, 16)
-    large_crop: tuple[int, int] = (256, 12)
+    small_crop: tuple[int, int] = (128, 32)
+    large_crop: tuple[int, int] = (256, 8)
     small_share: float = 0.55
     learning_rate: float = 1e-3
     matrix_learning_rate: float = 0.0

@@ -18,17 +18,28 @@ LONGEST_SIDE = 1024  # larger photographs are reduced: their pixels are mostly c
 RESIZED_SHARE = 0.5  # of the crops; the data are mostly JPEG, and reducing removes its artefacts
 
 
+def photograph_paths(folder: Path) -> list[Path]:
+    """Image files below `folder`, sorted.
+
+    Raises:
+        DatasetError: the folder is missing or holds none.
+    """
+    if not folder.is_dir():
+        raise DatasetError(f"{folder} is not a folder; --data must name a folder of photographs")
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    if not paths:
+        raise DatasetError(f"{folder} holds no image")
+    return paths
+
+
 def load_photographs(folder: Path, smallest_side: int) -> list[NDArray[np.uint8]]:
     """Every image of `folder` whose sides are at least `smallest_side`: uint8 [H, W, 3].
 
     Raises:
         DatasetError: the folder is missing or holds no such image.
     """
-    if not folder.is_dir():
-        raise DatasetError(f"{folder} is not a folder; --data must name a folder of photographs")
     images = []
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
-    for path in tqdm(paths, desc="loading photographs", disable=None):
+    for path in tqdm(photograph_paths(folder), desc="loading photographs", disable=None):
         with Image.open(path) as image:
             rgb = image.convert("RGB")
         rgb.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)

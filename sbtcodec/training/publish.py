@@ -1,19 +1,37 @@
 """From a checkpoint to released weights: half precision, fitted tables, manifest."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
-from sbtcodec.entropy.detail import TABLES
+from sbtcodec.codec import Codec
+from sbtcodec.entropy.coder import Indices, Symbols
+from sbtcodec.entropy.detail import MAX_SYMBOL, TABLES
 from sbtcodec.entropy.frequencies import Frequencies, gaussian_tables, normalise
+from sbtcodec.entropy.quantiser import Quantiser
+from sbtcodec.image.pixels import load_image
 from sbtcodec.model import ModelConfig
 from sbtcodec.release import MANIFEST, export
 from sbtcodec.training import checkpoint
+from sbtcodec.training.data import photograph_paths
 
 PRIOR_COUNT = 300.0  # symbols that the normal distribution counts for when tables are fitted
+FIT_IMAGES = 60
+FIT_QUALITIES = (5, 25, 45, 65, 90)
+
+
+class _Recorder(Quantiser):
+    """A quantiser that counts the symbols it chooses, by table and magnitude."""
+
+    counts: NDArray[np.int64]
+
+    def __call__(self, residual: NDArray[np.float32], indices: Indices) -> Symbols:
+        q = super().__call__(residual, indices)
+        np.add.at(self.counts, (indices, np.abs(q)), 1)
+        return q
 
 
 def write_manifest(folder: Path, number: int, name: str, file: str, sha256: str) -> None:
@@ -26,26 +44,22 @@ def write_manifest(folder: Path, number: int, name: str, file: str, sha256: str)
     path.write_text(json.dumps({"default": number, "models": models}, indent=2) + "\n")
 
 
-def publish(
-    source: Path,
-    folder: Path,
-    *,
-    number: int = 1,
-    tables: list[Frequencies] | None = None,
-) -> Path:
+def publish(source: Path, folder: Path, *, number: int = 1, fit_on: Path | None = None) -> Path:
     """Write `folder/sbt-NUMBER.safetensors` from the averaged weights of a checkpoint.
 
     Args:
         source: a checkpoint of `sbtcodec train`.
         folder: the folder of released weights; made if missing.
         number: the model's number, which files carry.
-        tables: distributions of detail symbols; normal ones if not given.
+        fit_on: photographs on which to fit the distributions of detail symbols; normal ones if
+            not given.
 
     Returns:
         Path of the weights.
 
     Raises:
         WeightsError: the checkpoint cannot be read.
+        DatasetError: there are no photographs.
     """
     tensors, progress = checkpoint.load(source)
     state = {k[4:]: v for k, v in tensors.items() if k.startswith("ema.")}
@@ -55,30 +69,40 @@ def publish(
     card = {
         "steps": progress["step"],
         "minutes": round(progress["seconds"] / 60, 1),
-        "token_weight": progress["token_weight"],
         "recipe": progress["config"],
     }
     config = ModelConfig.from_json(progress["model"])
-    sha256 = export(state, config, path, card=card, tables=tables)
+    sha256 = export(state, config, path, card=card)
     write_manifest(folder, number, name, path.name, sha256)
+    if fit_on is not None:
+        tables = fitted_tables(Codec.load("cpu", weights=folder, model=number), fit_on)
+        sha256 = export(state, config, path, card=card, tables=tables)
+        write_manifest(folder, number, name, path.name, sha256)
     return path
 
 
-def fitted_tables(
-    samples: Sequence[tuple[NDArray[np.uint8], NDArray[np.int32]]],
-) -> list[Frequencies]:
+def fitted_tables(codec: Codec, photographs: Path) -> list[Frequencies]:
     """Distributions of detail symbols as observed, symmetric, held near the normal ones.
 
     Args:
-        samples: (table indices [n], symbols [n]) of coded photographs.
+        codec: the model, still with normal distributions.
+        photographs: folder; FIT_IMAGES of them are compressed at FIT_QUALITIES.
+
+    Raises:
+        DatasetError: there are no photographs.
     """
+    recorder = _Recorder(codec.release.tables)
+    recorder.counts = np.zeros((TABLES, MAX_SYMBOL + 1), dtype=np.int64)
+    codec.quantiser = recorder
+    paths = photograph_paths(photographs)
+    chosen = paths[:: max(1, len(paths) // FIT_IMAGES)]
+    for path in tqdm(chosen, desc="fitting tables", disable=None):
+        rgb = load_image(path).rgb
+        for quality in FIT_QUALITIES:
+            codec.compress(rgb, quality)
     fitted = []
-    indices = np.concatenate([i for i, _ in samples])
-    magnitudes = np.abs(np.concatenate([q for _, q in samples]))
-    for table, normal in enumerate(gaussian_tables()):
-        half = len(normal) // 2
-        counts = np.bincount(magnitudes[indices == table], minlength=half + 1)[: half + 1]
-        both = np.concatenate([counts[:0:-1] / 2, counts[:1], counts[1:] / 2])
-        fitted.append(normalise(both + PRIOR_COUNT * (normal / normal.sum())))
-    assert len(fitted) == TABLES
+    for counts, normal in zip(recorder.counts, gaussian_tables(), strict=True):
+        upper = counts[: len(normal) // 2 + 1].astype(np.float64)
+        both = np.concatenate([upper[:0:-1] / 2, upper[:1], upper[1:] / 2])
+        fitted.append(normalise(both + PRIOR_COUNT * normal / normal.sum()))
     return fitted

@@ -24,6 +24,7 @@ from sbtcodec.tokenizer.layers import channels_last
 from sbtcodec.training import checkpoint
 from sbtcodec.training.config import TrainingConfig
 from sbtcodec.training.data import Prefetcher, load_photographs
+from sbtcodec.training.muon import Muon
 from sbtcodec.training.step import Pass, TrainingPass
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -80,15 +81,7 @@ def make_optimisers(model: CodecModel, config: TrainingConfig) -> list[torch.opt
         torch.optim.AdamW(others, lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=0.0)
     ]
     if matrices:
-        optimisers.append(
-            torch.optim.Muon(
-                matrices,
-                lr=config.matrix_learning_rate,
-                weight_decay=0.0,
-                ns_steps=4,  # of the iteration that makes a step orthogonal; five cost more
-                adjust_lr_fn="match_rms_adamw",
-            )
-        )
+        optimisers.append(Muon(matrices, config.matrix_learning_rate))
     for optimiser in optimisers:
         for group in optimiser.param_groups:
             group["peak"] = group["lr"]
