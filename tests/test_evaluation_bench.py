@@ -52,3 +52,21 @@ def test_bench_refuses_before_it_works(call, tmp_path):
     assert isinstance(call("--out", str(out)).exception, OutputError)
     assert out.read_text() == "kept"
     assert isinstance(call("--crops", "two").exception, DatasetError)
+
+
+def test_bench_takes_other_codecs_from_earlier_results(call, tmp_path):
+    first, second = tmp_path / "first.json", tmp_path / "second.json"
+    assert call("--codecs", "jpeg,webp", "--out", str(first)).exit_code == 0
+    assert call("--codecs", "sbt", "--reuse", str(first), "--out", str(second)).exit_code == 0
+    earlier, merged = (json.loads(path.read_text())["codecs"] for path in (first, second))
+    assert [codec["name"] for codec in merged] == ["sbt", "jpeg", "webp"]
+    assert merged[1:] == earlier
+
+
+def test_bench_refuses_earlier_results_of_other_images(call, tmp_path):
+    first = tmp_path / "first.json"
+    assert call("--codecs", "jpeg", "--out", str(first)).exit_code == 0
+    Image.fromarray(picture()).save(tmp_path / "images" / "two.png")
+    done = call("--codecs", "sbt", "--reuse", str(first))
+    assert done.exit_code == 1
+    assert "measure all codecs again" in str(done.exception)

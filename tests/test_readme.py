@@ -7,9 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from PIL import Image
 
+from benchmarks.readme_table import with_table
 from sbtcodec.image.demo_picture import demo_picture
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -17,7 +17,6 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 NOT_RUN = "<!-- not run -->"
 # What may be marked as not run: what installs, downloads, trains or measures for long, and tests.
 MAY_BE_SKIPPED = ("pip ", "git ", "curl ", "sbtcodec train", "sbtcodec bench", "sh tests/check.sh")
-SETUP_EXIT_CODES = (4, 7)  # no model, no weights
 
 BLOCK = re.compile(
     rf"(?P<mark>{re.escape(NOT_RUN)}\s*\n)?^```(?P<language>\w+)\n(?P<code>.*?)^```",
@@ -49,6 +48,10 @@ def test_ci_installs_and_tests_as_the_readme_says():
         assert command in script
 
 
+def test_the_table_is_made_from_committed_results():
+    assert with_table(README) == README
+
+
 def test_exit_codes_are_those_of_the_help():
     from sbtcodec.cli import EXIT_CODES
 
@@ -60,8 +63,6 @@ def test_exit_codes_are_those_of_the_help():
 
 def test_every_block_runs(tmp_path):
     """In order and in one folder, which holds photo.png, so that blocks can build on another."""
-    pytest.importorskip("sbtcodec.codec", reason="there is no codec yet", exc_type=ImportError)
-    _skip_without_weights()
     Image.fromarray(demo_picture()[128:384, 128:512]).save(tmp_path / "photo.png")
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -84,14 +85,3 @@ def test_every_block_runs(tmp_path):
             timeout=300,
         )
         assert done.returncode == 0, f"{block['code']}\n{done.stdout}\n{done.stderr}"
-
-
-def _skip_without_weights():
-    import sbtcodec
-
-    try:
-        sbtcodec.Codec.load("cpu")
-    except sbtcodec.SbtError as error:
-        if error.exit_code not in SETUP_EXIT_CODES:
-            raise
-        pytest.skip(f"there are no weights yet: {error}")

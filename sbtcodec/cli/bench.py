@@ -22,6 +22,10 @@ def bench(
     crops: Annotated[
         str, typer.Option(help="Comma-separated images to show in the report; default: three.")
     ] = "",
+    reuse: Annotated[
+        Path | None,
+        typer.Option(help="Take codecs not run now from these earlier JSON results."),
+    ] = None,
     device: Annotated[str, typer.Option(help="Where sbt runs: cpu or cuda.")] = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not tables.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace existing outputs.")] = False,
@@ -31,6 +35,7 @@ def bench(
 
     from sbtcodec.evaluation import crops as pieces
     from sbtcodec.evaluation import datasets, document, run, table
+    from sbtcodec.evaluation.codecs import load_codec
     from sbtcodec.evaluation.report import render_report
 
     for output in filter(None, (out, report)):
@@ -40,7 +45,14 @@ def bench(
     for name in shown:
         images.path(name)  # an unknown image has to be reported before the work, not after it
     jobs = run.make_jobs(_words(codecs), qualities or (), device=device)
+    earlier = None if reuse is None else document.read_results(reuse)
     results = run.run_benchmark(images, jobs, device=device)
+    shown_codecs = [job.codec for job in jobs]
+    if earlier is not None:
+        results = run.reuse(results, earlier)
+        measured = {codec.name for codec in shown_codecs}
+        others = [c.name for c in results.codecs if c.name not in measured]
+        shown_codecs += [load_codec(name, device=device) for name in others]
     if out is not None:
         document.write_text(out, document.to_json(results))
     if as_json:
@@ -48,7 +60,7 @@ def bench(
     else:
         Console().print(table.rich_tables(results))
     if report is not None:
-        sheets = pieces.make_sheets(results, images, [job.codec for job in jobs], images=shown)
+        sheets = pieces.make_sheets(results, images, shown_codecs, images=shown)
         document.write_text(report, render_report(results, sheets))
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from rich.console import Console
@@ -94,6 +94,23 @@ def run_benchmark(
         packages=package_versions(),
         codecs=tuple(codecs),
     )
+
+
+def reuse(results: Results, earlier: Results) -> Results:
+    """Results with the codecs that only an earlier run measured, on the same images.
+
+    Raises:
+        SbtError: the earlier run had other images.
+    """
+    if set(earlier.images) != set(results.images):
+        msg = (
+            f"the earlier results are of {len(earlier.images)} images of {earlier.dataset}, this "
+            f"run of {len(results.images)} of {results.dataset}; measure all codecs again"
+        )
+        raise SbtError(msg)
+    measured = {codec.name for codec in results.codecs}
+    kept = tuple(codec for codec in earlier.codecs if codec.name not in measured)
+    return replace(results, codecs=results.codecs + kept)
 
 
 def measure(codec: ImageCodec, name: str, rgb: Rgb, quality: Quality) -> Measurement:
