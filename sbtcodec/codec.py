@@ -28,8 +28,8 @@ from sbtcodec.container import (
     unpack,
 )
 from sbtcodec.entropy.coder import Indices, LayerDecoder, LayerEncoder, Symbols
+from sbtcodec.entropy.detail import MAX_SYMBOL
 from sbtcodec.entropy.frequencies import Frequencies
-from sbtcodec.entropy.quantiser import Quantiser
 from sbtcodec.errors import DeviceError, ImageError, InvalidFileError
 from sbtcodec.image.pixels import as_rgb
 from sbtcodec.image.tiles import crop, pad_to_multiple, strips
@@ -84,7 +84,6 @@ class Codec:
         self.release = release
         self.device = device
         self.bf16 = bf16
-        self.quantiser = Quantiser(release.tables)
         self.tokenizer = channels_last(release.model.tokenizer.to(device))
 
     @property
@@ -171,7 +170,8 @@ class Codec:
                     layer: LayerEncoder = layer,
                 ) -> Symbols:
                     assert residual is not None
-                    return layer.details(indices, self.quantiser(residual, indices))
+                    q = np.rint(np.clip(residual, -MAX_SYMBOL, MAX_SYMBOL)).astype(np.int32)
+                    return layer.details(indices, q)
 
                 walk.details(group, put_details, y)
                 layers.append(Layer(layer.finish(), walk.check_details(group)))

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from sbtcodec.entropy.coder import DetailTables, LayerDecoder, LayerEncoder
 from sbtcodec.entropy.frequencies import TOTAL, from_logits, gaussian_tables, octave_table
-from sbtcodec.entropy.quantiser import Quantiser
 from sbtcodec.errors import InvalidFileError
 
 TABLES = DetailTables(gaussian_tables())
@@ -87,17 +86,3 @@ def test_golden_bytes_of_the_coder() -> None:
 
 
 GOLDEN = "00000100000809678310842932ba77356074a13574c3eb4642bbe1a180675dcf82df0beb6f"
-
-
-def test_quantiser_prefers_cheaper_symbols_and_never_moves_away_from_zero() -> None:
-    rng = np.random.default_rng(0)
-    indices = rng.integers(0, 64, 2000).astype(np.uint8)
-    residual = (rng.normal(0, 5, 2000)).astype(np.float32)
-    nearest = Quantiser(TABLES, 0.0)(residual, indices)
-    chosen = Quantiser(TABLES, 0.1)(residual, indices)
-    assert (np.abs(chosen) <= np.abs(nearest)).all()
-    assert (np.abs(nearest) - np.abs(chosen) <= 1).all()
-    assert (chosen != nearest).any()
-    limit = TABLES.half_widths[indices]
-    inside = (np.abs(residual) < limit) & (indices > 0)
-    assert np.array_equal(nearest[inside], np.rint(residual[inside]).astype(np.int32))

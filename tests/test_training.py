@@ -12,7 +12,6 @@ from PIL import Image
 
 from benchmarks.ideal_rate import counting
 from sbtcodec.codec import Codec
-from sbtcodec.entropy.quantiser import Quantiser
 from sbtcodec.errors import DatasetError, WeightsError
 from sbtcodec.release import read_state
 from sbtcodec.training import checkpoint
@@ -139,10 +138,8 @@ def test_training_predicts_the_picture_and_the_rate_of_the_codec(
         out = TrainingPass(tiny_codec.release.model)(
             x, torch.tensor([128.0]), torch.tensor([layers]), torch.zeros(1, channels, 6, 4)
         )
-    tiny_codec.quantiser = Quantiser(tiny_codec.release.tables, 0.0)
     with counting() as bits:
         data = tiny_codec.compress(image, 128 / 2.55, globals_only=layers == 0)
-    tiny_codec.quantiser = Quantiser(tiny_codec.release.tables)
     picture = tiny_codec.decode(data).rgb
     expected = (out.x_hat[0].permute(1, 2, 0) * 255).round().clamp(0, 255).numpy()
     assert np.abs(picture - expected).max() <= 2

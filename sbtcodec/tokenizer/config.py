@@ -28,7 +28,7 @@ class TokenizerConfig:
     decoder_depths: tuple[int, int, int] = (2, 4, 5)
     local_channels: int = 160
     groups: tuple[int, ...] = (16, 32, 48, 64)
-    levels: tuple[int, ...] = (8, 8, 8, 8, 6, 6)
+    levels: tuple[int, ...] = (8, 8, 8, 8, 6, 6, 8, 4)
     global_width: int = 256
     heads: int = 8
     encoder_attention: int = 2

@@ -45,11 +45,11 @@ class TrainingConfig:
     lmbda_min: float = 0.0002
     lmbda_max: float = 0.08
     lmbda_globals: float = 0.0006
-    balance: float = 0.4
+    balance: float = 0.3
     globals_share: float = 0.25
     partial_share: float = 0.15
     bootstrap_weight: float = 0.02
-    target_token_bits: float = 16.3
+    target_token_bits: float = 17.0
     ema: float = 0.999
     clip: float = 1.0
 
@@ -62,6 +62,13 @@ BASE = TrainingConfig()
 PRESETS: dict[str, TrainingConfig] = {
     "base": BASE,
     "muon": replace(BASE, matrix_learning_rate=2e-3),
+    "finish": replace(
+        BASE,
+        matrix_learning_rate=2e-3,
+        small_share=0.0,
+        warmup_steps=100,
+        decay_share=0.6,
+    ),
     "tiny": replace(BASE, small_crop=(64, 2), large_crop=(64, 2), warmup_steps=10),
 }
 """Recipes by name; each states only its difference from the base."""

@@ -1,6 +1,8 @@
 """From a checkpoint to released weights: half precision, fitted tables, manifest."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +10,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from sbtcodec.codec import Codec
-from sbtcodec.entropy.coder import Indices, Symbols
+from sbtcodec.entropy.coder import Indices, LayerEncoder, Symbols
 from sbtcodec.entropy.detail import MAX_SYMBOL, TABLES
 from sbtcodec.entropy.frequencies import Frequencies, gaussian_tables, normalise
-from sbtcodec.entropy.quantiser import Quantiser
 from sbtcodec.image.pixels import load_image
 from sbtcodec.model import ModelConfig
 from sbtcodec.release import MANIFEST, export
@@ -23,15 +24,22 @@ FIT_IMAGES = 60
 FIT_QUALITIES = (5, 25, 45, 65, 90)
 
 
-class _Recorder(Quantiser):
-    """A quantiser that counts the symbols it chooses, by table and magnitude."""
+@contextmanager
+def counted_symbols() -> Iterator[NDArray[np.int64]]:
+    """Within the block, every coded detail symbol is counted: int64 [TABLES, MAX_SYMBOL + 1]."""
+    counts = np.zeros((TABLES, MAX_SYMBOL + 1), dtype=np.int64)
+    details = LayerEncoder.details
 
-    counts: NDArray[np.int64]
+    def count(self: LayerEncoder, indices: Indices, q: Symbols) -> Symbols:
+        coded = details(self, indices, q)
+        np.add.at(counts, (indices, np.abs(coded)), 1)
+        return coded
 
-    def __call__(self, residual: NDArray[np.float32], indices: Indices) -> Symbols:
-        q = super().__call__(residual, indices)
-        np.add.at(self.counts, (indices, np.abs(q)), 1)
-        return q
+    LayerEncoder.details = count  # type: ignore[method-assign]
+    try:
+        yield counts
+    finally:
+        LayerEncoder.details = details  # type: ignore[method-assign]
 
 
 def write_manifest(folder: Path, number: int, name: str, file: str, sha256: str) -> None:
@@ -91,17 +99,15 @@ def fitted_tables(codec: Codec, photographs: Path) -> list[Frequencies]:
     Raises:
         DatasetError: there are no photographs.
     """
-    recorder = _Recorder(codec.release.tables)
-    recorder.counts = np.zeros((TABLES, MAX_SYMBOL + 1), dtype=np.int64)
-    codec.quantiser = recorder
     paths = photograph_paths(photographs)
     chosen = paths[:: max(1, len(paths) // FIT_IMAGES)]
-    for path in tqdm(chosen, desc="fitting tables", disable=None):
-        rgb = load_image(path).rgb
-        for quality in FIT_QUALITIES:
-            codec.compress(rgb, quality)
+    with counted_symbols() as observed:
+        for path in tqdm(chosen, desc="fitting tables", disable=None):
+            rgb = load_image(path).rgb
+            for quality in FIT_QUALITIES:
+                codec.compress(rgb, quality)
     fitted = []
-    for counts, normal in zip(recorder.counts, gaussian_tables(), strict=True):
+    for counts, normal in zip(observed, gaussian_tables(), strict=True):
         upper = counts[: len(normal) // 2 + 1].astype(np.float64)
         both = np.concatenate([upper[:0:-1] / 2, upper[:1], upper[1:] / 2])
         fitted.append(normalise(both + PRIOR_COUNT * normal / normal.sum()))

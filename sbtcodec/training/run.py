@@ -24,6 +24,7 @@ from sbtcodec.tokenizer.layers import channels_last
 from sbtcodec.training import checkpoint
 from sbtcodec.training.config import TrainingConfig
 from sbtcodec.training.data import Prefetcher, load_photographs
+from sbtcodec.training.growth import grown
 from sbtcodec.training.muon import Muon
 from sbtcodec.training.step import Pass, TrainingPass
 
@@ -243,6 +244,8 @@ def train(
 def _warm_start(run: Run, path: Path) -> None:
     """Start from released weights, or from the averaged weights of a checkpoint.
 
+    A model with further token dimensions is grown from them.
+
     Raises:
         WeightsError: the file is neither, or of another architecture.
     """
@@ -252,9 +255,8 @@ def _warm_start(run: Run, path: Path) -> None:
         tensors, progress = checkpoint.load(path)
         config = ModelConfig.from_json(progress["model"])
         state = {k[4:]: v for k, v in tensors.items() if k.startswith("ema.")}
-        run.token_weight = progress["token_weight"]
     if config != run.model.config:
-        raise WeightsError(f"{path} has another architecture than the preset: {config}")
+        state = grown(state, config, run.model.config, run.model)
     run.model.load_state_dict(state, strict=False)
     for name, value in run.averaged.items():
         value.copy_(state[name])
