@@ -38,7 +38,7 @@ from sbtcodec.tokenizer.layers import channels_last
 from sbtcodec.walk import Walk, floats
 
 CELL = 16  # pixels of a local token's side
-STRIP_CELLS = 32  # rows of local tokens per strip of the pixel networks
+STRIP_CELLS = 64  # rows of local tokens per strip of the pixel networks
 HALO_CELLS = 8  # rows that the pixel networks can see beyond a strip: their reach is 7
 
 RGB = NDArray[np.uint8]
