@@ -270,7 +270,7 @@ class Codec:
 
     def _synthesise(self, y_hat: Tensor, quality: int, layers: int) -> RGB:
         """Local tokens float32 [1, C, H, W] to pixels uint8 [16H, 16W, 3], in strips of rows."""
-        hats = self.tokenizer.hats(torch.tensor([quality], device=self.device))
+        hats = self.release.anchor_weights(quality)[None].to(self.device)
         arrived = torch.tensor([layers], device=self.device)
         parts = []
         for s in strips(y_hat.shape[2], STRIP_CELLS, HALO_CELLS):

@@ -19,9 +19,10 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from sbtcodec.entropy.coder import DetailTables
-from sbtcodec.entropy.detail import gain_offset, integer_hats
+from sbtcodec.entropy.detail import SCALE_STEP, SUMS_PER_INDEX, gain_offset
 from sbtcodec.entropy.frequencies import Frequencies, gaussian_tables, octave_table
 from sbtcodec.entropy.integer_net import SUM_ONE, WEIGHT_ONE, IntegerNet
+from sbtcodec.entropy.quality import HAT_ONE, extension, integer_hats
 from sbtcodec.errors import ModelMismatchError, WeightsError
 from sbtcodec.model import CodecModel, ModelConfig
 
@@ -42,7 +43,8 @@ class Release:
         tables: distributions of detail symbols.
         octaves: powers of two for the prior's logits.
         hats: int64 [256, anchors], quality codes as weights of the anchors, 64 is one.
-        gain_offsets: int64 [256, local_channels], added to the scale accumulators.
+        gain_offsets: int64 [256, local_channels], added to the scale accumulators; the gains
+            themselves (1 / step size) are derived from them.
     """
 
     number: int
@@ -54,6 +56,15 @@ class Release:
     octaves: Frequencies
     hats: NDArray[np.int64]
     gain_offsets: NDArray[np.int64]
+
+    def gains(self, quality: int) -> Tensor:
+        """Steps per unit of each local channel at a quality code: float32 [local_channels]."""
+        nats = self.gain_offsets[quality] * (SCALE_STEP / SUMS_PER_INDEX)
+        return torch.from_numpy(np.exp(nats)).float()
+
+    def anchor_weights(self, quality: int) -> Tensor:
+        """What the float networks see of a quality code: float32 [anchors], summing to 1."""
+        return torch.from_numpy(self.hats[quality]).float() / HAT_ONE
 
 
 def weights_dir() -> Path:
@@ -107,10 +118,10 @@ def export(
     anchors = config.tokenizer.gain_anchors
     hats = torch.tensor([integer_hats(q, anchors) for q in range(QUALITY_CODES)])
     log_gains = tensors["tokenizer.log_gains"].double()
-    quality = torch.arange(QUALITY_CODES)
-    soft = model.tokenizer.hats(quality).double()
+    lower = torch.tensor([extension(q) for q in range(QUALITY_CODES)], dtype=torch.float64)
+    of_codes = hats.double() / HAT_ONE @ log_gains - lower[:, None]
     tensors["tables.hats"] = hats.to(torch.int32)
-    tensors["tables.gain_offsets"] = gain_offset(soft @ log_gains).round().to(torch.int32)
+    tensors["tables.gain_offsets"] = gain_offset(of_codes).round().to(torch.int32)
     made = tables if tables is not None else gaussian_tables()
     tensors["tables.sizes"] = torch.tensor([len(t) for t in made], dtype=torch.int32)
     tensors["tables.frequencies"] = torch.from_numpy(np.concatenate(made)).to(torch.int32)

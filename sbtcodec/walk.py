@@ -111,10 +111,7 @@ class Walk:
         self.scale_features = scales.features(z_int)
         self.scale_hats = torch.from_numpy(self.release.hats[self.quality]).float()
         self.seen = _channels_last(torch.zeros(1, self.q.shape[2], 2 * self.h, 2 * self.w))
-        log_gains = self.tokenizer.gains(
-            self.tokenizer.hats(torch.tensor([self.quality], device=self.device))
-        )
-        self.gains = log_gains.exp()
+        self.gains = self.release.gains(self.quality)[None, :, None, None].to(self.device)
 
     def refine(self, step: int) -> None:
         """Correct the prediction of what is not known yet, before `step` (2 * layer + parity)."""

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from sbtcodec.entropy.detail import DetailScales, integer_hats
+from sbtcodec.entropy.detail import DetailScales
 from sbtcodec.entropy.integer_net import IntegerConv, activate
 from sbtcodec.entropy.prior import Prior, centred
+from sbtcodec.entropy.quality import extension, integer_hats, position
 
 LEVELS = (8, 8, 8, 8, 6, 6)
 
@@ -101,6 +102,12 @@ def test_weights_that_could_overflow_are_refused() -> None:
 def test_activation_rounds_half_up_and_clamps() -> None:
     total = torch.tensor([-64.0, -65.0, 63.0, 64.0, 191.0, 192.0, 1e6])
     assert activate(total).tolist() == [0, 0, 0, 1, 1, 2, 255]
+
+
+def test_every_quality_code_is_another_step_size() -> None:
+    places = [(position(code, 6), -extension(code)) for code in range(256)]
+    assert places == sorted(set(places))
+    assert places[-1] == (5 * 64, 0.0)
 
 
 @pytest.mark.parametrize("quality", [0, 1, 127, 128, 254, 255])

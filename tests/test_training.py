@@ -12,6 +12,7 @@ from PIL import Image
 
 from benchmarks.ideal_rate import counting
 from sbtcodec.codec import Codec
+from sbtcodec.entropy.quality import HAT_ONE, position
 from sbtcodec.errors import DatasetError, WeightsError
 from sbtcodec.release import read_state
 from sbtcodec.training import checkpoint
@@ -134,9 +135,11 @@ def test_training_predicts_the_picture_and_the_rate_of_the_codec(
     )
     x = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 255
     channels = tiny_codec.tokenizer.config.local_channels
+    anchors = tiny_codec.tokenizer.config.gain_anchors
+    trained = position(128, anchors) * 255 / (HAT_ONE * (anchors - 1))
     with torch.no_grad():
         out = TrainingPass(tiny_codec.release.model)(
-            x, torch.tensor([128.0]), torch.tensor([layers]), torch.zeros(1, channels, 6, 4)
+            x, torch.tensor([trained]), torch.tensor([layers]), torch.zeros(1, channels, 6, 4)
         )
     with counting() as bits:
         data = tiny_codec.compress(image, 128 / 2.55, globals_only=layers == 0)

@@ -19,7 +19,6 @@ SCALE_MAX = 128.0
 SCALE_STEP = math.log(SCALE_MAX / SCALE_MIN) / (TABLES - 1)  # nats between neighbouring tables
 SUMS_PER_INDEX = 512  # accumulator units per table index
 MAX_SYMBOL = 1023
-HAT_ONE = 64
 
 
 def magnitude_table() -> Tensor:
@@ -107,14 +106,3 @@ def table_index(total: Tensor, gain_offset: Tensor) -> Tensor:
 def gain_offset(log_gains: Tensor) -> Tensor:
     """The shift of the scale accumulators that corresponds to gains of exp(log_gains)."""
     return log_gains * (SUMS_PER_INDEX / SCALE_STEP)
-
-
-def integer_hats(quality: int, anchors: int) -> list[int]:
-    """Quality code 0..255 as weights of the two nearest anchors, in 64ths, by integers alone."""
-    at = quality * (anchors - 1)
-    low, fraction = at // 255, (at % 255) * HAT_ONE // 255
-    hats = [0] * anchors
-    hats[low] = HAT_ONE - fraction
-    if fraction:
-        hats[low + 1] = fraction
-    return hats

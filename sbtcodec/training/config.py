@@ -31,6 +31,7 @@ class TrainingConfig:
         target_token_bits: the token rate is weighted as needed to hold this many bits a token.
         ema: decay of the averaged weights.
         clip: largest norm of the gradient.
+        revive: at a warm start, make local channels anew that carry nothing.
     """
 
     minutes: float = 120.0
@@ -52,6 +53,7 @@ class TrainingConfig:
     target_token_bits: float = 17.0
     ema: float = 0.999
     clip: float = 1.0
+    revive: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """As a plain dictionary."""
@@ -67,7 +69,15 @@ PRESETS: dict[str, TrainingConfig] = {
         matrix_learning_rate=2e-3,
         small_share=0.0,
         warmup_steps=100,
-        decay_share=0.6,
+        decay_share=0.85,
+    ),
+    "revive": replace(
+        BASE,
+        matrix_learning_rate=2e-3,
+        small_share=0.0,
+        warmup_steps=100,
+        decay_share=0.85,
+        revive=True,
     ),
     "tiny": replace(BASE, small_crop=(64, 2), large_crop=(64, 2), warmup_steps=10),
 }

@@ -6,6 +6,7 @@ bf16 autocast on the CPU and on CUDA; one process per GPU under `torchrun`.
 import json
 import math
 import os
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,9 +24,10 @@ from sbtcodec.release import read_state
 from sbtcodec.tokenizer.layers import channels_last
 from sbtcodec.training import checkpoint
 from sbtcodec.training.config import TrainingConfig
-from sbtcodec.training.data import Prefetcher, load_photographs
+from sbtcodec.training.data import Prefetcher, batch, load_photographs
 from sbtcodec.training.growth import grown
 from sbtcodec.training.muon import Muon
+from sbtcodec.training.revival import revive
 from sbtcodec.training.step import Pass, TrainingPass
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -232,6 +234,12 @@ def train(
     elif warm_start is not None:
         _warm_start(run, warm_start)
     images = load_photographs(data, max(config.small_crop[0], config.large_crop[0]))
+    if config.revive and not resume:
+        crops = batch(images, config.large_crop[0], 12, (config.seed, 0, 0)).to(run.device)
+        revived = revive(model, crops.float() / 255)
+        tqdm.write(f"{revived} local channels carried nothing and were made anew", sys.stderr)
+        for name, value in model.named_parameters():
+            averaged[name].copy_(value.detach())
     forward: nn.Module = TrainingPass(model)
     if compiled:
         forward.compile(dynamic=False)

@@ -9,8 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sbtcodec.entropy.detail import HAT_ONE, MAX_SYMBOL, gain_offset
+from sbtcodec.entropy.detail import MAX_SYMBOL, gain_offset
 from sbtcodec.entropy.prior import centred
+from sbtcodec.entropy.quality import HAT_ONE
 from sbtcodec.model import CodecModel
 from sbtcodec.tokenizer.bootstrap import checkerboard
 from sbtcodec.tokenizer.layers import round_ste

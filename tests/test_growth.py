@@ -1,0 +1,84 @@
+"""Growing and reviving a model keeps what it had learned."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from sbtcodec.errors import WeightsError
+from sbtcodec.model import CodecModel, ModelConfig
+from sbtcodec.training.config import MODELS
+from sbtcodec.training.growth import grown
+from sbtcodec.training.revival import revive
+from sbtcodec.training.step import Pass, TrainingPass
+
+
+def with_levels(levels: tuple[int, ...]) -> ModelConfig:
+    tiny = MODELS["tiny"]
+    return replace(tiny, tokenizer=replace(tiny.tokenizer, levels=levels))
+
+
+def parameters(model: CodecModel) -> dict[str, torch.Tensor]:
+    return {k: v.detach() for k, v in model.named_parameters()}
+
+
+def forward(model: CodecModel) -> Pass:
+    x = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    channels = model.config.tokenizer.local_channels
+    with torch.no_grad():
+        out: Pass = TrainingPass(model)(
+            x, torch.tensor([10.0, 200.0]), torch.tensor([0, 4]), torch.zeros(2, channels, 4, 4)
+        )
+    return out
+
+
+def test_a_grown_model_starts_with_the_pictures_of_the_old_one() -> None:
+    torch.manual_seed(0)
+    old, new = with_levels((8, 6)), with_levels((8, 6, 5, 4))
+    small, large = CodecModel(old), CodecModel(new)
+    large.load_state_dict(grown(parameters(small), old, new, large), strict=False)
+    before, after = forward(small), forward(large)
+    assert torch.allclose(before.x_hat, after.x_hat, atol=1e-6)
+    assert torch.equal(before.detail_bpp, after.detail_bpp)
+    assert (after.token_bits > before.token_bits + 3).all()
+
+
+def test_other_differences_cannot_be_grown() -> None:
+    old, new = with_levels((8, 6)), with_levels((6, 8, 5))
+    with pytest.raises(WeightsError, match="cannot start"):
+        grown({}, old, new, CodecModel(new))
+    wider = replace(with_levels((8, 6, 5)), prior_width=32)
+    with pytest.raises(WeightsError, match="cannot start"):
+        grown({}, old, wider, CodecModel(wider))
+
+
+def test_silent_channels_get_information_and_others_stay() -> None:
+    torch.manual_seed(0)
+    model = CodecModel(MODELS["tiny"])
+    head = model.tokenizer.local_encoder.layers[-1]
+    with torch.no_grad():
+        model.tokenizer.log_gains[-1] = 4.0
+        head.weight[8:] *= 1e-6
+        kept = head.weight[:8].clone()
+    x = torch.rand(4, 3, 64, 64)
+    assert revive(model, x) == 8
+    assert torch.equal(head.weight[:8], kept)
+    with torch.no_grad():
+        y = model.tokenizer.local_encoder(x)
+    flat = y.permute(1, 0, 2, 3).flatten(1)
+    deviation = flat.std(1)
+    assert deviation[8:].min() > 0.3
+    assert flat[8:].mean(1).abs().max() < 0.05
+    across = torch.corrcoef(flat)[8:, :8].abs()
+    assert across.max() < 0.1, "revived channels repeat what live ones say"
+    assert forward(model).detail_bpp[1] > 0
+
+
+def test_a_model_without_silent_channels_is_left_alone() -> None:
+    torch.manual_seed(0)
+    model = CodecModel(MODELS["tiny"])
+    with torch.no_grad():
+        model.tokenizer.log_gains[-1] = 6.0
+    before = {k: v.clone() for k, v in parameters(model).items()}
+    assert revive(model, torch.rand(4, 3, 64, 64)) == 0
+    assert all(torch.equal(before[k], v) for k, v in parameters(model).items())
