@@ -24,6 +24,7 @@ from sbtcodec.entropy.frequencies import Frequencies, gaussian_tables, octave_ta
 from sbtcodec.entropy.integer_net import SUM_ONE, WEIGHT_ONE, IntegerNet
 from sbtcodec.entropy.quality import HAT_ONE, extension, integer_hats
 from sbtcodec.errors import ModelMismatchError, WeightsError
+from sbtcodec.image.files import write_atomically
 from sbtcodec.model import CodecModel, ModelConfig
 
 MANIFEST = "manifest.json"
@@ -128,7 +129,7 @@ def export(
     tensors["tables.octaves"] = torch.from_numpy(octave_table()).to(torch.int32)
     metadata = {"config": json.dumps(config.to_json()), "card": json.dumps(card)}
     data = safetensors.torch.save({k: v.contiguous() for k, v in tensors.items()}, metadata)
-    path.write_bytes(data)
+    write_atomically(path, data, force=True)
     return hashlib.sha256(data).hexdigest()
 
 

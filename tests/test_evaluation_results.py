@@ -9,7 +9,7 @@ from evaluation_samples import StubModel, picture, run_of
 from PIL import Image
 from rich.console import Console
 
-from sbtcodec.errors import OutputError, SbtError
+from sbtcodec.errors import SbtError
 from sbtcodec.evaluation import document, table
 from sbtcodec.evaluation.codecs import SbtCodec, load_codec
 from sbtcodec.evaluation.datasets import open_dataset
@@ -76,7 +76,7 @@ def test_nothing_to_measure_is_refused(folder):
 def test_json_gives_back_the_same_results(tmp_path):
     results = run_of(CURVES | {"jxl": [(1.0, 40.0), (9.0, math.inf)]})
     path = tmp_path / "results.json"
-    document.write_text(path, document.to_json(results))
+    path.write_text(document.to_json(results), encoding="utf-8")
     assert document.read_results(path) == results
 
 
@@ -104,17 +104,6 @@ def test_json_sums_up_curves_and_bd_rates():
 def test_another_document_is_refused(text):
     with pytest.raises(SbtError, match="schema"):
         document.from_json(text)
-
-
-def test_an_existing_output_needs_force(tmp_path):
-    path = tmp_path / "out.json"
-    document.check_output(path, force=False)
-    path.write_text("{}")
-    with pytest.raises(OutputError, match="--force"):
-        document.check_output(path, force=False)
-    document.check_output(path, force=True)
-    with pytest.raises(OutputError, match="cannot write"):
-        document.check_output(tmp_path / "missing" / "out.json", force=True)
 
 
 def test_markdown_has_bd_rates_points_and_the_machine():

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from sbtcodec.image.files import check_output, write_atomically
+
 
 def bench(
     dataset: Annotated[str, typer.Option(help="`kodak`, or a folder of images.")] = "kodak",
@@ -39,7 +41,7 @@ def bench(
     from sbtcodec.evaluation.report import render_report
 
     for output in filter(None, (out, report)):
-        document.check_output(output, force=force)
+        check_output(output, force=force)
     images = datasets.open_dataset(dataset, data_dir=data_dir, limit=limit)
     shown = _words(crops)
     for name in shown:
@@ -54,14 +56,14 @@ def bench(
         others = [c.name for c in results.codecs if c.name not in measured]
         shown_codecs += [load_codec(name, device=device) for name in others]
     if out is not None:
-        document.write_text(out, document.to_json(results))
+        write_atomically(out, document.to_json(results).encode(), force=force)
     if as_json:
         typer.echo(document.to_json(results), nl=False)
     else:
         Console().print(table.rich_tables(results))
     if report is not None:
         sheets = pieces.make_sheets(results, images, shown_codecs, images=shown)
-        document.write_text(report, render_report(results, sheets))
+        write_atomically(report, render_report(results, sheets).encode(), force=force)
 
 
 def _words(text: str) -> list[str]:

@@ -26,13 +26,11 @@ cannot be measured and `"inf"` for the PSNR of a lossless file:
 
 import json
 import math
-import os
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sbtcodec.errors import OutputError, SbtError
+from sbtcodec.errors import SbtError
 from sbtcodec.evaluation.curves import METRICS, bd_rate, mean_curve
 from sbtcodec.evaluation.machine import Machine
 from sbtcodec.evaluation.results import CodecResults, ImageInfo, Measurement, Results
@@ -77,7 +75,7 @@ def from_json(text: str) -> Results:
 
 
 def read_results(path: Path) -> Results:
-    """Read a document that `write_text` wrote.
+    """Read a document that `to_json` made.
 
     Raises:
         SbtError: the file cannot be read, or is not such a document.
@@ -87,41 +85,6 @@ def read_results(path: Path) -> Results:
     except (OSError, UnicodeDecodeError) as error:
         msg = f"cannot read {path}: {error}"
         raise SbtError(msg) from error
-
-
-def check_output(path: Path, *, force: bool) -> None:
-    """Refuse an output before minutes of work go into it.
-
-    Raises:
-        OutputError: the file exists and `force` is not set, or its folder is not there.
-    """
-    if path.is_dir() or not path.parent.is_dir():
-        msg = f"cannot write {path}: it is a folder, or {path.parent} is not one"
-        raise OutputError(msg)
-    if path.exists() and not force:
-        msg = f"{path} exists already; give --force to replace it"
-        raise OutputError(msg)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        part = Path(name)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            part.chmod(0o644)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        msg = f"cannot write {path}: {error}"
-        raise OutputError(msg) from error
 
 
 def _results(document: dict[str, Any]) -> Results:

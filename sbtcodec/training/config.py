@@ -50,7 +50,7 @@ class TrainingConfig:
     globals_share: float = 0.25
     partial_share: float = 0.15
     bootstrap_weight: float = 0.02
-    target_token_bits: float = 17.0
+    target_token_bits: float = 16.0
     ema: float = 0.999
     clip: float = 1.0
     revive: bool = False
@@ -61,24 +61,14 @@ class TrainingConfig:
 
 
 BASE = TrainingConfig()
+FINISH = replace(
+    BASE, matrix_learning_rate=2e-3, small_share=0.0, warmup_steps=100, decay_share=0.85
+)
 PRESETS: dict[str, TrainingConfig] = {
     "base": BASE,
     "muon": replace(BASE, matrix_learning_rate=2e-3),
-    "finish": replace(
-        BASE,
-        matrix_learning_rate=2e-3,
-        small_share=0.0,
-        warmup_steps=100,
-        decay_share=0.85,
-    ),
-    "revive": replace(
-        BASE,
-        matrix_learning_rate=2e-3,
-        small_share=0.0,
-        warmup_steps=100,
-        decay_share=0.85,
-        revive=True,
-    ),
+    "finish": FINISH,
+    "revive": replace(FINISH, revive=True),
     "tiny": replace(BASE, small_crop=(64, 2), large_crop=(64, 2), warmup_steps=10),
 }
 """Recipes by name; each states only its difference from the base."""

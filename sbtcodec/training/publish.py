@@ -13,6 +13,7 @@ from sbtcodec.codec import Codec
 from sbtcodec.entropy.coder import Indices, LayerEncoder, Symbols
 from sbtcodec.entropy.detail import MAX_SYMBOL, TABLES
 from sbtcodec.entropy.frequencies import Frequencies, gaussian_tables, normalise
+from sbtcodec.image.files import write_atomically
 from sbtcodec.image.pixels import load_image
 from sbtcodec.model import ModelConfig
 from sbtcodec.release import MANIFEST, export
@@ -49,7 +50,8 @@ def write_manifest(folder: Path, number: int, name: str, file: str, sha256: str)
     others = [e for e in manifest["models"] if e["number"] != number]
     entry = {"number": number, "name": name, "file": file, "sha256": sha256}
     models = sorted([*others, entry], key=lambda e: int(e["number"]))
-    path.write_text(json.dumps({"default": number, "models": models}, indent=2) + "\n")
+    text = json.dumps({"default": number, "models": models}, indent=2) + "\n"
+    write_atomically(path, text.encode(), force=True)
 
 
 def publish(source: Path, folder: Path, *, number: int = 1, fit_on: Path | None = None) -> Path:
