@@ -1,8 +1,9 @@
-"""The README's table, made from the committed results.
+"""The README's measurements, made from the committed results.
 
     python benchmarks/readme_table.py
 
-writes the part of README.md between `<!-- results: FILE -->` and `<!-- end of results -->` anew.
+writes the parts of README.md between `<!-- results: FILE -->` (a table) or `<!-- printed: FILE -->`
+(what a script printed) and `<!-- end -->` anew.
 """
 
 import re
@@ -12,19 +13,24 @@ from sbtcodec.evaluation.document import read_results
 from sbtcodec.evaluation.table import markdown_table
 
 ROOT = Path(__file__).resolve().parent.parent
-PART = re.compile(r"<!-- results: (\S+) -->\n.*?<!-- end of results -->", re.DOTALL)
+PART = re.compile(r"<!-- (results|printed): (\S+) -->\n.*?<!-- end -->", re.DOTALL)
 
 
-def with_table(readme: str) -> str:
-    """The README with its table made from the results file that it names."""
-    named = PART.search(readme)
-    if named is None:
-        raise SystemExit("README.md has no results part")
-    table = markdown_table(read_results(ROOT / named[1]))
-    part = f"<!-- results: {named[1]} -->\n\n{table}\n<!-- end of results -->"
-    return PART.sub(lambda _: part, readme)
+def with_measurements(readme: str) -> str:
+    """The README with every measured part made from the file that it names."""
+
+    def part(found: re.Match[str]) -> str:
+        kind, name = found.groups()
+        if kind == "results":
+            made = markdown_table(read_results(ROOT / name))
+        else:
+            printed = (ROOT / name).read_text(encoding="utf-8")
+            made = f"```text\n{printed.rstrip()}\n```\n"
+        return f"<!-- {kind}: {name} -->\n\n{made}\n<!-- end -->"
+
+    return PART.sub(part, readme)
 
 
 if __name__ == "__main__":
     path = ROOT / "README.md"
-    path.write_text(with_table(path.read_text(encoding="utf-8")), encoding="utf-8")
+    path.write_text(with_measurements(path.read_text(encoding="utf-8")), encoding="utf-8")

@@ -262,7 +262,7 @@ class Codec:
         parts = []
         for s in strips(padded.shape[0] // CELL, STRIP_CELLS, HALO_CELLS):
             rows = padded[s.halo_start * CELL : s.halo_stop * CELL]
-            x = torch.from_numpy(rows).to(self.device).permute(2, 0, 1)[None]  # channels_last
+            x = torch.tensor(rows).to(self.device).permute(2, 0, 1)[None]  # channels_last
             with floats(self.device, bf16=self.bf16):
                 y = self.tokenizer.local_encoder(x.float() / 255)
             parts.append(y[:, :, s.inside].float())

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from benchmarks.readme_table import with_table
+from benchmarks.readme_table import PART, with_measurements
+from sbtcodec.evaluation.document import read_results
 from sbtcodec.image.demo_picture import demo_picture
+from sbtcodec.release import load_release
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -48,8 +50,16 @@ def test_ci_installs_and_tests_as_the_readme_says():
         assert command in script
 
 
-def test_the_table_is_made_from_committed_results():
-    assert with_table(README) == README
+def test_measurements_are_those_of_the_committed_results():
+    assert len(PART.findall(README)) == 3
+    assert with_measurements(README) == README
+
+
+def test_results_were_measured_with_the_committed_weights():
+    results = read_results(ROOT / "benchmarks" / "results" / "kodak.json")
+    release = load_release()
+    assert results.model_id == f"{release.name} ({release.sha256[:12]})"
+    assert len(results.images) == 24
 
 
 def test_exit_codes_are_those_of_the_help():
