@@ -31,10 +31,13 @@ Chunk section. A varint count, 1..16, then for each chunk:
 
 Chunks hold what is not pixels. A reader skips the types that it does not know.
 
-Layer. The coded bytes, then a 3-byte check: the low 24 bits of a CRC-32 over the decoded symbols,
-seeded with the nine header bytes with the chunk flag cleared, so that adding or removing chunks
-leaves the checks valid. The check finds damage that the entropy decoder cannot, and a decoder that
-disagrees with the encoder.
+Layer. The coded bytes, then a 3-byte check: the low 24 bits of a CRC-32 over the decoded symbols.
+It starts from s + i for layer i (0 is the base layer), where s is the CRC-32 of the nine header
+bytes with the chunk flag cleared, so that adding or removing chunks leaves the checks valid,
+followed by the 32 bytes of the SHA-256 of the weights. The symbols of the base layer are bytes, the
+levels of dimension 0 row by row, then those of dimension 1, and so on; those of a detail layer are
+signed 16-bit integers, row by row, all channels of a cell together. The check finds damage that the
+entropy decoder cannot, and a decoder that disagrees with the encoder.
 
 A file that ends exactly after a complete layer is valid: it holds fewer layers than it declares.
 The end of the last layer is not stored, so only its check tells whether it is whole.
