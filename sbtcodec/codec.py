@@ -9,7 +9,7 @@ Letters: H W are rows and columns of the padded image's 16-pixel cells, h w of i
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,7 @@ from sbtcodec.image.pixels import as_rgb
 from sbtcodec.image.tiles import crop, pad_to_multiple, strips
 from sbtcodec.release import Release, load_release
 from sbtcodec.tokenizer.layers import channels_last
-from sbtcodec.walk import Walk, floats
+from sbtcodec.walk import Walk, check_seed, floats
 
 CELL = 16  # pixels of a local token's side
 STRIP_CELLS = 64  # rows of local tokens per strip of the pixel networks
@@ -158,7 +158,7 @@ class Codec:
                 return base.levels(frequencies, chosen)
 
             walk.globals(put_levels)
-            layers = [Layer(base.finish(), walk.check_globals())]
+            coded = [base.finish()]
             if not globals_only:
                 walk.predict()
             for group in range(detail_layers):
@@ -174,8 +174,14 @@ class Codec:
                     return layer.details(indices, q)
 
                 walk.details(group, put_details, y)
-                layers.append(Layer(layer.finish(), walk.check_details(group)))
-        return pack(Container(header, tuple(layers)))
+                coded.append(layer.finish())
+        # trailing layers that say nothing are not declared: at low qualities every byte counts
+        while len(coded) > 1 and not walk.has_details(len(coded) - 2):
+            coded.pop()
+        header = replace(header, detail_layers=len(coded) - 1)
+        walk.seed = check_seed(self.release, header)
+        checks = [walk.check_globals(), *map(walk.check_details, range(len(coded) - 1))]
+        return pack(Container(header, tuple(map(Layer, coded, checks))))
 
     def decompress(
         self, data: bytes, layers: int | None = None, *, allow_partial: bool = False
@@ -205,10 +211,10 @@ class Codec:
             return Codec(other, self.device, bf16=self.bf16).decode(
                 data, layers, allow_partial=allow_partial
             )
-        if header.detail_layers not in {0, self.tokenizer.config.layers}:
+        if header.detail_layers > self.tokenizer.config.layers:
             raise InvalidFileError(
                 f"the file declares {header.detail_layers} detail layers, model {header.model} "
-                f"makes 0 or {self.tokenizer.config.layers}; the header is damaged"
+                f"makes at most {self.tokenizer.config.layers}; the header is damaged"
             )
         present = len(container.layers) - 1
         wanted = present if layers is None else min(layers, present)

@@ -44,6 +44,11 @@ def floats(device: torch.device, *, bf16: bool) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=bf16)
 
 
+def check_seed(release: Release, header: Header) -> int:
+    """Where the checks of a file with this header, made with this model, start from."""
+    return zlib.crc32(header_bytes(header) + bytes.fromhex(release.sha256))
+
+
 class Walk:
     """One file's symbols, and the prediction that they add up to.
 
@@ -68,8 +73,7 @@ class Walk:
         self.device, self.bf16 = device, bf16
         self.h, self.w = -(-header.height // 32), -(-header.width // 32)
         self.quality = header.quality
-        seed = header_bytes(header) + bytes.fromhex(self.release.sha256)
-        self.seed = zlib.crc32(seed)
+        self.seed = check_seed(release, header)
         c = self.tokenizer.config.local_channels
         self.levels = torch.zeros(
             1, len(self.tokenizer.config.levels), self.h, self.w, dtype=torch.int64
@@ -159,6 +163,10 @@ class Walk:
             step_size = (1 / gain)[0, :, 0, 0]
             here = self.y_hat.permute(0, 2, 3, 1)[0, :, :, channels]
             here[cells.to(here.device)] += q.to(here.device) * step_size
+
+    def has_details(self, group: int) -> bool:
+        """Whether detail layer `group` (0-based) holds anything but zeros."""
+        return bool(self.q[:, :, self.tokenizer.config.group_slice(group)].any())
 
     def check_globals(self) -> int:
         """24-bit check of the levels of the global tokens."""

@@ -175,6 +175,17 @@ def test_checks_depend_on_the_header_and_the_model(
     assert len(header_bytes(a.header)) == 9
 
 
+def test_trailing_layers_that_say_nothing_are_left_out(
+    codec: Codec, photo: NDArray[np.uint8]
+) -> None:
+    data = codec.compress(photo, quality=0)
+    declared = unpack(data).header.detail_layers
+    assert declared < 4
+    assert codec.decode(data).notice is None
+    alone = len(codec.compress(photo, globals_only=True))
+    assert alone <= len(data) < alone * 1.2
+
+
 def test_what_is_not_an_image_is_refused(tiny_codec: Codec) -> None:
     for bad in (
         np.zeros((4, 4), np.uint8),
