@@ -39,7 +39,7 @@ from sbtcodec.walk import Walk, check_seed, floats
 
 CELL = 16  # pixels of a local token's side
 STRIP_CELLS = 64  # rows of local tokens per strip of the pixel networks
-HALO_CELLS = 8  # rows that the pixel networks can see beyond a strip: their reach is 7
+HALO_CELLS = 8  # rows that the pixel networks can see beyond a strip: their reach is under 8
 
 RGB = NDArray[np.uint8]
 
@@ -139,7 +139,7 @@ class Codec:
         """
         if not 0 <= quality <= 100:
             raise ValueError(f"quality is {quality}, expected 0 to 100")
-        rgb = as_rgb(image).rgb if isinstance(image, Image.Image) else _checked(image)
+        rgb = _checked(as_rgb(image).rgb if isinstance(image, Image.Image) else image)
         height, width = rgb.shape[:2]
         detail_layers = 0 if globals_only else self.tokenizer.config.layers
         code = round(quality * 2.55)
