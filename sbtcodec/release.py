@@ -22,13 +22,12 @@ from sbtcodec.entropy.coder import DetailTables
 from sbtcodec.entropy.detail import SCALE_STEP, SUMS_PER_INDEX, gain_offset
 from sbtcodec.entropy.frequencies import Frequencies, gaussian_tables, octave_table
 from sbtcodec.entropy.integer_net import SUM_ONE, WEIGHT_ONE, IntegerNet
-from sbtcodec.entropy.quality import HAT_ONE, extension, integer_hats
+from sbtcodec.entropy.quality import CODES, HAT_ONE, integer_hats
 from sbtcodec.errors import ModelMismatchError, WeightsError
 from sbtcodec.image.files import write_atomically
 from sbtcodec.model import CodecModel, ModelConfig
 
 MANIFEST = "manifest.json"
-QUALITY_CODES = 256
 
 
 @dataclass(frozen=True)
@@ -117,10 +116,9 @@ def export(
             tensors[name] = (value.detach() * SUM_ONE).round().to(torch.int32)
     tensors["scales.magnitudes"] = model.scales.magnitudes.to(torch.int32)
     anchors = config.tokenizer.gain_anchors
-    hats = torch.tensor([integer_hats(q, anchors) for q in range(QUALITY_CODES)])
+    hats = torch.tensor([integer_hats(q, anchors) for q in range(CODES)])
     log_gains = tensors["tokenizer.log_gains"].double()
-    lower = torch.tensor([extension(q) for q in range(QUALITY_CODES)], dtype=torch.float64)
-    of_codes = hats.double() / HAT_ONE @ log_gains - lower[:, None]
+    of_codes = hats.double() / HAT_ONE @ log_gains
     tensors["tables.hats"] = hats.to(torch.int32)
     tensors["tables.gain_offsets"] = gain_offset(of_codes).round().to(torch.int32)
     made = tables if tables is not None else gaussian_tables()

@@ -6,7 +6,9 @@ any device, in any precision.
 Letters: H W are rows and columns of the padded image's 16-pixel cells, h w of its 32-pixel cells.
 """
 
+import time
 import zlib
+from functools import cache
 from typing import Protocol
 
 import numpy as np
@@ -37,6 +39,24 @@ class DetailCoding(Protocol):
     def __call__(self, indices: Indices, residual: NDArray[np.float32] | None) -> Symbols:
         """Symbols int32 [n], coded under tables `indices` uint8 [n]."""
         ...
+
+
+@cache
+def fast_bf16(kind: str) -> bool:
+    """Whether bfloat16 is worth using on a kind of device; on a CPU without it, it is far slower.
+
+    The processor is asked by timing a product, because there is no public question for it.
+    """
+    if kind != "cpu":
+        return True
+    seconds = []
+    for dtype in (torch.float32, torch.bfloat16):
+        a = torch.ones(256, 256, dtype=dtype)
+        a @ a
+        start = time.perf_counter()
+        a @ a
+        seconds.append(time.perf_counter() - start)
+    return seconds[1] < 1.2 * seconds[0]
 
 
 def floats(device: torch.device, *, bf16: bool) -> torch.autocast:

@@ -22,12 +22,12 @@ def parameters(model: CodecModel) -> dict[str, torch.Tensor]:
     return {k: v.detach() for k, v in model.named_parameters()}
 
 
-def forward(model: CodecModel) -> Pass:
+def forward(model: CodecModel, quality: tuple[float, float] = (10.0, 200.0)) -> Pass:
     x = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     channels = model.config.tokenizer.local_channels
     with torch.no_grad():
         out: Pass = TrainingPass(model)(
-            x, torch.tensor([10.0, 200.0]), torch.tensor([0, 4]), torch.zeros(2, channels, 4, 4)
+            x, torch.tensor(quality), torch.tensor([0, 4]), torch.zeros(2, channels, 4, 4)
         )
     return out
 
@@ -38,9 +38,24 @@ def test_a_grown_model_starts_with_the_pictures_of_the_old_one() -> None:
     small, large = CodecModel(old), CodecModel(new)
     large.load_state_dict(grown(parameters(small), old, new, large), strict=False)
     before, after = forward(small), forward(large)
-    assert torch.allclose(before.x_hat, after.x_hat, atol=1e-6)
+    assert torch.allclose(before.mse, after.mse, rtol=1e-5)
     assert torch.equal(before.detail_bpp, after.detail_bpp)
     assert (after.token_bits > before.token_bits + 3).all()
+
+
+def test_a_new_anchor_starts_below_the_lowest_and_leaves_the_others_alone() -> None:
+    torch.manual_seed(0)
+    new = MODELS["tiny"]
+    old = replace(new, tokenizer=replace(new.tokenizer, gain_anchors=6))
+    small, large = CodecModel(old), CodecModel(new)
+    with torch.no_grad():
+        small.tokenizer.decoder.condition.weight.normal_()
+    large.load_state_dict(grown(parameters(small), old, new, large), strict=False)
+    before, after = forward(small, (0.0, 255.0)), forward(large, (255 / 6, 255.0))
+    assert torch.allclose(before.mse, after.mse, rtol=1e-5)
+    assert torch.allclose(before.detail_bpp, after.detail_bpp, rtol=1e-5)
+    gains = large.tokenizer.log_gains
+    assert (gains[0] < gains[1]).all()
 
 
 def test_other_differences_cannot_be_grown() -> None:

@@ -6,7 +6,7 @@ import torch
 from sbtcodec.entropy.detail import DetailScales
 from sbtcodec.entropy.integer_net import IntegerConv, activate
 from sbtcodec.entropy.prior import Prior, centred
-from sbtcodec.entropy.quality import extension, integer_hats, position
+from sbtcodec.entropy.quality import integer_hats, position
 
 LEVELS = (8, 8, 8, 8, 6, 6)
 
@@ -105,14 +105,15 @@ def test_activation_rounds_half_up_and_clamps() -> None:
 
 
 def test_every_quality_code_is_another_step_size() -> None:
-    places = [(position(code, 6), -extension(code)) for code in range(256)]
+    places = [position(code, 7) for code in range(256)]
     assert places == sorted(set(places))
-    assert places[-1] == (5 * 64, 0.0)
+    assert places[0] == 0
+    assert places[-1] == 6 * 64
 
 
 @pytest.mark.parametrize("quality", [0, 1, 127, 128, 254, 255])
 def test_hats_sum_to_one_and_touch_at_most_two_anchors(quality: int) -> None:
-    hats = integer_hats(quality, 6)
+    hats = integer_hats(quality, 7)
     assert sum(hats) == 64
     assert sum(h > 0 for h in hats) <= 2
 

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import pytorch_msssim
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -18,7 +20,7 @@ from sbtcodec.release import read_state
 from sbtcodec.training import checkpoint
 from sbtcodec.training.config import MODELS, PRESETS, TrainingConfig
 from sbtcodec.training.data import batch
-from sbtcodec.training.losses import gaussian_bits, token_bits
+from sbtcodec.training.losses import MS_SSIM_WEIGHTS, gaussian_bits, ms_ssim, token_bits
 from sbtcodec.training.publish import publish
 from sbtcodec.training.run import train
 from sbtcodec.training.step import TrainingPass
@@ -148,6 +150,23 @@ def test_training_predicts_the_picture_and_the_rate_of_the_codec(
     assert np.abs(picture - expected).max() <= 2
     if layers == 0:
         assert bits[0] == pytest.approx(out.token_bits.item() * 6, rel=0.001)
+
+
+def test_dissimilarity_is_that_of_the_public_metric_from_half_resolution_on() -> None:
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.rand(2, 3, 48, 64, generator=generator)
+    x = F.interpolate(coarse, scale_factor=8, mode="bicubic").clamp(0, 1)
+    x_hat = F.avg_pool2d(x + 0.1 * torch.randn(x.shape, generator=generator), 3, 1, 1)
+    expected = pytorch_msssim.ms_ssim(
+        F.avg_pool2d(x, 2),
+        F.avg_pool2d(x_hat, 2),
+        data_range=1,
+        size_average=False,
+        weights=list(MS_SSIM_WEIGHTS),
+    )
+    assert torch.allclose(ms_ssim(x, x_hat), expected, atol=1e-4)
+    assert ms_ssim(x, x) == pytest.approx(1.0)
+    assert ms_ssim(x[..., :64, :64], x_hat[..., :64, :64]).max() < 1
 
 
 def test_the_log_can_be_plotted(

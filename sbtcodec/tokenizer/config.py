@@ -35,7 +35,7 @@ class TokenizerConfig:
     predictor_attention: int = 3
     predictor_depth: int = 3
     refine_width: int = 128
-    gain_anchors: int = 6
+    gain_anchors: int = 7
 
     def __post_init__(self) -> None:
         """Reject sizes that cannot work together.

@@ -24,7 +24,11 @@ class TrainingConfig:
         lmbda_min: weight of the squared error at quality 0 (loss: bpp + lmbda * mse).
         lmbda_max: the same at quality 100; log-linear between.
         lmbda_globals: weight of the squared error of images sent without detail layers.
-        balance: losses are weighted by lmbda^-balance, so that high rates do not drown low ones.
+        balance: losses are weighted by (lmbda / lmbda_globals)^-balance, so that high rates do
+            not drown low ones.
+        structure: share of the distortion that is 1 - MS-SSIM instead of the squared error.
+        structure_unit: squared error that one unit of 1 - MS-SSIM stands for; measured along the
+            rate curve, nearly the same at all rates.
         globals_share: share of images sent without detail layers.
         partial_share: share of images sent with some detail layers but not all.
         bootstrap_weight: weight of the error between predicted and actual local tokens.
@@ -43,10 +47,12 @@ class TrainingConfig:
     matrix_learning_rate: float = 0.0
     warmup_steps: int = 300
     decay_share: float = 0.5
-    lmbda_min: float = 0.0002
+    lmbda_min: float = 0.00006
     lmbda_max: float = 0.08
-    lmbda_globals: float = 0.0006
+    lmbda_globals: float = 0.0008
     balance: float = 0.3
+    structure: float = 0.0
+    structure_unit: float = 1500.0
     globals_share: float = 0.25
     partial_share: float = 0.15
     bootstrap_weight: float = 0.02
@@ -68,6 +74,13 @@ PRESETS: dict[str, TrainingConfig] = {
     "base": BASE,
     "muon": replace(BASE, matrix_learning_rate=2e-3),
     "finish": FINISH,
+    "structure": replace(
+        FINISH,
+        structure=0.4,
+        target_token_bits=17.5,
+        learning_rate=8e-4,
+        matrix_learning_rate=1.6e-3,
+    ),
     "revive": replace(FINISH, revive=True),
     "tiny": replace(BASE, small_crop=(64, 2), large_crop=(64, 2), warmup_steps=10),
 }

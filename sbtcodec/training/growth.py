@@ -1,7 +1,8 @@
-"""Growing a trained model: more dimensions in its global tokens, everything else kept.
+"""Growing a trained model: what a larger one needs beyond it starts as good as the smaller one.
 
-New dimensions come after the old ones. The networks that read tokens ignore them at first (their
-new input weights are zero), so the grown model starts as good as the old one.
+New dimensions of the global tokens come after the old ones; the networks that read tokens ignore
+them at first (their new input weights are zero). A new anchor of the gains comes below the old ones
+and starts as a copy of the lowest, with larger steps.
 """
 
 from dataclasses import replace
@@ -12,6 +13,10 @@ from torch import Tensor
 from sbtcodec.errors import WeightsError
 from sbtcodec.model import CodecModel, ModelConfig
 
+NATS_BETWEEN_ANCHORS = (
+    0.6  # the step size follows the root of lambda, 3.3-fold from one to the next
+)
+
 
 def grown(
     state: dict[str, Tensor], old: ModelConfig, new: ModelConfig, model: CodecModel
@@ -21,16 +26,19 @@ def grown(
     Args:
         state: parameters of the old model, by name.
         old: its sizes.
-        new: the same sizes, but for further FSQ levels at the end.
+        new: the same sizes, but for further FSQ levels at the end and further gain anchors.
         model: a freshly initialised model of the new sizes; gives the parameters that are new.
 
     Raises:
         WeightsError: the sizes differ in something else.
     """
-    before, after = old.tokenizer.levels, new.tokenizer.levels
-    same_but_levels = replace(old, tokenizer=replace(old.tokenizer, levels=after)) == new
-    if not same_but_levels or after[: len(before)] != before:
+    levels, anchors = new.tokenizer.levels, new.tokenizer.gain_anchors
+    before = old.tokenizer.levels
+    more = anchors - old.tokenizer.gain_anchors
+    same = replace(old, tokenizer=replace(old.tokenizer, levels=levels, gain_anchors=anchors))
+    if same != new or levels[: len(before)] != before or more < 0:
         raise WeightsError(f"cannot start a model of {new} from one of {old}")
+    state = {name: _with_anchors(name, value, more, old) for name, value in state.items()}
     made = {}
     for name, fresh in model.named_parameters():
         value = fresh.detach().clone()
@@ -49,3 +57,17 @@ def grown(
                 value[tuple(slice(n) for n in kept.shape)] = kept
         made[name] = value
     return made
+
+
+def _with_anchors(name: str, value: Tensor, more: int, old: ModelConfig) -> Tensor:
+    """A parameter with `more` anchors below the lowest one."""
+    if name == "tokenizer.log_gains":
+        steps = torch.arange(more, 0, -1)[:, None] * NATS_BETWEEN_ANCHORS
+        return torch.cat([value[:1] - steps, value])
+    if name == "tokenizer.decoder.condition.weight":
+        return torch.cat([value[:, :1].repeat(1, more), value], 1)
+    if name.startswith("scales.enter.") and name.endswith(".weight"):
+        at = old.scale_width  # the anchors follow the features
+        copies = value[:, at : at + 1].repeat(1, more, 1, 1)
+        return torch.cat([value[:, :at], copies, value[:, at:]], 1)
+    return value

@@ -1,6 +1,6 @@
 """A training run: from photographs to a checkpoint, resumable at any time.
 
-bf16 autocast on the CPU and on CUDA; one process per GPU under `torchrun`.
+bf16 autocast where the device is faster in it; one process per GPU under `torchrun`.
 """
 
 import json
@@ -29,6 +29,7 @@ from sbtcodec.training.growth import grown
 from sbtcodec.training.muon import Muon
 from sbtcodec.training.revival import revive
 from sbtcodec.training.step import Pass, TrainingPass
+from sbtcodec.walk import fast_bf16
 
 CHECKPOINT = "checkpoint.safetensors"
 LOG = "log.jsonl"
@@ -91,16 +92,17 @@ def make_optimisers(model: CodecModel, config: TrainingConfig) -> list[torch.opt
     return optimisers
 
 
-def loss_of(run: Run, x: Tensor, out: Pass, quality: Tensor, layers: Tensor) -> Tensor:
+def loss_of(run: Run, out: Pass, quality: Tensor, layers: Tensor) -> Tensor:
     """The training loss, and its parts added to the run's sums."""
     c = run.config
-    mse = (out.x_hat - x).square().mean((1, 2, 3)) * 255.0**2
+    mse = out.mse
+    distortion = (1 - c.structure) * mse + c.structure * c.structure_unit * out.dissimilarity
     low, high = math.log(c.lmbda_min), math.log(c.lmbda_max)
     lmbda = torch.exp(low + (high - low) * quality / 255)
-    weight = (lmbda / c.lmbda_min).pow(-c.balance)
+    weight = (lmbda / c.lmbda_globals).pow(-c.balance)
     is_global = layers == 0
-    detail = weight * (lmbda * mse + out.detail_bpp)
-    base = c.lmbda_globals * mse + c.bootstrap_weight * out.bootstrap
+    detail = weight * (lmbda * distortion + out.detail_bpp)
+    base = c.lmbda_globals * distortion + c.bootstrap_weight * out.bootstrap
     token_bpp = out.token_bits / 1024  # one token per 32x32 pixels
     loss = torch.where(is_global, base, detail) + run.token_weight * token_bpp
     n = is_global.sum().clamp_min(1)
@@ -109,6 +111,7 @@ def loss_of(run: Run, x: Tensor, out: Pass, quality: Tensor, layers: Tensor) -> 
         "loss": loss.mean(),
         "token_bits": out.token_bits.mean(),
         "mse_globals": (mse * is_global).sum() / n,
+        "dissimilarity": out.dissimilarity.mean(),
         "bootstrap": (out.bootstrap * is_global).sum() / n,
         "mse_detail": (mse * ~is_global).sum() / m,
         "bpp_detail": (out.detail_bpp * ~is_global).sum() / m,
@@ -240,7 +243,7 @@ def train(
         tqdm.write(f"{revived} local channels carried nothing and were made anew", sys.stderr)
         for name, value in model.named_parameters():
             averaged[name].copy_(value.detach())
-    forward: nn.Module = TrainingPass(model)
+    forward: nn.Module = TrainingPass(model, structure=config.structure > 0)
     if compiled:
         forward.compile(dynamic=False)
     _loop(run, forward, Prefetcher(images, config.seed, rank), out, rank, world, steps)
@@ -283,6 +286,7 @@ def _loop(
     bar = tqdm(total=100, unit="%", disable=None if rank == 0 else True, desc="training")
     logged = saved = time.monotonic()
     pixels = 0.0
+    bf16 = fast_bf16(run.device.type)
     for raw in crops.batches(run.step, shapes(run)):
         if run.progress >= 1 or (steps is not None and run.step >= steps):
             break
@@ -290,9 +294,9 @@ def _loop(
         x = raw.to(run.device).to(torch.float32).div_(255)
         x = x.contiguous(memory_format=torch.channels_last)
         quality, layers, noise = draw(run, x.shape[0], x.shape[2], rank)
-        with torch.autocast(run.device.type, torch.bfloat16):
+        with torch.autocast(run.device.type, torch.bfloat16, enabled=bf16):
             result = forward(x, quality, layers, noise)
-        optimise(run, loss_of(run, x, result, quality, layers), world)
+        optimise(run, loss_of(run, result, quality, layers), world)
         run.step += 1
         pixels += x.shape[0] * x.shape[2] * x.shape[3]
         now = time.monotonic()

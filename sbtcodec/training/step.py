@@ -15,7 +15,7 @@ from sbtcodec.entropy.quality import HAT_ONE
 from sbtcodec.model import CodecModel
 from sbtcodec.tokenizer.bootstrap import checkerboard
 from sbtcodec.tokenizer.layers import round_ste
-from sbtcodec.training.losses import gaussian_bits, symbol_scale, token_bits
+from sbtcodec.training.losses import gaussian_bits, ms_ssim, symbol_scale, token_bits
 
 
 class Pass(NamedTuple):
@@ -23,12 +23,16 @@ class Pass(NamedTuple):
 
     Attributes:
         x_hat: [B, 3, H, W].
+        mse: [B], squared error of the pixels, 8-bit units.
+        dissimilarity: [B], 1 - MS-SSIM; 0 if not wanted.
         token_bits: [B], bits per global token under the prior.
         detail_bpp: [B], bits per pixel of the detail layers that count as sent.
         bootstrap: [B], squared error of the prediction of y, relative to the variance of y.
     """
 
     x_hat: Tensor
+    mse: Tensor
+    dissimilarity: Tensor
     token_bits: Tensor
     detail_bpp: Tensor
     bootstrap: Tensor
@@ -37,10 +41,11 @@ class Pass(NamedTuple):
 class TrainingPass(nn.Module):
     """The codec as one differentiable module, so that it can be compiled."""
 
-    def __init__(self, model: CodecModel) -> None:
-        """Wrap `model`; nothing is copied."""
+    def __init__(self, model: CodecModel, *, structure: bool = False) -> None:
+        """Wrap `model`; nothing is copied. `structure`: compute the dissimilarity too."""
         super().__init__()
         self.model = model
+        self.structure = structure
 
     def forward(self, x: Tensor, quality: Tensor, layers: Tensor, noise: Tensor) -> Pass:
         """Encode and decode a batch.
@@ -107,8 +112,14 @@ class TrainingPass(nn.Module):
         spread = target.var((2, 3), keepdim=True).mean(1, keepdim=True) + 1e-3
         bootstrap = ((y_hat - target).square() / spread).mean((1, 2, 3))
         x_hat = t.decoder(y_hat, hats, layers).float()
+        dissimilarity = torch.zeros_like(bootstrap)
+        if self.structure:
+            with torch.autocast(x.device.type, enabled=False):  # differences of large squares
+                dissimilarity = 1 - ms_ssim(x, x_hat)
         return Pass(
             x_hat,
+            (x_hat - x).square().mean((1, 2, 3)) * 255.0**2,
+            dissimilarity,
             bits_z.mean((1, 2)),
             bits.sum((1, 2)) / (x.shape[2] * x.shape[3]),
             bootstrap,
