@@ -11,7 +11,6 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +108,8 @@ def run_batch(tasks: Sequence[Task], work: Work, workshop: Workshop, manner: Man
 
     Raises `SbtError` if the codec itself cannot be loaded.
     """
+    from concurrent.futures import ThreadPoolExecutor
+
     jobs = min(manner.jobs or default_jobs(), max(1, len(tasks)))
     waiting, at_work = deque(tasks), 0
     summary, start = Summary(manner.leading_exit_code), time.perf_counter()

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sbtcodec.cli.options import JsonOption
-from sbtcodec.cli.paths import naming, place, place_name, read_sbt
+from sbtcodec.cli.options import JsonOption, MaxPixelsOption
+from sbtcodec.cli.paths import check_pixels, naming, place, place_name, read_sbt
 from sbtcodec.cli.report import number, print_json
-from sbtcodec.container import CHECK_BYTES, FileInfo, LayerInfo, describe
+from sbtcodec.container import CHECK_BYTES, DEFAULT_MAX_PIXELS, FileInfo, LayerInfo, describe
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,6 +21,7 @@ def info(
             metavar="FILE.sbt", path_type=str, help="The file to look into; - is stdin."
         ),
     ],
+    max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     json: JsonOption = False,
 ) -> None:
     """Show the size, quality and layers of an .sbt file.
@@ -37,6 +38,7 @@ def info(
     data = read_sbt(source)
     with naming(source):
         content = describe(data)
+        check_pixels(content, max_pixels)
     if json:
         print_json({"input": source} | asdict(content))
         return

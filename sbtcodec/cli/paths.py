@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Literal, TypeAlias
 
-from sbtcodec.container import Header, is_sbt
+from sbtcodec.container import FileInfo, Header, is_sbt
 from sbtcodec.errors import ImageError, InvalidFileError, ModelMismatchError, OutputError
 from sbtcodec.image.files import check_output, check_separate, write_atomically
 
@@ -106,7 +106,7 @@ def write_place(output: Place, data: bytes, *, force: bool) -> None:
         write_atomically(output, data, force=force)
 
 
-def check_pixels(header: Header, max_pixels: int) -> None:
+def check_pixels(header: Header | FileInfo, max_pixels: int) -> None:
     """Fail if a file declares more pixels than are allowed.
 
     Raises `InvalidFileError`.
@@ -114,7 +114,7 @@ def check_pixels(header: Header, max_pixels: int) -> None:
     if header.width * header.height > max_pixels:
         raise InvalidFileError(
             f"the picture has {header.width} x {header.height} pixels, expected at most"
-            f" {max_pixels} in all; raise --max-pixels to decode it"
+            f" {max_pixels} in all; raise --max-pixels if they are wanted"
         )
 
 
