@@ -312,6 +312,22 @@ def test_a_result_that_does_not_decode_is_not_written(run, monkeypatch):
     assert not Path("b.sbt").exists()
 
 
+# Progress
+
+
+def test_progress_is_shown_on_a_terminal_only(run, monkeypatch, capsys):
+    make_image("a.png", "b.png")
+    assert run("compress", "a.png", "b.png", "none.png")[2].startswith("sbtcodec: none.png")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    code, out, err = run("compress", "a.png", "b.png", "none.png", "--force")
+    assert code == 5
+    assert "0 of 3 files  0.00 MP/s" in err
+    assert "MP/s" in err
+    assert " left" in err
+    assert "files" not in out
+    assert len(out.splitlines()) == 3
+
+
 # Threads
 
 

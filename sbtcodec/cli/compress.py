@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sbtcodec.cli.arguments import Task, arrange, images_to
-from sbtcodec.cli.batch import Manner, Result, run_batch, run_one
+from sbtcodec.cli.batch import run_batch, run_one
 from sbtcodec.cli.options import (
     Device,
     DeviceOption,
@@ -27,6 +27,7 @@ from sbtcodec.cli.options import (
 )
 from sbtcodec.cli.paths import check_place, naming, place_name, read_image_bytes, write_place
 from sbtcodec.cli.report import number
+from sbtcodec.cli.work import Manner, Result
 from sbtcodec.cli.workshop import Workshop
 from sbtcodec.container import DEFAULT_MAX_PIXELS
 from sbtcodec.errors import InvalidFileError, SbtError

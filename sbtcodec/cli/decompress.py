@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sbtcodec.cli.arguments import Task, arrange, sbt_files_to
-from sbtcodec.cli.batch import Manner, Result, run_batch, run_one
+from sbtcodec.cli.batch import run_batch, run_one
 from sbtcodec.cli.options import (
     Device,
     DeviceOption,
@@ -26,6 +26,7 @@ from sbtcodec.cli.options import (
     check_choices,
 )
 from sbtcodec.cli.paths import Place, check_pixels, check_place, naming, read_sbt, write_place
+from sbtcodec.cli.work import Manner, Result
 from sbtcodec.cli.workshop import Workshop
 from sbtcodec.container import DEFAULT_MAX_PIXELS, unpack
 from sbtcodec.errors import ImageError

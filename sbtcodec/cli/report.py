@@ -50,7 +50,7 @@ class Screen:
             from tqdm import tqdm
 
             # Bytes tell the time that is left better than files, which differ in size.
-            form = "{desc} {bar:20}{postfix}  {remaining} left"
+            form = "{desc}  {bar:20}  {remaining} left"
             self._bar = tqdm(total=self._size, bar_format=form, leave=False, file=sys.stderr)
             self._show()
         return self
@@ -99,5 +99,5 @@ class Screen:
     def _show(self) -> None:
         assert self._bar is not None
         rate = self._pixels / 1e6 / max(time.perf_counter() - self._start, 1e-9)
-        self._bar.set_description_str(f"{self._finished} of {self._files} files", refresh=False)
-        self._bar.set_postfix_str(f"{rate:.2f} MP/s")
+        text = f"{self._finished} of {self._files} files  {rate:.2f} MP/s"
+        self._bar.set_description_str(text)

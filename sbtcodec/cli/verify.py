@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sbtcodec.cli.arguments import Task, expand, image_suffixes, sbt_files_to
-from sbtcodec.cli.batch import Manner, Result, run_batch
+from sbtcodec.cli.batch import run_batch
 from sbtcodec.cli.options import (
     Device,
     DeviceOption,
@@ -21,6 +21,7 @@ from sbtcodec.cli.options import (
 )
 from sbtcodec.cli.paths import check_pixels, naming, place_name, read_sbt
 from sbtcodec.cli.report import number
+from sbtcodec.cli.work import Manner, Result
 from sbtcodec.cli.workshop import Workshop
 from sbtcodec.container import DEFAULT_MAX_PIXELS, unpack
 from sbtcodec.errors import ImageError, InvalidFileError, QualityError
