@@ -19,7 +19,7 @@ from PIL import Image
 import sbtcodec
 from sbtcodec import cli
 from sbtcodec.cli import paths
-from sbtcodec.container import Chunk, Container, Header, Layer, pack, unpack
+from sbtcodec.container import Chunk, Container, Header, Layer, Part, pack, unpack
 from sbtcodec.errors import DeviceError, ModelMismatchError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,9 +45,9 @@ class FakeCodec:
 
     def compress(self, image, quality=50, *, globals_only=False):
         height, width = np.asarray(image).shape[:2]
-        header = Header(1, 1, width, height, round(quality * 2.55), 0 if globals_only else 2)
+        header = Header(2, 1, width, height, round(quality * 2.55), 0 if globals_only else 2)
         bodies = [b"base"] if globals_only else [b"base", b"first detail", b"second detail"]
-        return pack(Container(header, tuple(Layer(body, 0) for body in bodies)))
+        return pack(Container(header, tuple(Layer((Part(body, 0),)) for body in bodies)))
 
     def decode(self, data, layers=None, *, allow_partial=False):
         container = unpack(data, allow_partial=allow_partial)
@@ -276,13 +276,13 @@ def test_a_missing_model_is_told_with_the_name_of_the_file(run, sbt, monkeypatch
 
 
 def test_info_shows_size_layers_and_chunks(run, folder):
-    header = Header(1, 7, 640, 480, 255, 1)
-    layers = (Layer(b"x" * 1231, 0), Layer(b"y" * 97, 0))
+    header = Header(2, 7, 640, 480, 255, 1)
+    layers = (Layer((Part(b"x" * 1231, 0),)), Layer((Part(b"y" * 97, 0),)))
     Path("a.sbt").write_bytes(pack(Container(header, layers, (Chunk("ICCP", b"z" * 50),))))
     code, out, err = run("info", "a.sbt")
     assert (code, err) == (0, "")
     lines = [" ".join(line.split()) for line in out.splitlines()]
-    assert lines[:2] == ["a.sbt", "640 x 480 pixels, model 7, quality 100, format version 1"]
+    assert lines[:2] == ["a.sbt", "640 x 480 pixels, model 7, quality 100, format version 2"]
     assert "base layer 1 234 0.0321 present" in lines
     assert "detail layer 1 of 1 100 0.0026 present" in lines
     assert any(line.startswith("overhead") and "ICCP 50" in line for line in lines)
