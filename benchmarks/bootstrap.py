@@ -210,7 +210,8 @@ def sections(codec: Codec, dataset: Dataset, qualities: Sequence[int]) -> Iterat
         zero-mean normal for each channel and quality, fitted to the very symbols that are counted;
         "of any": against one distribution of any form instead, fitted likewise. No prediction:
         local tokens less their channel's mean over these images. "Net" counts the global tokens
-        too ({base_bits / pixels:.4f} bpp), which "no prediction" does without.
+        too ({base_bits / pixels:.4f} bpp), which "no prediction" does without. All rows use local
+        tokens that were trained with the prediction; others might be coded better without one.
     """
     yield table(headings, rows) + "\n" + paragraph(notes)
 

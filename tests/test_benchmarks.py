@@ -163,7 +163,7 @@ def test_what_is_no_such_file_has_no_container():
 
 def test_the_base_layer_table_and_picture(codec, folder, monkeypatch):
     monkeypatch.setattr(rivals, "FACTORS", (4, 8))
-    text, sheet = base_layer.run(codec, output.dataset_of(folder), None, ["coffee"])
+    text, sheet = base_layer.run(codec, output.dataset_of(folder), None, show=["coffee"])
     assert text.startswith(f"2 images of {folder.name}, model {codec.model_id}; ")
     for name in (base_layer.SBT, base_layer.AVIF, base_layer.FREE_AVIF, base_layer.WEBP):
         assert f"\n{name} " in text
@@ -200,3 +200,20 @@ def test_a_table_is_printed_and_written(tmp_path, capsys):
     output.publish(output.table(["", "dB"], [["ours", "1.5"], ["a", "22.5"]]), out, force=False)
     assert out.read_text() == "        dB\nours   1.5\na     22.5\n"
     assert capsys.readouterr().out == out.read_text()
+
+
+def test_the_perceptual_distance_is_that_of_the_middle(photo):
+    height, width = photo.shape[:2]
+    cut = base_layer.middle(photo, 61)
+    assert np.array_equal(cut, photo[45 : 45 + 61, 83 : 83 + 61])
+    assert np.array_equal(base_layer.middle(photo, max(height, width)), photo)
+    damaged = photo.copy()
+    damaged[:20] = 0
+    coded = {"damaged": rivals.Coded(damaged, 10, 1)}
+
+    class Differs:
+        def to(self, x):
+            return lambda x_hat: float(not np.array_equal(x, x_hat))
+
+    assert base_layer.measure(photo, coded, Differs(), 61)["damaged"][4] == 0
+    assert base_layer.measure(photo, coded, Differs(), 151)["damaged"][4] == 1
