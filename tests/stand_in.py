@@ -14,7 +14,7 @@ from PIL import Image
 
 import sbtcodec
 from sbtcodec import cli
-from sbtcodec.container import Container, Header, Layer, pack, unpack
+from sbtcodec.container import Container, Header, Layer, Part, pack, unpack
 from sbtcodec.errors import DeviceError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,9 +40,9 @@ class FakeCodec:
 
     def compress(self, image, quality=50, *, globals_only=False):
         height, width = np.asarray(image).shape[:2]
-        header = Header(1, 1, width, height, round(quality * 2.55), 0 if globals_only else 2)
+        header = Header(2, 1, width, height, round(quality * 2.55), 0 if globals_only else 2)
         bodies = [b"base"] if globals_only else [b"base", b"first detail", b"second detail"]
-        return pack(Container(header, tuple(Layer(body, 0) for body in bodies)))
+        return pack(Container(header, tuple(Layer((Part(body, 0),)) for body in bodies)))
 
     def decode(self, data, layers=None, *, allow_partial=False):
         container = unpack(data, allow_partial=allow_partial)

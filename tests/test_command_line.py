@@ -25,7 +25,7 @@ from stand_in import (
 
 import sbtcodec
 from sbtcodec.cli import paths
-from sbtcodec.container import Chunk, Container, Header, Layer, pack, unpack
+from sbtcodec.container import Chunk, Container, Header, Layer, Part, pack, unpack
 from sbtcodec.errors import ModelMismatchError
 
 
@@ -214,13 +214,13 @@ def test_a_missing_model_is_told_with_the_name_of_the_file(run, sbt, monkeypatch
 
 
 def test_info_shows_size_layers_and_chunks(run, folder):
-    header = Header(1, 7, 640, 480, 255, 1)
-    layers = (Layer(b"x" * 1231, 0), Layer(b"y" * 97, 0))
+    header = Header(2, 7, 640, 480, 255, 1)
+    layers = (Layer((Part(b"x" * 1231, 0),)), Layer((Part(b"y" * 97, 0),)))
     Path("a.sbt").write_bytes(pack(Container(header, layers, (Chunk("ICCP", b"z" * 50),))))
     code, out, err = run("info", "a.sbt")
     assert (code, err) == (0, "")
     lines = [" ".join(line.split()) for line in out.splitlines()]
-    assert lines[:2] == ["a.sbt", "640 x 480 pixels, model 7, quality 100, format version 1"]
+    assert lines[:2] == ["a.sbt", "640 x 480 pixels, model 7, quality 100, format version 2"]
     assert "base layer 1 234 0.0321 present" in lines
     assert "detail layer 1 of 1 100 0.0026 present" in lines
     assert any(line.startswith("overhead") and "ICCP 50" in line for line in lines)

@@ -8,7 +8,7 @@ import typer
 from sbtcodec.cli.options import JsonOption, MaxPixelsOption
 from sbtcodec.cli.paths import check_pixels, naming, place, place_name, read_sbt
 from sbtcodec.cli.report import number, print_json
-from sbtcodec.container import CHECK_BYTES, DEFAULT_MAX_PIXELS, FileInfo, LayerInfo, describe
+from sbtcodec.container import DEFAULT_MAX_PIXELS, FileInfo, LayerInfo, describe
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -91,6 +91,6 @@ def _verdict(content: FileInfo) -> str:
 def _state(layer: LayerInfo) -> str:
     if layer.present_bytes == 0:
         return "missing"
-    if layer.present_bytes >= (layer.declared_bytes or CHECK_BYTES):
+    if layer.complete:
         return "present"
     return f"cut, of {number(layer.declared_bytes)} bytes" if layer.declared_bytes else "cut"
