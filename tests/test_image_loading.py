@@ -1,4 +1,4 @@
-"""Loading images: every mode becomes uint8 RGB, every failure one `ImageError`."""
+"""Loading images: pixels, transparency, profile, metadata; every failure one `ImageError`."""
 
 import io
 import struct
@@ -6,12 +6,21 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin
+from profiles import (
+    LINEAR_CURVE,
+    LINEAR_GRAY,
+    RED_AND_BLUE_SWAPPED,
+    SRGB,
+    WHITE,
+    icc_profile,
+    srgb_with_curve,
+)
 from skimage import data as photographs
 
 from sbtcodec import container
 from sbtcodec.errors import ImageError
-from sbtcodec.image import pixels
+from sbtcodec.image import limits, metadata, pixels
 from sbtcodec.image.pixels import as_rgb, load_image
 
 PHOTO = photographs.chelsea()[:61, :83].copy()
@@ -37,34 +46,6 @@ def png(width, height, depth, colour_type, rows, *chunks):
     return start + chunk(b"IDAT", body) + chunk(b"IEND", b"")
 
 
-def icc_profile(space, tags):
-    """A minimal ICC display profile."""
-    table, body = struct.pack(">I", len(tags)), b""
-    for name, value in tags.items():
-        value += bytes(-len(value) % 4)
-        offset = 128 + 4 + 12 * len(tags) + len(body)
-        table += name + struct.pack(">II", offset, len(value))
-        body += value
-    white = struct.pack(">3i", 0xF6D6, 0x10000, 0xD32D)
-    head = struct.pack(">I4sI4s4s4s", 0, b"lcms", 0x02400000, b"mntr", space, b"XYZ ")
-    head += bytes(12) + b"acsp" + bytes(28) + white
-    head = head.ljust(128, b"\0") + table + body
-    return struct.pack(">I", len(head)) + head[4:]
-
-
-def xyz(x, y, z):
-    return b"XYZ " + bytes(4) + struct.pack(">3i", *(round(65536 * v) for v in (x, y, z)))
-
-
-LINEAR_CURVE = b"curv" + bytes(4) + struct.pack(">IH", 1, 256)
-WHITE = xyz(0.9642, 1, 0.8249)
-LINEAR_GRAY = icc_profile(b"GRAY", {b"wtpt": WHITE, b"kTRC": LINEAR_CURVE})
-SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-RED_AND_BLUE_SWAPPED = (
-    SRGB.replace(b"rXYZ", b"----").replace(b"bXYZ", b"rXYZ").replace(b"----", b"bXYZ")
-)
-
-
 # Photographs and sizes
 
 
@@ -75,12 +56,18 @@ def test_a_photograph_is_read_as_it_is(name):
     assert picture.rgb.dtype == np.uint8
     assert np.array_equal(picture.rgb, photo)
     assert picture.notices == ()
+    assert picture.mode == "RGB"
+    assert (picture.icc, picture.exif, picture.xmp) == (None, None, None)
 
 
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
 @pytest.mark.parametrize("size", [(1, 1), (1, 4000), (4000, 1), (31, 33)])
-def test_any_size_keeps_its_shape(size):
-    rgb = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
-    assert np.array_equal(load_image(encoded(Image.fromarray(rgb))).rgb, rgb)
+def test_any_size_comes_back_from_a_file(size, mode):
+    rgba = np.random.default_rng(0).integers(0, 256, (*size, 4), dtype=np.uint8)
+    image = Image.fromarray(rgba).convert(mode)
+    picture = load_image(encoded(image))
+    assert picture.mode == mode
+    assert np.array_equal(picture.to_image(), image)
 
 
 def test_every_kind_of_source_gives_the_same_pixels(tmp_path):
@@ -118,6 +105,8 @@ def test_every_mode_of_8_bits_becomes_nearly_the_same_rgb(mode):
     assert np.abs(picture.rgb - grays[..., None].astype(int)).max() <= 1
     silent = mode in ("L", "LA", "RGB", "RGBA", "RGBX")  # alpha is opaque here
     assert len(picture.notices) == (0 if silent else 1)
+    assert picture.grayscale == (mode in ("1", "L", "LA"))
+    assert picture.alpha is None
 
 
 def test_cmyk_jpegs_are_read():
@@ -127,28 +116,64 @@ def test_cmyk_jpegs_are_read():
     assert picture.notices == ("CMYK colours are converted to RGB",)
 
 
-@pytest.mark.parametrize("mode", ["RGBA", "LA", "La", "RGBa"])
-def test_transparency_is_composited_over_white(mode):
-    rgba = np.array([[[0, 0, 0, 0], [0, 0, 0, 255], [0, 0, 0, 51]]], np.uint8)
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_transparency_is_kept_and_so_are_the_colours_under_it(mode):
+    rgba = np.array([[[10, 20, 30, 0], [40, 50, 60, 255], [70, 80, 90, 51]]], np.uint8)
+    image = Image.fromarray(rgba).convert(mode)
+    picture = load_image(encoded(image))
+    assert picture.alpha.tolist() == [[0, 255, 51]]
+    assert np.array_equal(picture.rgb, image.convert("RGB"))
+    assert picture.grayscale == (mode == "LA")
+    assert picture.notices == ()
+
+
+@pytest.mark.parametrize("mode", ["La", "RGBa"])
+def test_premultiplied_transparency_is_divided_out(mode):
+    rgba = np.array([[[200, 200, 200, 255], [200, 200, 200, 51]]], np.uint8)
     image = Image.fromarray(rgba)
     image = image.convert("LA").convert(mode) if mode == "La" else image.convert(mode)
     picture = as_rgb(image)
-    assert picture.rgb[0, :, 0].tolist() == [255, 0, 204]
-    assert picture.notices == ("transparency is composited over white",)
+    assert picture.alpha.tolist() == [[255, 51]]
+    assert np.abs(picture.rgb.astype(int) - 200).max() <= 2
+    assert picture.grayscale == (mode == "La")
 
 
-def test_a_transparent_palette_entry_is_composited_over_white():
+def test_alpha_that_is_opaque_everywhere_is_dropped():
+    for mode in ("RGBA", "LA"):
+        image = Image.fromarray(PHOTO).convert(mode)
+        assert load_image(encoded(image)).alpha is None
+
+
+def test_a_transparent_palette_entry_becomes_alpha():
     image = Image.new("P", (2, 1))
     image.putpalette([10, 20, 30, 40, 50, 60])
     image.putpixel((1, 0), 1)
     picture = load_image(encoded(image, transparency=0))
-    assert picture.rgb.tolist() == [[[255, 255, 255], [40, 50, 60]]]
-    assert len(picture.notices) == 2
+    assert picture.rgb.tolist() == [[[10, 20, 30], [40, 50, 60]]]
+    assert picture.alpha.tolist() == [[0, 255]]
+    assert picture.notices == ("palette colours are converted to RGB",)
 
 
-def test_a_transparent_gray_is_composited_over_white():
+def test_a_palette_of_several_opacities_becomes_alpha():
+    image = Image.new("P", (2, 1))
+    image.putpalette([10, 20, 30, 40, 50, 60])
+    image.putpixel((1, 0), 1)
+    picture = load_image(encoded(image, transparency=bytes((7, 99))))
+    assert picture.alpha.tolist() == [[7, 99]]
+
+
+def test_a_transparent_gray_becomes_alpha():
     picture = load_image(encoded(Image.fromarray(np.array([[0, 7]], np.uint8)), transparency=0))
-    assert picture.rgb[0, :, 0].tolist() == [255, 7]
+    assert picture.rgb[0, :, 0].tolist() == [0, 7]
+    assert picture.alpha.tolist() == [[0, 255]]
+    assert picture.mode == "LA"
+
+
+def test_a_transparent_colour_becomes_alpha():
+    rgb = np.array([[[1, 2, 3], [4, 5, 6]]], np.uint8)
+    picture = load_image(encoded(Image.fromarray(rgb), transparency=(1, 2, 3)))
+    assert np.array_equal(picture.rgb, rgb)
+    assert picture.alpha.tolist() == [[0, 255]]
 
 
 # Samples of more than 8 bits
@@ -161,12 +186,22 @@ def test_16_bits_are_rounded_to_8(mode):
     image = Image.frombytes(mode, (6, 1), samples.astype(dtype).tobytes())
     picture = as_rgb(image)
     assert picture.rgb[0, :, 1].tolist() == [0, 0, 1, 1, 128, 255]
+    assert picture.mode == "L"
     assert picture.notices == ("16 bits a sample are rounded to 8",)
 
 
 def test_a_16_bit_png_keeps_its_transparent_gray():
-    data = png(2, 1, 16, 0, [b"\1\2\xff\0"], (b"tRNS", b"\1\2"))
-    assert load_image(data).rgb[0, :, 0].tolist() == [255, 254]
+    picture = load_image(png(2, 1, 16, 0, [b"\1\2\xff\0"], (b"tRNS", b"\1\2")))
+    assert picture.rgb[0, :, 0].tolist() == [1, 254]
+    assert picture.alpha.tolist() == [[0, 255]]
+    assert picture.mode == "LA"
+
+
+def test_a_16_bit_png_keeps_its_alpha():
+    picture = load_image(png(1, 1, 16, 6, [b"\x10\x00\x20\x00\xff\xff\x80\x00"]))
+    assert picture.rgb.tolist() == [[[16, 32, 255]]]
+    assert picture.alpha.tolist() == [[128]]
+    assert picture.notices == ("16 bits a sample are rounded to 8",)
 
 
 def test_a_16_bit_colour_png_is_read_with_a_notice():
@@ -190,30 +225,66 @@ def test_floating_point_samples_are_refused():
 # Colour profiles
 
 
-def test_another_profile_is_converted_to_srgb():
+def test_another_profile_is_kept_with_samples_as_they_are():
     image = Image.new("RGB", (2, 2), (255, 0, 0))
     picture = load_image(encoded(image, icc_profile=RED_AND_BLUE_SWAPPED))
-    assert np.abs(picture.rgb[0, 0] - np.array([0, 0, 255])).max() <= 2
+    assert np.array_equal(picture.rgb, image)
+    assert picture.icc == RED_AND_BLUE_SWAPPED
+    assert picture.notices == ()
+
+
+def test_a_gray_profile_is_kept_with_samples_as_they_are():
+    picture = load_image(encoded(Image.new("L", (2, 2), 55), icc_profile=LINEAR_GRAY))
+    assert np.all(picture.rgb == 55)
+    assert picture.icc == LINEAR_GRAY
+    assert picture.mode == "L"
+    assert picture.notices == ()
+
+
+def test_a_stripped_profile_is_converted_to_srgb():
+    image = Image.new("RGBA", (2, 2), (255, 0, 0, 51))
+    picture = load_image(encoded(image, icc_profile=RED_AND_BLUE_SWAPPED), strip=True)
+    assert np.abs(picture.rgb[0, 0].astype(int) - [0, 0, 255]).max() <= 2
+    assert np.all(picture.alpha == 51)
+    assert picture.icc is None
     assert picture.notices == ("colours are converted from the embedded profile to sRGB",)
 
 
-def test_the_profile_of_a_transparent_image_is_applied_before_compositing():
-    image = Image.new("RGBA", (2, 2), (255, 0, 0, 51))
-    picture = load_image(encoded(image, icc_profile=RED_AND_BLUE_SWAPPED))
-    assert np.abs(picture.rgb[0, 0].astype(int) - [204, 204, 255]).max() <= 2
-    assert len(picture.notices) == 2
-
-
-def test_a_gray_profile_is_converted_to_srgb():
+def test_a_stripped_gray_profile_is_converted_to_srgb():
     image = Image.new("L", (2, 2), 55)
-    picture = load_image(encoded(image, icc_profile=LINEAR_GRAY))
+    picture = load_image(encoded(image, icc_profile=LINEAR_GRAY), strip=True)
     assert np.abs(picture.rgb.astype(int) - 128).max() <= 2  # linear .2157 is sRGB .502
+    assert picture.mode == "L"
+    assert picture.icc is None
     assert len(picture.notices) == 1
+
+
+def test_gray_with_a_profile_for_colours_is_converted_and_stays_gray():
+    profile = srgb_with_curve(LINEAR_CURVE)
+    picture = load_image(encoded(Image.new("L", (2, 2), 55), "TIFF", icc_profile=profile))
+    assert np.abs(picture.rgb.astype(int) - 128).max() <= 2
+    assert picture.mode == "L"
+    assert picture.icc is None
+    assert len(picture.notices) == 1
+
+
+def test_the_profile_of_cmyk_is_applied_and_dropped(monkeypatch):
+    """With one notice; the transformation stands in for a CMYK profile, which take a megabyte."""
+    image = Image.fromarray(PHOTO).convert("CMYK")
+    image.info["icc_profile"] = icc_profile(b"CMYK", {b"wtpt": WHITE})
+    blue = Image.new("RGB", image.size, "blue")
+    monkeypatch.setattr(ImageCms, "buildTransform", lambda *_: None)
+    monkeypatch.setattr(ImageCms, "applyTransform", lambda *_: blue)
+    picture = as_rgb(image)
+    assert np.array_equal(picture.rgb, blue)
+    assert picture.icc is None
+    assert picture.notices == ("CMYK colours are converted to RGB",)
 
 
 def test_an_srgb_profile_is_silent():
     picture = load_image(encoded(Image.fromarray(PHOTO), icc_profile=SRGB))
     assert np.array_equal(picture.rgb, PHOTO)
+    assert picture.icc is None
     assert picture.notices == ()
 
 
@@ -221,31 +292,148 @@ def test_an_srgb_profile_is_silent():
 def test_a_bad_profile_is_ignored_with_a_notice(profile):
     picture = load_image(encoded(Image.fromarray(PHOTO), icc_profile=profile))
     assert np.array_equal(picture.rgb, PHOTO)
+    assert picture.icc is None
     assert picture.notices == (
         "the embedded colour profile is unusable: colours are taken as sRGB",
     )
 
 
-# Orientation and frames
+# Metadata and orientation
 
 
-@pytest.mark.parametrize("image_format", ["PNG", "JPEG", "WEBP", "TIFF"])
+def exif_data(orientation=None):
+    """EXIF data with two strings, a nested number and, if given, an orientation."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make] = "Maker"
+    exif[ExifTags.Base.Copyright] = "Somebody"
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ISOSpeedRatings] = 400
+    exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitudeRef] = "N"
+    if orientation is not None:
+        exif[ExifTags.Base.Orientation] = orientation
+    return exif
+
+
+def assert_says_what_exif_data_says(payload):
+    exif = Image.Exif()
+    exif.load(payload)
+    assert exif[ExifTags.Base.Make] == "Maker"
+    assert exif[ExifTags.Base.Copyright] == "Somebody"
+    assert exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ISOSpeedRatings] == 400
+    assert exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitudeRef] == "N"
+    assert exif.get(ExifTags.Base.Orientation, 1) == 1
+
+
+XMP = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF'
+    b' xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description'
+    b' xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'
+)
+
+
+@pytest.mark.parametrize("image_format", ["PNG", "JPEG", "WEBP", "AVIF"])
+def test_upright_exif_data_keeps_every_byte(image_format):
+    payload = exif_data().tobytes()
+    picture = load_image(encoded(Image.fromarray(PHOTO), image_format, exif=payload))
+    assert picture.exif == payload.removeprefix(b"Exif\0\0")
+    assert_says_what_exif_data_says(picture.exif)
+    assert load_image(encoded(Image.fromarray(PHOTO), exif=payload), strip=True).exif is None
+
+
+@pytest.mark.parametrize("image_format", ["PNG", "JPEG", "WEBP", "TIFF", "AVIF"])
 def test_the_orientation_is_applied_once(image_format):
     image = Image.fromarray(PHOTO)
-    exif = Image.Exif()
-    exif[274] = 6  # to be turned clockwise
-    data = encoded(image, image_format, exif=exif)
+    to_be_turned_clockwise = exif_data(orientation=6).tobytes()
+    data = encoded(image, image_format, exif=to_be_turned_clockwise)
     picture = load_image(data)
     turned = np.rot90(PHOTO, -1)
     assert picture.rgb.shape == turned.shape
     assert np.abs(picture.rgb.astype(int) - turned).mean() < 12
+    assert_says_what_exif_data_says(picture.exif)
     assert picture.notices == ()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_applied_as_pillow_does(orientation):
+    rgba = np.dstack([PHOTO, PHOTO[:, :, 0]])
+    image = Image.open(io.BytesIO(encoded(Image.fromarray(rgba), exif=exif_data(orientation))))
+    expected = np.asarray(ImageOps.exif_transpose(image))
+    picture = as_rgb(image)
+    assert np.array_equal(picture.to_image(), expected)
+    assert image.getexif()[ExifTags.Base.Orientation] == orientation  # the caller's own
+
+
+def test_an_orientation_that_does_not_exist_is_taken_out():
+    picture = load_image(encoded(Image.fromarray(PHOTO), exif=exif_data(orientation=9)))
+    assert np.array_equal(picture.rgb, PHOTO)
+    assert_says_what_exif_data_says(picture.exif)
+
+
+def test_an_orientation_alone_leaves_no_exif_data():
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 3
+    assert load_image(encoded(Image.fromarray(PHOTO), "JPEG", exif=exif)).exif is None
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "WEBP", "AVIF"])
+def test_xmp_is_kept_and_its_orientation_applied_once(image_format):
+    picture = load_image(encoded(Image.fromarray(PHOTO), image_format, xmp=XMP))
+    assert picture.rgb.shape == np.rot90(PHOTO).shape
+    assert picture.xmp == XMP.replace(b'"6"', b'"1"')
+    assert picture.exif is None
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [b'tiff:Orientation="6"', b"tiff:Orientation='6'", b"<tiff:Orientation>6</tiff:Orientation>"],
+)
+def test_an_orientation_in_exif_and_xmp_is_applied_once(stored):
+    xmp = b"<x:xmpmeta " + stored + b"/>"
+    image = Image.fromarray(PHOTO)
+    picture = load_image(encoded(image, "JPEG", exif=exif_data(orientation=6), xmp=xmp))
+    assert picture.rgb.shape == np.rot90(PHOTO).shape
+    assert picture.xmp == xmp.replace(b"6", b"1")
+    assert_says_what_exif_data_says(picture.exif)
+
+
+def test_xmp_of_png_and_tiff_is_kept():
+    texts = PngImagePlugin.PngInfo()
+    texts.add_itxt("XML:com.adobe.xmp", XMP.decode())
+    upright = XMP.replace(b'"6"', b'"1"')
+    assert load_image(encoded(Image.fromarray(PHOTO), pnginfo=texts)).xmp == upright
+    tagged = encoded(Image.fromarray(PHOTO), "TIFF", tiffinfo={700: upright})
+    assert load_image(tagged).xmp == upright
+    assert load_image(tagged, strip=True).xmp is None
+
+
+def test_the_layout_of_a_tiff_file_is_not_among_its_exif_data():
+    picture = load_image(encoded(Image.fromarray(PHOTO), "TIFF", exif=exif_data().tobytes()))
+    assert_says_what_exif_data_says(picture.exif)
+    exif = Image.Exif()
+    exif.load(picture.exif)
+    assert ExifTags.Base.ImageWidth not in exif
+    assert ExifTags.Base.StripOffsets not in exif
 
 
 def test_unreadable_exif_does_not_stop_an_image():
     image = Image.fromarray(PHOTO)
     picture = load_image(encoded(image, "PNG", exif=b"Exif\0\0nonsense"))
     assert np.array_equal(picture.rgb, PHOTO)
+    assert picture.exif is None
+    assert len(picture.notices) == 1
+
+
+def test_metadata_too_large_for_a_file_is_dropped_with_a_notice(monkeypatch):
+    monkeypatch.setattr(metadata, "MAX_METADATA_BYTES", len(XMP) - 1)
+    data = encoded(Image.fromarray(PHOTO), "WEBP", lossless=True, xmp=XMP, exif=exif_data())
+    picture = load_image(data)
+    assert picture.xmp is None
+    assert picture.exif is not None
+    assert picture.notices == (
+        f"the XMP data is dropped: it has {len(XMP)} bytes, over {len(XMP) - 1}",
+    )
+
+
+# Frames
 
 
 def test_an_animation_gives_its_first_frame():
@@ -315,8 +503,9 @@ def test_damage_raises_nothing_but_image_errors(image_format):
 
 
 def test_the_limits_are_those_of_the_format():
-    assert pixels.MAX_SIDE == container.MAX_SIDE
-    assert pixels.DEFAULT_MAX_PIXELS == container.DEFAULT_MAX_PIXELS
+    assert limits.MAX_SIDE == container.MAX_SIDE
+    assert limits.DEFAULT_MAX_PIXELS == container.DEFAULT_MAX_PIXELS
+    assert limits.MAX_METADATA_BYTES == container.MAX_CHUNK_BYTES - 1
 
 
 def test_too_many_pixels_are_refused_before_decoding(monkeypatch):
