@@ -34,6 +34,7 @@ def compress(
 ) -> bytes:
     """Compress a PIL image, or sRGB uint8 [H, W, 3], into the bytes of an `.sbt` file.
 
+    Of a PIL image, transparency, colour profile, EXIF and XMP data are kept too.
     `quality` goes from 0 to 100; `globals_only` leaves out everything that can be predicted, for
     the smallest file. `device` is "auto", "cpu" or "cuda".
 
@@ -49,7 +50,7 @@ def decompress(
     allow_partial: bool = False,
     device: str = "auto",
 ) -> "Image.Image":
-    """Decode the bytes of an `.sbt` file into a PIL image of mode RGB.
+    """Decode the bytes of an `.sbt` file into a PIL image of mode RGB, L, RGBA or LA.
 
     `layers` limits how many detail layers are used: 0 is the global tokens alone. `allow_partial`
     decodes what is whole of a file that was cut. `device` is "auto", "cpu" or "cuda".

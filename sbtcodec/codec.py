@@ -36,8 +36,10 @@ from sbtcodec.errors import DeviceError, ImageError, InvalidFileError
 from sbtcodec.estimate import ATTENTION_HALO, SPREAD_HALO, Estimate, floats
 from sbtcodec.grid import CELL, CELLS_PER_TOKEN, Box, blocks, tokens_of
 from sbtcodec.image.padding import pixels_in
+from sbtcodec.image.picture import Picture
 from sbtcodec.image.pixels import as_rgb
 from sbtcodec.release import Release, load_release
+from sbtcodec.sidecar import chunks_of, picture_of
 from sbtcodec.symbols import TileSymbols
 from sbtcodec.tokenizer.layers import WINDOW, channels_last
 
@@ -59,12 +61,14 @@ class Analysis:
         height: of the image, in pixels.
         y: local tokens float32 [1, local_channels, H, W].
         levels: of the global tokens, int64 [1, dims, h, w].
+        grayscale: whether the file shall say that the picture is grayscale.
     """
 
     width: int
     height: int
     y: Tensor
     levels: Tensor
+    grayscale: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,16 +76,21 @@ class Decoded:
     """A decoded picture and how much of the file went into it.
 
     Attributes:
-        rgb: uint8 [H, W, 3].
+        picture: pixels, transparency and metadata.
         layers: detail layers used.
         declared_layers: detail layers that the whole file has.
         notice: why fewer layers were used than the file declares, if so and if not asked for.
     """
 
-    rgb: RGB
+    picture: Picture
     layers: int
     declared_layers: int
     notice: str | None
+
+    @property
+    def rgb(self) -> RGB:
+        """The pixels alone, uint8 [H, W, 3]."""
+        return self.picture.rgb
 
 
 class Codec:
@@ -144,7 +153,7 @@ class Codec:
 
     def compress(
         self,
-        image: RGB | Image.Image,
+        image: RGB | Image.Image | Picture,
         quality: float = 50,
         *,
         globals_only: bool = False,
@@ -152,18 +161,25 @@ class Codec:
         """Compress an image into the bytes of a `.sbt` file.
 
         Args:
-            image: uint8 [H, W, 3], or a PIL image, which is converted to RGB.
+            image: uint8 [H, W, 3], a PIL image, or a picture; of the last two, transparency and
+                metadata are kept too.
             quality: 0 (smallest) to 100 (best); rounded to 1/255 of the range.
             globals_only: send the global tokens alone, about 0.016 bpp.
 
         Raises:
-            ImageError: the image has the wrong type or size.
+            ImageError: the image has the wrong type or size, or its transparency or metadata are
+                too large.
             ValueError: quality is out of range.
         """
         if not 0 <= quality <= 100:
             raise ValueError(f"quality is {quality}, expected 0 to 100")
-        rgb = as_rgb(image).rgb if isinstance(image, Image.Image) else image
-        return pack(self.code(self.analyse(rgb), round(quality * 2.55), globals_only=globals_only))
+        if isinstance(image, Image.Image):
+            image = as_rgb(image)
+        picture = image if isinstance(image, Picture) else Picture(_checked(image))
+        chunks = chunks_of(picture)
+        analysis = replace(self.analyse(picture.rgb), grayscale=picture.grayscale)
+        container = self.code(analysis, round(quality * 2.55), globals_only=globals_only)
+        return pack(replace(container, chunks=chunks))
 
     def analyse(self, rgb: RGB) -> Analysis:
         """Run the encoder's networks on uint8 [H, W, 3].
@@ -200,7 +216,14 @@ class Codec:
         """The file of an analysed image at a quality code, 0..255."""
         detail_layers = 0 if globals_only else self.tokenizer.config.layers
         size = analysis.width, analysis.height
-        header = Header(FORMAT_VERSION, self.release.number, *size, quality, detail_layers)
+        header = Header(
+            FORMAT_VERSION,
+            self.release.number,
+            *size,
+            quality,
+            detail_layers,
+            grayscale=analysis.grayscale,
+        )
         tiles = [TileSymbols(self.release, quality, box) for box in header.tiles]
         with self._inference():
             coded = [[_put_levels(tile, self.release, analysis.levels) for tile in tiles]]
@@ -234,8 +257,11 @@ class Codec:
     def decompress(
         self, data: bytes, layers: int | None = None, *, allow_partial: bool = False
     ) -> Image.Image:
-        """Decompress the bytes of a `.sbt` file; see `decode` for arguments and errors."""
-        return Image.fromarray(self.decode(data, layers, allow_partial=allow_partial).rgb)
+        """Decompress the bytes of a `.sbt` file; see `decode` for arguments and errors.
+
+        Returns an image of mode RGB, L, RGBA or LA, as the picture is, with the metadata in `info`.
+        """
+        return self.decode(data, layers, allow_partial=allow_partial).picture.to_image()
 
     def decode(
         self,
@@ -303,8 +329,8 @@ class Codec:
                 raise damage
             estimate = self._estimate(header.quality, _levels_in(tokens, tiles), tokens, area)
             self._reconstruct(estimate, list(detailed.values()), used)
-            shown = cells.seen_from(area)
-            rgb = self._synthesise(estimate.y_hat, header.quality, used, shown)
+            own = cells.seen_from(area)
+            rgb = self._synthesise(estimate.y_hat, header.quality, used, own)
         inside = crop.seen_from(cells.times(CELL))
         rgb = rgb[inside.rows, inside.columns]
         if header.grayscale:
@@ -319,7 +345,15 @@ class Codec:
                 f"{'damaged' if damage else 'cut'} after detail layer {used} of "
                 f"{header.detail_layers}; the rest is predicted"
             )
-        return Decoded(np.ascontiguousarray(rgb), used, header.detail_layers, notice)
+        shown = picture_of(
+            np.ascontiguousarray(rgb),
+            container.chunks,
+            grayscale=header.grayscale,
+            size=(header.height, header.width),
+            crop=crop,
+            scale=scale,
+        )
+        return Decoded(shown, used, header.detail_layers, notice)
 
     def _estimate(self, quality: int, levels: Tensor, tokens: Box, area: Box) -> Estimate:
         return Estimate(self.release, quality, levels, tokens, area, self.device, bf16=self.bf16)
