@@ -17,6 +17,8 @@ from sbtcodec.container import describe, header_bytes, unpack
 from sbtcodec.errors import DeviceError, ImageError
 from sbtcodec.evaluation.metrics import psnr
 from sbtcodec.grid import Box
+from sbtcodec.image.picture import Picture
+from sbtcodec.image.pixels import as_rgb
 from sbtcodec.symbols import TileSymbols
 
 SIZES = [(1, 1), (1, 200), (200, 1), (31, 33), (64, 64), (100, 257)]
@@ -289,3 +291,43 @@ def test_cuda_decodes_the_symbols_of_the_cpu(codec: Codec, photo: NDArray[np.uin
         assert np.array_equal(q, q_there)
         apart = np.abs(codec.decode(data).rgb.astype(int) - cuda.decode(data).rgb)
         assert apart.max() <= 2
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+def test_what_belongs_to_the_pixels_comes_back(
+    tiny_codec: Codec, photo: NDArray[np.uint8], mode: str
+) -> None:
+    exif = Image.Exif()
+    exif[271] = "Maker"
+    image = Image.fromarray(np.dstack([photo, photo[:, ::-1, 0]])).convert(mode)
+    image.info.update({"exif": exif.tobytes(), "xmp": b"<x:xmpmeta/>"})
+    data = tiny_codec.compress(image)
+    assert unpack(data).header.grayscale == mode.startswith("L")
+    back = tiny_codec.decompress(data)
+    assert (back.mode, back.info) == (mode, image.info)
+    if mode.endswith("A"):
+        assert np.array_equal(back.getchannel("A"), image.getchannel("A"))
+    assert tiny_codec.decompress(tiny_codec.compress(as_rgb(image))).info == image.info
+
+
+def test_a_part_of_a_picture_has_its_part_of_the_transparency(
+    tiny_codec: Codec, photo: NDArray[np.uint8]
+) -> None:
+    alpha = np.ascontiguousarray(photo[:, :, 1])
+    data = tiny_codec.compress(Picture(photo, alpha=alpha))
+    crop = Box(10, 21, 90, 150)
+    part = tiny_codec.decode(data, crop=crop).picture.alpha
+    assert part is not None
+    assert np.array_equal(part, alpha[crop.rows, crop.columns])
+    small = tiny_codec.decode(data, crop=crop, scale=4).picture
+    assert small.alpha is not None
+    assert small.alpha.shape == small.rgb.shape[:2]
+
+
+def test_transparency_leaves_the_symbols_of_the_pixels_as_they_are(
+    tiny_codec: Codec, photo: NDArray[np.uint8]
+) -> None:
+    plain = unpack(tiny_codec.compress(photo))
+    transparent = unpack(tiny_codec.compress(Picture(photo, alpha=photo[:, :, 1].copy())))
+    assert [chunk.kind for chunk in transparent.chunks] == ["ALPH"]
+    assert transparent.layers == plain.layers

@@ -1,0 +1,124 @@
+"""`.sbt` files in Pillow: importing this module teaches `Image.open` and `Image.save` the format.
+
+Pillow finds no plugins by itself (it has no entry points for them), so a program has to say
+`import sbtcodec.pillow` once, before it opens or saves such a file.
+
+Opening reads size, mode, metadata and, in `info`, `quality` (0 to 100) and `layers` (the number of
+whole detail layers), all without torch. Pixels are decoded on first use, on `DEVICE`.
+
+Errors are those of Pillow's other formats: `UnidentifiedImageError` on opening what has no readable
+header, `OSError` on loading what is damaged or cut further on, with the `SbtError` as its cause.
+With `PIL.ImageFile.LOAD_TRUNCATED_IMAGES`, a file that was cut inside a detail layer is decoded as
+far as it is whole.
+"""
+
+from typing import IO, TYPE_CHECKING, Any
+
+from PIL import Image, ImageFile
+
+import sbtcodec
+from sbtcodec.container import describe, is_sbt, unpack
+from sbtcodec.errors import InvalidFileError, SbtError
+from sbtcodec.image.picture import pillow_info
+from sbtcodec.sidecar import ALPHA, metadata_of
+
+if TYPE_CHECKING:
+    from PIL._imaging import PixelAccess
+
+FORMAT = "SBT"
+
+# Where files are decoded: "auto", "cpu" or "cuda"; to be set by whoever wants another.
+DEVICE = "auto"
+
+# What `Image.save` passes on to the codec, and what it may replace in an image's `info`.
+_CODEC_OPTIONS = ("quality", "globals_only", "device")
+_METADATA = ("icc_profile", "exif", "xmp")
+
+
+class SbtImageFile(ImageFile.ImageFile):
+    """An opened `.sbt` file, decoded by `load`.
+
+    Example:
+        >>> import io, sbtcodec.pillow
+        >>> from PIL import Image
+        >>> file = io.BytesIO()
+        >>> Image.new("L", (40, 30), 128).save(file, "SBT", quality=30, device="cpu")
+        >>> image = Image.open(file)
+        >>> image.format, image.mode, image.size, round(image.info["quality"])
+        ('SBT', 'L', (40, 30), 30)
+        >>> abs(image.getpixel((20, 15)) - 128) < 8
+        True
+    """
+
+    format = FORMAT
+    format_description = "sbtcodec learned image"
+
+    def _open(self) -> None:
+        assert self.fp is not None
+        data = self.fp.read()
+        try:
+            found = describe(data)
+        except InvalidFileError as error:
+            raise SyntaxError(str(error)) from error  # which makes Pillow try other formats
+        self._data: bytes | None = data
+        self._size = found.width, found.height
+        kinds = [kind for kind, _ in found.chunks]
+        self._mode = ("L" if found.grayscale else "RGB") + ("A" if ALPHA in kinds else "")
+        self.info.update(_info(data))
+        self.info["quality"] = found.quality
+        self.info["layers"] = sum(layer.complete for layer in found.layers[1:])
+
+    def load(self) -> "PixelAccess | None":
+        """Decode the pixels, once.
+
+        Raises `OSError` if the file is cut or damaged, or needs a model that is not installed.
+        """
+        if self._data is not None:
+            partial = ImageFile.LOAD_TRUNCATED_IMAGES
+            try:
+                image = sbtcodec.decompress(self._data, allow_partial=partial, device=DEVICE)
+            except SbtError as error:
+                raise OSError(str(error)) from error
+            self._data = None
+            self.im, self._mode = image.im, image.mode
+            self.readonly = 0
+            if self.fp and self._exclusive_fp:
+                self.fp.close()
+            self.fp = None
+        return super().load()
+
+
+def _info(data: bytes) -> dict[str, bytes]:
+    """Return the metadata under the names of Pillow's `info`; none if loading will fail for it."""
+    try:
+        found = metadata_of(unpack(data, allow_partial=True).chunks)
+    except InvalidFileError:
+        return {}
+    return pillow_info(**found)
+
+
+def _save(image: Image.Image, file: IO[bytes], _name: str | bytes) -> None:
+    """Write an image, as `Image.save` does with `quality`, `globals_only` and `device`.
+
+    The image's `icc_profile`, `exif` and `xmp` are written, unless they are given as arguments,
+    None or empty for none.
+
+    Raises `OSError` if the image cannot be compressed, and `ValueError` for a bad quality.
+    """
+    given: dict[str, Any] = getattr(image, "encoderinfo", {})
+    options = {key: given[key] for key in _CODEC_OPTIONS if key in given}
+    metadata = {key: given[key] for key in _METADATA if key in given}
+    if metadata:
+        image = image.copy()
+    for key, value in metadata.items():
+        image.info[key] = value.tobytes() if isinstance(value, Image.Exif) else value
+    try:
+        file.write(sbtcodec.compress(image, **options))
+    except SbtError as error:
+        raise OSError(str(error)) from error
+
+
+Image.register_open(FORMAT, SbtImageFile, is_sbt)
+Image.register_save(FORMAT, _save)
+Image.register_extension(FORMAT, ".sbt")
+Image.register_mime(FORMAT, "image/x-sbt")
