@@ -77,7 +77,7 @@ def scale(text: str) -> int:
 
     Raises `typer.BadParameter`.
     """
-    divisor = _SCALES.get(text.replace(" ", ""))
+    divisor = _SCALES.get(str(text).replace(" ", ""))  # the default comes as a number
     if divisor is None:
         raise typer.BadParameter(f"found {text!r}, expected 1, 1/2, 1/4 or 1/8")
     return divisor
