@@ -66,7 +66,7 @@ def decompress(
         bool, typer.Option("--allow-partial", help="Decode what is whole of a file that was cut.")
     ] = False,
     crop: Annotated[
-        tuple[int, int, int, int] | None,
+        Box | None,
         typer.Option(
             "--crop",
             metavar="X,Y,W,H",
@@ -140,7 +140,7 @@ class _Decompression:
 
     layers: int | None
     extension: str
-    crop: tuple[int, int, int, int] | None
+    crop: Box | None
     scale: int
     allow_partial: bool
     max_pixels: int
@@ -155,7 +155,7 @@ class _Decompression:
             header = unpack(data, allow_partial=self.allow_partial).header
             check_pixels(header, self.max_pixels)
             if self.crop is not None:
-                _box(self.crop, header)
+                _check_crop(self.crop, header)
         check_place(source, output, force=self.force)
         if isinstance(output, Path):
             from sbtcodec.image.pixels import check_format
@@ -168,7 +168,7 @@ class _Decompression:
                 data,
                 self.layers,
                 allow_partial=self.allow_partial,
-                crop=None if self.crop is None else _box(self.crop, header),
+                crop=self.crop,
                 scale=self.scale,
             )
         seconds = time.perf_counter() - start
@@ -204,15 +204,13 @@ class _Decompression:
         return len(encoded)
 
 
-def _box(crop: tuple[int, int, int, int], header: Header) -> Box:
-    x, y, width, height = crop
-    if x + width > header.width or y + height > header.height:
+def _check_crop(crop: Box, header: Header) -> None:
+    if crop.right > header.width or crop.bottom > header.height:
         raise typer.BadParameter(
-            f"the crop of {width} x {height} pixels at {x},{y} leaves the picture of"
-            f" {header.width} x {header.height}",
+            f"the crop of {crop.width} x {crop.height} pixels at {crop.left},{crop.top} leaves the"
+            f" picture of {header.width} x {header.height}",
             param_hint="--crop",
         )
-    return Box(y, x, y + height, x + width)
 
 
 def _encoded(rgb: "NDArray[np.uint8]", extension: str) -> bytes:
