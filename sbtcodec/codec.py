@@ -42,6 +42,7 @@ from sbtcodec.release import Release, load_release
 from sbtcodec.sidecar import chunks_of, picture_of
 from sbtcodec.symbols import TileSymbols
 from sbtcodec.tokenizer.layers import WINDOW, channels_last
+from sbtcodec.tokens import Tokens
 
 BLOCK = 128  # side, in cells, of what the pixel networks take at once
 HALO = 8  # cells that the pixel networks can see beyond a block: their reach is under 8
@@ -334,8 +335,7 @@ class Codec:
         inside = crop.seen_from(cells.times(CELL))
         rgb = rgb[inside.rows, inside.columns]
         if header.grayscale:
-            gray = np.rint(rgb.mean(2, dtype=np.float32)).astype(np.uint8)
-            rgb = np.repeat(gray[:, :, None], 3, 2)
+            rgb = _gray(rgb)
         if scale > 1:
             rgb = np.asarray(Image.fromarray(rgb).reduce(scale))
         notice = None
@@ -395,6 +395,89 @@ class Codec:
         if layers < self.tokenizer.config.layers:
             estimate.refine(2 * layers)
 
+    def tokenize(
+        self, image: RGB | Image.Image, quality: float = 50, *, globals_only: bool = False
+    ) -> Tokens:
+        """The tokens of an image as integer arrays; arguments and errors are those of `compress`.
+
+        Example:
+            >>> from sbtcodec import Codec
+            >>> codec = Codec.load(device="cpu")
+            >>> tokens = codec.tokenize(np.full((64, 100, 3), 128, np.uint8), quality=30)
+            >>> tokens.levels.shape, tokens.symbols.shape
+            ((2, 4, 8), (4, 8, 160))
+            >>> codec.detokenize(tokens).size
+            (100, 64)
+        """
+        return self.tokens_of(self.compress(image, quality, globals_only=globals_only))
+
+    def tokens_of(self, data: bytes) -> Tokens:
+        """The tokens in the bytes of a `.sbt` file, all its detail layers included.
+
+        Raises:
+            InvalidFileError: the file is damaged or cut.
+            ModelMismatchError: it was made with another model.
+        """
+        container = unpack(data)
+        header = container.header
+        if header.model != self.release.number:
+            other = load_release(header.model, self.release.folder)
+            return Codec(other, self.device, bf16=self.bf16).tokens_of(data)
+        tiles = {
+            index: TileSymbols(self.release, header.quality, box)
+            for index, box in enumerate(header.tiles)
+        }
+        layers = len(container.layers) - 1
+        with self._inference():
+            for index, tile in tiles.items():
+                self._get_levels(container, index, tile)
+            _, damage = self._get_details(container, tiles, layers)
+        if damage:
+            raise damage
+        whole = tokens_of(header.width, header.height)
+        levels = _levels_in(whole, tiles)[0].permute(1, 2, 0).numpy().astype(np.uint8)
+        cells = whole.times(CELLS_PER_TOKEN)
+        symbols = np.zeros((cells.height, cells.width, tiles[0].q.shape[2]), dtype=np.int16)
+        for tile in tiles.values():
+            symbols[tile.cells.rows, tile.cells.columns] = tile.q
+        size = header.width, header.height
+        return Tokens(
+            levels, symbols, *size, header.quality, layers, header.model, header.grayscale
+        )
+
+    def detokenize(self, tokens: Tokens) -> Image.Image:
+        """The picture that tokens stand for, of mode RGB.
+
+        Raises:
+            ModelMismatchError: they are of another model, which is not installed.
+            ValueError: they do not fit the model: other sizes, levels or layers.
+        """
+        if tokens.model != self.release.number:
+            other = load_release(tokens.model, self.release.folder)
+            return Codec(other, self.device, bf16=self.bf16).detokenize(tokens)
+        config = self.tokenizer.config
+        sizes = tokens.levels.shape[2], tokens.symbols.shape[2]
+        if sizes != (len(config.levels), config.local_channels):
+            raise ValueError(
+                f"the tokens have {sizes[0]} dimensions and {sizes[1]} channels, expected"
+                f" {len(config.levels)} and {config.local_channels}"
+            )
+        if (tokens.levels >= np.array(config.levels)).any():
+            raise ValueError(f"levels reach beyond the {config.levels} of the model")
+        if tokens.detail_layers > config.layers:
+            raise ValueError(f"the model has {config.layers} detail layers")
+        whole = tokens_of(tokens.width, tokens.height)
+        tile = TileSymbols(self.release, tokens.quality, whole)
+        tile.q = tokens.symbols
+        levels = torch.from_numpy(tokens.levels.astype(np.int64)).permute(2, 0, 1)[None]
+        with self._inference():
+            area = whole.times(CELLS_PER_TOKEN)
+            estimate = self._estimate(tokens.quality, levels, whole, area)
+            self._reconstruct(estimate, [tile], tokens.detail_layers)
+            rgb = self._synthesise(estimate.y_hat, tokens.quality, tokens.detail_layers, area)
+        rgb = rgb[: tokens.height, : tokens.width]
+        return Image.fromarray(_gray(rgb) if tokens.grayscale else rgb)
+
     @contextmanager
     def _inference(self) -> Iterator[None]:
         """No gradients, and full float32 products: the integers need all their bits."""
@@ -424,6 +507,12 @@ class Codec:
             to = block.seen_from(cells).times(CELL)
             rgb[to.rows, to.columns] = pixels.permute(1, 2, 0).cpu().numpy()
         return rgb
+
+
+def _gray(rgb: RGB) -> RGB:
+    """The mean of the channels, in each."""
+    gray = np.rint(rgb.mean(2, dtype=np.float32)).astype(np.uint8)
+    return np.repeat(gray[:, :, None], 3, 2)
 
 
 def _put_levels(tile: TileSymbols, release: Release, levels: Tensor) -> bytes:

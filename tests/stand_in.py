@@ -44,12 +44,14 @@ class FakeCodec:
         bodies = [b"base"] if globals_only else [b"base", b"first detail", b"second detail"]
         return pack(Container(header, tuple(Layer((Part(body, 0),)) for body in bodies)))
 
-    def decode(self, data, layers=None, *, allow_partial=False):
+    def decode(self, data, layers=None, *, allow_partial=False, crop=None, scale=1):
         container = unpack(data, allow_partial=allow_partial)
         header, present = container.header, len(container.layers) - 1
         used = present if layers is None else min(layers, present)
         notice = None if container.complete else f"cut after detail layer {used} of 2"
         rgb = np.full((header.height, header.width, 3), 100 + used, np.uint8)
+        rgb = rgb if crop is None else rgb[crop.rows, crop.columns]
+        rgb = rgb[::scale, ::scale]
         return Decoded(rgb, used, header.detail_layers, notice)
 
     def decompress(self, data, layers=None, *, allow_partial=False):

@@ -156,3 +156,19 @@ def test_a_closed_pipe_ends_quietly(tmp_path):
     done = subprocess.run(["sh", "-c", script], capture_output=True, check=False, timeout=60)
     assert done.stdout == bytes(9)
     assert done.stderr == b""
+
+
+def test_a_part_and_a_thumbnail_can_be_decoded(run):
+    code, out, err = run("decompress", "-", "-", "--crop", "1,2,3,4", stdin=sbt())
+    assert (code, err) == (0, b"")
+    assert Image.open(io.BytesIO(out)).size == (3, 4)
+    whole = Image.open(io.BytesIO(run("decompress", "-", "-", stdin=sbt())[1])).size
+    code, out, err = run("decompress", "-", "-", "--scale", "1/2", stdin=sbt())
+    assert (code, err) == (0, b"")
+    assert Image.open(io.BytesIO(out)).size == tuple(-(-side // 2) for side in whole)
+
+
+def test_a_crop_outside_of_the_picture_is_wrong_usage(run):
+    code, out, err = run("decompress", "-", "-", "--crop", "0,0,9999,1", stdin=sbt())
+    assert (code, out) == (2, b"")
+    assert b"leaves the picture" in err

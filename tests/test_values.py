@@ -4,6 +4,7 @@ import pytest
 import typer
 
 from sbtcodec.cli.values import crop, scale, size_in_bytes, target
+from sbtcodec.grid import Box
 
 
 @pytest.mark.parametrize(
@@ -44,8 +45,8 @@ def test_what_is_no_target_is_refused(text):
 
 
 def test_crops():
-    assert crop("10,20,300,200") == (10, 20, 300, 200)
-    assert crop("0, 0, 1, 1") == (0, 0, 1, 1)
+    assert crop("10,20,300,200") == Box(20, 10, 220, 310)
+    assert crop("0, 0, 1, 1") == Box(0, 0, 1, 1)
 
 
 @pytest.mark.parametrize("text", ["", "1,2,3", "1,2,3,4,5", "-1,2,3,4", "1,2,0,4", "a,b,c,d"])

@@ -22,6 +22,7 @@ from sbtcodec.cli.failures import (
 )
 from sbtcodec.cli.info import info
 from sbtcodec.cli.report import tell
+from sbtcodec.cli.tokens import tokens
 from sbtcodec.cli.train import train
 from sbtcodec.cli.verify import verify
 
@@ -51,7 +52,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain text keeps the layout of the exit codes, and is quick
 )
-for command in (compress, decompress, info, verify, demo, bench, train):
+for command in (compress, decompress, info, verify, tokens, demo, bench, train):
     app.command()(command)
 
 

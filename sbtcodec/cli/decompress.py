@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sbtcodec.cli import values
 from sbtcodec.cli.arguments import Task, arrange, sbt_files_to
 from sbtcodec.cli.batch import run_batch, run_one
 from sbtcodec.cli.options import (
@@ -28,8 +29,9 @@ from sbtcodec.cli.options import (
 from sbtcodec.cli.paths import Place, check_pixels, check_place, naming, read_sbt, write_place
 from sbtcodec.cli.work import Manner, Result
 from sbtcodec.cli.workshop import Workshop
-from sbtcodec.container import DEFAULT_MAX_PIXELS, unpack
+from sbtcodec.container import DEFAULT_MAX_PIXELS, Header, unpack
 from sbtcodec.errors import ImageError
+from sbtcodec.grid import Box
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,6 +65,25 @@ def decompress(
     allow_partial: Annotated[
         bool, typer.Option("--allow-partial", help="Decode what is whole of a file that was cut.")
     ] = False,
+    crop: Annotated[
+        Box | None,
+        typer.Option(
+            "--crop",
+            metavar="X,Y,W,H",
+            parser=values.crop,
+            help="Decode this part alone, in pixels from the top left.",
+        ),
+    ] = None,
+    scale: Annotated[
+        int,
+        typer.Option(
+            "--scale",
+            metavar="1/N",
+            parser=values.scale,
+            help="Reduce the picture: 1/2, 1/4 or 1/8.",
+            show_default=False,
+        ),
+    ] = 1,
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     jobs: JobsOption = None,
     skip_existing: SkipExistingOption = False,
@@ -85,6 +106,8 @@ def decompress(
       sbtcodec decompress photo.sbt rough.webp --layers 1
       sbtcodec decompress - - --format ppm < photo.sbt > photo.ppm
       sbtcodec decompress small --recursive --out-dir photos --format webp
+      sbtcodec decompress map.sbt part.png --crop 4000,2500,800,600
+      sbtcodec decompress map.sbt thumbnail.png --scale 1/8
       sbtcodec decompress cut.sbt --allow-partial
 
     A batch ends with exit code 0 if all went well, with that of the failures if they have one in
@@ -96,7 +119,13 @@ def decompress(
     if isinstance(tasks, Task) and image_format is not None and isinstance(tasks.output, Path):
         _check_agreement(tasks.output, extension)
     work = _Decompression(
-        layers, extension, allow_partial=allow_partial, max_pixels=max_pixels, force=force
+        layers,
+        extension,
+        crop,
+        scale,
+        allow_partial=allow_partial,
+        max_pixels=max_pixels,
+        force=force,
     )
     manner = Manner(jobs, force=force, skip_existing=skip_existing, json=json, quiet=quiet)
     if isinstance(tasks, Task):
@@ -111,6 +140,8 @@ class _Decompression:
 
     layers: int | None
     extension: str
+    crop: Box | None
+    scale: int
     allow_partial: bool
     max_pixels: int
     force: bool
@@ -123,6 +154,8 @@ class _Decompression:
         with naming(source):
             header = unpack(data, allow_partial=self.allow_partial).header
             check_pixels(header, self.max_pixels)
+            if self.crop is not None:
+                _check_crop(self.crop, header)
         check_place(source, output, force=self.force)
         if isinstance(output, Path):
             from sbtcodec.image.pixels import check_format
@@ -131,7 +164,13 @@ class _Decompression:
         codec = workshop.codec()
         start = time.perf_counter()
         with naming(source):
-            decoded = codec.decode(data, self.layers, allow_partial=self.allow_partial)
+            decoded = codec.decode(
+                data,
+                self.layers,
+                allow_partial=self.allow_partial,
+                crop=self.crop,
+                scale=self.scale,
+            )
         seconds = time.perf_counter() - start
         with workshop.writing():
             after = self._write(decoded.rgb, output)
@@ -139,18 +178,18 @@ class _Decompression:
         fields = {
             "input": source,
             "output": output,
-            "width": header.width,
-            "height": header.height,
+            "width": decoded.rgb.shape[1],
+            "height": decoded.rgb.shape[0],
             "layers": decoded.layers,
             "declared_layers": decoded.declared_layers,
             "seconds": round(seconds, 3),
             "notices": list(notices),
         }
         line = (
-            f"{output}  {header.width} x {header.height} pixels"
+            f"{output}  {decoded.rgb.shape[1]} x {decoded.rgb.shape[0]} pixels"
             f"  {decoded.layers} of {decoded.declared_layers} detail layers  {seconds:.2f} s"
         )
-        pixels = header.width * header.height
+        pixels = decoded.rgb.shape[1] * decoded.rgb.shape[0]
         return Result(line, fields, len(data), after, len(data), pixels, notices)
 
     def _write(self, rgb: "NDArray[np.uint8]", output: Place) -> int:
@@ -163,6 +202,15 @@ class _Decompression:
         encoded = _encoded(rgb, self.extension)
         write_place(output, encoded, force=self.force)
         return len(encoded)
+
+
+def _check_crop(crop: Box, header: Header) -> None:
+    if crop.right > header.width or crop.bottom > header.height:
+        raise typer.BadParameter(
+            f"the crop of {crop.width} x {crop.height} pixels at {crop.left},{crop.top} leaves the"
+            f" picture of {header.width} x {header.height}",
+            param_hint="--crop",
+        )
 
 
 def _encoded(rgb: "NDArray[np.uint8]", extension: str) -> bytes:

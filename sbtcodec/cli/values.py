@@ -5,6 +5,8 @@ import re
 
 import typer
 
+from sbtcodec.grid import Box
+
 # kB is 1000 bytes and KiB 1024, as the standards have it; case does not matter.
 _UNITS = {"": 1, "b": 1}
 _UNITS |= {prefix + end: 1000**n for n, prefix in enumerate("kmg", 1) for end in ("", "b")}
@@ -56,8 +58,8 @@ def target(text: str) -> tuple[str, float]:
     return metric, number
 
 
-def crop(text: str) -> tuple[int, int, int, int]:
-    """Return x, y, width and height of "10,20,300,200": pixels from the top left, sides >= 1.
+def crop(text: str) -> Box:
+    """Return the box of "10,20,300,200": x, y, width, height, in pixels from the top left.
 
     Raises `typer.BadParameter`.
     """
@@ -69,7 +71,7 @@ def crop(text: str) -> tuple[int, int, int, int]:
     x, y, width, height = map(int, parts)
     if width < 1 or height < 1:
         raise typer.BadParameter(f"found {text!r}, expected a width and height of at least 1")
-    return x, y, width, height
+    return Box(y, x, y + height, x + width)
 
 
 def scale(text: str) -> int:
@@ -77,7 +79,7 @@ def scale(text: str) -> int:
 
     Raises `typer.BadParameter`.
     """
-    divisor = _SCALES.get(text.replace(" ", ""))
+    divisor = _SCALES.get(str(text).replace(" ", ""))  # the default comes as a number
     if divisor is None:
         raise typer.BadParameter(f"found {text!r}, expected 1, 1/2, 1/4 or 1/8")
     return divisor
