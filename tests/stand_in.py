@@ -16,6 +16,9 @@ import sbtcodec
 from sbtcodec import cli
 from sbtcodec.container import Container, Header, Layer, Part, pack, unpack
 from sbtcodec.errors import DeviceError
+from sbtcodec.image.picture import Picture
+from sbtcodec.image.pixels import as_rgb
+from sbtcodec.sidecar import chunks_of, picture_of
 
 ROOT = Path(__file__).resolve().parent.parent
 WIDTH, HEIGHT = 60, 40
@@ -23,14 +26,18 @@ WIDTH, HEIGHT = 60, 40
 
 @dataclass
 class Decoded:
-    rgb: np.ndarray
+    picture: Picture
     layers: int
     declared_layers: int
     notice: str | None
 
+    @property
+    def rgb(self):
+        return self.picture.rgb
+
 
 class FakeCodec:
-    """Keeps the size of the image only, in a file of a base layer and two detail layers."""
+    """Keeps the size and what is not pixels, in a file of a base layer and two detail layers."""
 
     @classmethod
     def load(cls, device="auto"):
@@ -39,10 +46,16 @@ class FakeCodec:
         return cls()
 
     def compress(self, image, quality=50, *, globals_only=False):
-        height, width = np.asarray(image).shape[:2]
-        header = Header(2, 1, width, height, round(quality * 2.55), 0 if globals_only else 2)
+        if isinstance(image, Image.Image):
+            image = as_rgb(image)
+        picture = image if isinstance(image, Picture) else Picture(image)
+        height, width = picture.rgb.shape[:2]
+        layers = 0 if globals_only else 2
+        code = round(quality * 2.55)
+        header = Header(2, 1, width, height, code, layers, grayscale=picture.grayscale)
         bodies = [b"base"] if globals_only else [b"base", b"first detail", b"second detail"]
-        return pack(Container(header, tuple(Layer((Part(body, 0),)) for body in bodies)))
+        layers = tuple(Layer((Part(body, 0),)) for body in bodies)
+        return pack(Container(header, layers, chunks_of(picture)))
 
     def decode(self, data, layers=None, *, allow_partial=False, crop=None, scale=1):
         container = unpack(data, allow_partial=allow_partial)
@@ -51,11 +64,19 @@ class FakeCodec:
         notice = None if container.complete else f"cut after detail layer {used} of 2"
         rgb = np.full((header.height, header.width, 3), 100 + used, np.uint8)
         rgb = rgb if crop is None else rgb[crop.rows, crop.columns]
-        rgb = rgb[::scale, ::scale]
-        return Decoded(rgb, used, header.detail_layers, notice)
+        rgb = np.ascontiguousarray(rgb[::scale, ::scale])
+        picture = picture_of(
+            rgb,
+            container.chunks,
+            grayscale=header.grayscale,
+            size=(header.height, header.width),
+            crop=crop,
+            scale=scale,
+        )
+        return Decoded(picture, used, header.detail_layers, notice)
 
     def decompress(self, data, layers=None, *, allow_partial=False):
-        return Image.fromarray(self.decode(data, layers, allow_partial=allow_partial).rgb)
+        return self.decode(data, layers, allow_partial=allow_partial).picture.to_image()
 
 
 def replace_codec(monkeypatch):

@@ -78,15 +78,33 @@ def test_compress_passes_its_options_on(run, photo):
 
 
 def test_compress_as_json_is_one_object_with_the_notices(run, folder):
-    Image.new("RGBA", (WIDTH, HEIGHT), (9, 9, 9, 9)).save("clear.png")
-    code, out, err = run("compress", "clear.png", "--json")
+    Image.new("P", (WIDTH, HEIGHT)).save("few.png")
+    code, out, err = run("compress", "few.png", "--json")
     told = json.loads(out)
     assert code == 0
-    assert told["bytes"] == Path("clear.sbt").stat().st_size
+    assert told["bytes"] == Path("few.sbt").stat().st_size
     assert (told["width"], told["height"], told["quality"]) == (WIDTH, HEIGHT, 50)
-    assert told["notices"] == ["transparency is composited over white"]
-    assert err == "sbtcodec: warning: clear.png: transparency is composited over white\n"
+    assert told["notices"] == ["palette colours are converted to RGB"]
+    assert err == "sbtcodec: warning: few.png: palette colours are converted to RGB\n"
     assert {"input", "output", "bpp", "seconds"} <= told.keys()
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_transparency_comes_back_where_the_format_has_it(run, folder, mode):
+    alpha = Image.linear_gradient("L").resize((WIDTH, HEIGHT))
+    image = Image.new("L", (WIDTH, HEIGHT), 100).convert(mode)
+    image.putalpha(alpha)
+    image.save("clear.png")
+    assert run("compress", "clear.png", "--quiet") == (0, "", "")
+    assert run("decompress", "clear.sbt", "back.png", "--quiet") == (0, "", "")
+    back = Image.open("back.png")
+    assert back.mode == mode
+    assert back.getchannel("A").tobytes() == alpha.tobytes()
+    code, out, err = run("decompress", "clear.sbt", "back.jpg", "--json")
+    assert code == 0
+    (notice,) = json.loads(out)["notices"]
+    assert notice == "transparency is composited over white, as JPEG has none"
+    assert notice in err
 
 
 @pytest.mark.parametrize("value", ["-1", "101", "nan", "much"])

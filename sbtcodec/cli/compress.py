@@ -143,7 +143,7 @@ class _Compression:
                 picture = load_image(io.BytesIO(content), max_pixels=self.max_pixels)
         codec = workshop.codec()
         start = time.perf_counter()
-        data = codec.compress(picture.rgb, self.quality, globals_only=self.globals_only)
+        data = codec.compress(picture, self.quality, globals_only=self.globals_only)
         seconds = time.perf_counter() - start
         psnr = _verified(codec, data, picture.rgb, place_name(source)) if self.verify else None
         with workshop.writing():

@@ -1,6 +1,5 @@
 """The command `decompress`: `.sbt` files into image files."""
 
-import io
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,12 +29,10 @@ from sbtcodec.cli.paths import Place, check_pixels, check_place, naming, read_sb
 from sbtcodec.cli.work import Manner, Result
 from sbtcodec.cli.workshop import Workshop
 from sbtcodec.container import DEFAULT_MAX_PIXELS, Header, unpack
-from sbtcodec.errors import ImageError
 from sbtcodec.grid import Box
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from sbtcodec.image.picture import Picture
 
 
 def decompress(
@@ -158,7 +155,7 @@ class _Decompression:
                 _check_crop(self.crop, header)
         check_place(source, output, force=self.force)
         if isinstance(output, Path):
-            from sbtcodec.image.pixels import check_format
+            from sbtcodec.image.saving import check_format
 
             check_format(output)
         codec = workshop.codec()
@@ -173,8 +170,8 @@ class _Decompression:
             )
         seconds = time.perf_counter() - start
         with workshop.writing():
-            after = self._write(decoded.rgb, output)
-        notices = (decoded.notice,) if decoded.notice else ()
+            after, lost = self._write(decoded.picture, output)
+        notices = (decoded.notice, *lost) if decoded.notice else lost
         fields = {
             "input": source,
             "output": output,
@@ -192,16 +189,17 @@ class _Decompression:
         pixels = decoded.rgb.shape[1] * decoded.rgb.shape[0]
         return Result(line, fields, len(data), after, len(data), pixels, notices)
 
-    def _write(self, rgb: "NDArray[np.uint8]", output: Place) -> int:
-        """Write an image, and return its bytes."""
-        if isinstance(output, Path):
-            from sbtcodec.image.pixels import save_image
+    def _write(self, picture: "Picture", output: Place) -> tuple[int, tuple[str, ...]]:
+        """Write an image; return its bytes, and what its format cannot hold."""
+        from sbtcodec.image.saving import encode_image, fitted, save_image
 
-            save_image(rgb, output, force=self.force)
-            return output.stat().st_size
-        encoded = _encoded(rgb, self.extension)
+        if isinstance(output, Path):
+            lost = save_image(picture, output, force=self.force)
+            return output.stat().st_size, lost
+        fitting = fitted(picture, self.extension)
+        encoded = encode_image(fitting, self.extension)
         write_place(output, encoded, force=self.force)
-        return len(encoded)
+        return len(encoded), fitting.notices[len(picture.notices) :]
 
 
 def _check_crop(crop: Box, header: Header) -> None:
@@ -213,23 +211,8 @@ def _check_crop(crop: Box, header: Header) -> None:
         )
 
 
-def _encoded(rgb: "NDArray[np.uint8]", extension: str) -> bytes:
-    """Return the bytes of an image file, as `save_image` would write it."""
-    from PIL import Image
-
-    from sbtcodec.image.pixels import WRITABLE
-
-    image_format, options = WRITABLE[extension]
-    buffer = io.BytesIO()
-    try:
-        Image.fromarray(rgb).save(buffer, image_format, **options)
-    except (OSError, ValueError, KeyError) as error:
-        raise ImageError(f"the image cannot be written as {image_format}: {error}") from error
-    return buffer.getvalue()
-
-
 def _check_agreement(output: Path, extension: str) -> None:
-    from sbtcodec.image.pixels import WRITABLE
+    from sbtcodec.image.saving import WRITABLE
 
     named = WRITABLE.get(output.suffix.lower())
     if named != WRITABLE[extension]:

@@ -51,7 +51,7 @@ def demo(
     from sbtcodec.codec import Codec
     from sbtcodec.image.comparison import side_by_side
     from sbtcodec.image.demo_picture import demo_picture
-    from sbtcodec.image.pixels import save_image
+    from sbtcodec.image.saving import save_image
 
     codec = Codec.load(device.value)
     rgb = demo_picture()

@@ -27,19 +27,6 @@ from sbtcodec.image.colours import MODE_NOTICES, split_alpha, with_profile
 from sbtcodec.image.limits import DEFAULT_MAX_PIXELS, MAX_SIDE, pillow_limit
 from sbtcodec.image.metadata import upright, within_limit
 from sbtcodec.image.picture import Picture
-from sbtcodec.image.saving import WRITABLE, check_format, encode_image, save_image
-
-__all__ = [
-    "DEFAULT_MAX_PIXELS",
-    "MAX_SIDE",
-    "WRITABLE",
-    "Picture",
-    "as_rgb",
-    "check_format",
-    "encode_image",
-    "load_image",
-    "save_image",
-]
 
 _SIXTEEN_BITS_NOTICE = "16 bits a sample are rounded to 8"
 
