@@ -15,7 +15,7 @@ from sbtcodec.errors import DatasetError
 from sbtcodec.evaluation import crops
 from sbtcodec.evaluation.codecs import SbtCodec
 from sbtcodec.evaluation.datasets import open_dataset
-from sbtcodec.evaluation.page import png_uri
+from sbtcodec.evaluation.page import grouped, png_uri
 from sbtcodec.evaluation.plots import (
     PlotPoint,
     Series,
@@ -97,7 +97,7 @@ def test_the_report_holds_the_numbers_of_the_run(page, made):
     assert "stub-1" in page
     assert page.count("<svg") == 3
     if smallest.image in "ac":
-        assert f"{smallest.size:,}".replace(",", " ") + " bytes" in page
+        assert f"{grouped(smallest.size)} bytes" in page
 
 
 def test_names_are_escaped():

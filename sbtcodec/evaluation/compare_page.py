@@ -112,11 +112,15 @@ def _others(comparison: Comparison) -> str:
     if not comparison.others:
         return ""
     measured = _has_ms_ssim(comparison)
+    # A file of global tokens alone has a quality too, which says nothing of it.
+    detail = f"q{comparison.quality:.0f}" if len(comparison.prefixes) > 1 else "globals only"
+    listed = [(f"sbt {detail}", comparison.whole)]
+    listed += [(version.label, version) for version in comparison.others]
     rows = "".join(
-        f'<tr><th scope="row">{escape(version.label)}{_shortfall(version, comparison)}</th>'
+        f'<tr><th scope="row">{escape(label)}{_shortfall(version, comparison)}</th>'
         f"<td>{grouped(version.size)}</td><td>{version.bpp:.4f}</td>"
         f"<td>{100 * version.size / comparison.size:.1f} %</td>{_quality(version, measured)}</tr>"
-        for version in (comparison.whole, *comparison.others)
+        for label, version in listed
     )
     heads = "".join(
         f'<th scope="col">{text}</th>'

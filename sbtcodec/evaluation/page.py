@@ -99,8 +99,8 @@ def original_uri(file: bytes, rgb: Rgb) -> str:
 
 
 def grouped(value: int) -> str:
-    """A whole number with a space between thousands."""
-    return f"{value:,}".replace(",", " ")
+    """A whole number with an unbreakable space between thousands."""
+    return f"{value:,}".replace(",", "\N{NO-BREAK SPACE}")
 
 
 def _kind_as_given(file: bytes, rgb: Rgb) -> str | None:

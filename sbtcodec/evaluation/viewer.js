@@ -146,7 +146,8 @@ class Viewer {
       style.width = `${this.width * scale}px`;
       style.height = `${this.height * scale}px`;
       style.transform = `translate(${offset.x}px, ${offset.y}px)`;
-      style.imageRendering = scale > 1 ? "pixelated" : "auto";
+      // At a scale that is no whole number, square pixels would come out of unequal sizes.
+      style.imageRendering = scale > 1 && !this.zooms[0].checked ? "pixelated" : "auto";
     }
     this.start = Math.max(0, offset.x);
     this.stop = Math.min(this.stage.clientWidth, offset.x + this.width * scale);
@@ -174,7 +175,8 @@ class Viewer {
   zoomBy(direction) {
     const now = this.scale();
     const scaleOf = (zoom) => (zoom.value === "fit" ? this.fit() : Number(zoom.value));
-    const further = this.zooms
+    const [fit, ...fixed] = this.zooms;
+    const further = [...fixed, fit] // where fit is as large as another, that one comes first
       .filter((zoom) => direction * (scaleOf(zoom) - now) > 0.001)
       .sort((a, b) => direction * (scaleOf(a) - scaleOf(b)));
     if (further.length > 0) this.zoomTo(further[0]);

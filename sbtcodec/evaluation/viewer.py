@@ -74,6 +74,7 @@ def viewer(
 <label class="viewer-toggle"><input type="checkbox" class="viewer-difference">
 <span>Difference ×4</span></label>
 </div>
+<div class="viewer-frame">
 <div class="viewer-stage" tabindex="0" role="group" aria-label="Pictures; arrow keys move them when
  zoomed, plus and minus zoom">
 <div class="viewer-layer viewer-under"></div>
@@ -84,6 +85,7 @@ def viewer(
 </div>
 <div class="viewer-captions"><p class="viewer-caption-left"></p>
 <p class="viewer-result" role="status"></p><p class="viewer-caption-right"></p></div>
+</div>
 <p class="viewer-keys">Drag the divider, or move it with <kbd>←</kbd> <kbd>→</kbd> <kbd>Home</kbd>
 <kbd>End</kbd>. <kbd>+</kbd> <kbd>−</kbd> zoom, <kbd>0</kbd> fits, drag or arrow keys move the
 enlarged picture, <kbd>D</kbd> shows the difference, <kbd>X</kbd> swaps.</p>
