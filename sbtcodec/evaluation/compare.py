@@ -7,7 +7,7 @@ to be put into a page.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,33 +18,14 @@ from sbtcodec.evaluation.codecs import ImageCodec
 from sbtcodec.evaluation.metrics import Rgb
 from sbtcodec.evaluation.run import bits_per_pixel
 
+if TYPE_CHECKING:
+    from sbtcodec.codec import Codec
+
 MAX_AREA_SIDE = 2048
 """Default side of the area shown of a larger picture; its square is the most that is shown."""
 
 MS_SSIM_MAX_PIXELS = 2**24
 """Above it MS-SSIM, which takes some 200 bytes of memory a pixel, is not measured."""
-
-
-class Decodes(Protocol):
-    """What `Codec.decode` gives, as far as it is used here."""
-
-    @property
-    def rgb(self) -> Rgb:
-        """uint8 `[H, W, 3]`."""
-        ...
-
-    @property
-    def layers(self) -> int:
-        """Detail layers used."""
-        ...
-
-
-class SbtDecoder(Protocol):
-    """What is used of `sbtcodec.codec.Codec`."""
-
-    def decode(self, data: bytes, layers: int | None = None) -> Decodes:
-        """Decode a file, with at most so many detail layers."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -142,7 +123,7 @@ def default_area(width: int, height: int) -> Area:
 def compare(
     rgb: Rgb,
     data: bytes,
-    codec: SbtDecoder,
+    codec: "Codec",
     baselines: Sequence[ImageCodec],
     area: Area,
     *,
