@@ -1,26 +1,31 @@
 """The `.sbt` file, to the byte; what the layers mean is left to `sbtcodec.entropy`.
 
-Format version 1. Integers are little-endian. A varint is LEB128: seven bits a byte, lowest first,
+Format version 2. Integers are little-endian. A varint is LEB128: seven bits a byte, lowest first,
 the top bit set on every byte but the last, at most four bytes, and never longer than needed.
 
     offset  bytes  content
     0       2      magic: B5 54
-    2       1      format version: 1; any other version is refused
+    2       1      bits 0-6    format version: 2; any other version is refused
+                   bit  7      the picture is grayscale: the mean of the decoded channels
     3       1      model: 1..255, the stable number of the model in the weights manifest
     4       4      bits  0-13  width in pixels, 1..16383
                    bits 14-27  height in pixels, 1..16383
                    bit  28     chunk flag: a chunk section is present
                    bits 29-31  number of detail layers, 0..4
     8       1      quality code, 0..255; on the user's scale, quality = code * 100 / 255
-    9       ...    layer table: the length of every layer but the last, one varint each
+    9       ...    part table: the length of every part but the last, one varint each
             ...    chunk section, if the chunk flag is set
             ...    layer section: the base layer, then the detail layers in order, without gaps
 
-Layer table. The length of a layer counts its coded bytes and its check, so it is at least 3. The
-base layer's length is stored as zigzag(length - 2 * N), where N = ceil(width / 32) *
-ceil(height / 32) is the number of global tokens and zigzag(d) = 2 * d for d >= 0, else -2 * d - 1:
-usually one byte. Detail layers' lengths are stored as they are. The last layer has no entry: it is
-what remains of the file. A file without detail layers therefore has an empty table.
+Parts. The picture is cut into tiles of 1024 x 1024 pixels, row by row, those at the right and lower
+edge holding what remains; nearly all pictures on screens have one or a few. Each layer consists of
+one part for each tile, in that order. The parts of a tile can be decoded without those of others.
+
+Part table. The length of a part counts its coded bytes and its check, so it is at least 3. In the
+base layer it is stored as zigzag(length - 2 * N), where N is the number of global tokens of the
+tile, ceil(width / 32) * ceil(height / 32) of its sides, and zigzag(d) = 2 * d for d >= 0, else
+-2 * d - 1: usually one byte. In detail layers it is stored as it is. The last part of the last
+layer has no entry: it is what remains of the file.
 
 Chunk section. A varint count, 1..16, then for each chunk:
 
@@ -31,16 +36,16 @@ Chunk section. A varint count, 1..16, then for each chunk:
 
 Chunks hold what is not pixels. A reader skips the types that it does not know.
 
-Layer. The coded bytes, then a 3-byte check: the low 24 bits of a CRC-32 over the decoded symbols.
-It starts from s + i for layer i (0 is the base layer), where s is the CRC-32 of the nine header
-bytes with the chunk flag cleared, so that adding or removing chunks leaves the checks valid,
-followed by the 32 bytes of the SHA-256 of the weights. The symbols of the base layer are bytes, the
-levels of dimension 0 row by row, then those of dimension 1, and so on; those of a detail layer are
-signed 16-bit integers, row by row, all channels of a cell together. The check finds damage that the
-entropy decoder cannot, and a decoder that disagrees with the encoder.
+Part. The coded bytes, then a 3-byte check: the low 24 bits of a CRC-32 over the decoded symbols. It
+starts from s + i + 8 * t for layer i (0 is the base layer) and tile t, modulo 2**32, where s is the
+CRC-32 of the nine header bytes with the chunk flag cleared, so that adding or removing chunks
+leaves the checks valid, followed by the 32 bytes of the SHA-256 of the weights. The symbols of the
+base layer are bytes, the levels of dimension 0 row by row, then those of dimension 1, and so on;
+those of a detail layer are signed 16-bit integers, row by row, all channels of a cell together. The
+check finds damage that the entropy decoder cannot, and a decoder that disagrees with the encoder.
 
 A file that ends exactly after a complete layer is valid: it holds fewer layers than it declares.
-The end of the last layer is not stored, so only its check tells whether it is whole.
+The end of the last part is not stored, so only its check tells whether it is whole.
 """
 
 import string
@@ -49,9 +54,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sbtcodec.errors import InvalidFileError
+from sbtcodec.grid import Box, tiles_of
 
 MAGIC = b"\xb5\x54"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 HEADER_BYTES = 9
 CHECK_BYTES = 3
 MAX_SIDE = 16383
@@ -62,6 +68,7 @@ MAX_VARINT = 2**28 - 1
 DEFAULT_MAX_PIXELS = 2**28
 
 _CHUNK_FLAG = 1 << 28
+_GRAYSCALE_FLAG = 1 << 7
 _VARINT_BYTES = 4
 _CRC_BYTES = 4
 _LETTERS = frozenset(string.ascii_letters)
@@ -71,7 +78,7 @@ _LETTERS = frozenset(string.ascii_letters)
 class Header:
     """What the nine header bytes say, except the chunk flag, which follows from the chunks.
 
-    `version` is 1, `model` 1..255, `width` and `height` 1..16383 pixels, `quality` the code 0..255,
+    `version` is 2, `model` 1..255, `width` and `height` 1..16383 pixels, `quality` the code 0..255,
     `detail_layers` 0..4. Raises `ValueError` outside of these ranges.
     """
 
@@ -81,6 +88,7 @@ class Header:
     height: int
     quality: int
     detail_layers: int
+    grayscale: bool = False
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -93,14 +101,14 @@ class Header:
         _check_range("detail_layers", self.detail_layers, 0, MAX_DETAIL_LAYERS)
 
     @property
-    def global_tokens(self) -> int:
-        """The number of global tokens, one for each 32 x 32 cell that the image touches."""
-        return -(-self.width // 32) * -(-self.height // 32)
+    def tiles(self) -> tuple[Box, ...]:
+        """The tiles, in global tokens (32 x 32 pixels), in the order of the parts."""
+        return tiles_of(self.width, self.height)
 
 
 @dataclass(frozen=True)
-class Layer:
-    """One layer: its coded bytes and the 24-bit check of the symbols that they decode to."""
+class Part:
+    """One tile's part of a layer: coded bytes, and the 24-bit check of what they decode to."""
 
     coded: bytes
     check: int
@@ -111,8 +119,15 @@ class Layer:
 
     @property
     def length(self) -> int:
-        """The bytes of the layer in the file, its check included."""
+        """The bytes of the part in the file, its check included."""
         return len(self.coded) + CHECK_BYTES
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer: a part for each tile."""
+
+    parts: tuple[Part, ...]
 
 
 @dataclass(frozen=True)
@@ -144,6 +159,9 @@ class Container:
     def __post_init__(self) -> None:
         """Check the numbers of layers and chunks."""
         _check_range("number of layers", len(self.layers), 1, 1 + self.header.detail_layers)
+        tiles = len(self.header.tiles)
+        for layer in self.layers:
+            _check_range("number of parts", len(layer.parts), tiles, tiles)
         _check_range("number of chunks", len(self.chunks), 0, MAX_CHUNKS)
 
     @property
@@ -159,6 +177,7 @@ class LayerInfo:
     name: str
     declared_bytes: int | None
     present_bytes: int
+    complete: bool
 
 
 @dataclass(frozen=True)
@@ -166,7 +185,7 @@ class FileInfo:
     """What can be told of a file without decoding it; sizes in bytes, quality from 0 to 100.
 
     `complete` is True when no layer is missing or seen to be cut; `overhead_bytes` counts what is
-    not a layer; `chunks` holds the kind and data size of each chunk.
+    not a layer; `chunks` holds the kind and data size of each chunk; `tiles` counts the tiles.
     """
 
     version: int
@@ -180,6 +199,8 @@ class FileInfo:
     file_bytes: int
     overhead_bytes: int
     bpp: float
+    grayscale: bool
+    tiles: int
 
 
 class _CutError(InvalidFileError):
@@ -194,7 +215,8 @@ def is_sbt(prefix: bytes) -> bool:
 def header_bytes(header: Header) -> bytes:
     """Return the nine header bytes with the chunk flag cleared: the seed of the symbol checks."""
     sides = header.width | header.height << 14 | header.detail_layers << 29
-    start = MAGIC + bytes((header.version, header.model))
+    version = header.version | (_GRAYSCALE_FLAG if header.grayscale else 0)
+    start = MAGIC + bytes((version, header.model))
     return start + sides.to_bytes(4, "little") + bytes((header.quality,))
 
 
@@ -204,10 +226,12 @@ def pack(container: Container) -> bytes:
     Raises `ValueError` if layers are missing (their lengths, which the table holds, are not known:
     to shorten a file, cut its bytes), or if a layer is too long for the table.
     """
-    layers = (
-        layer.coded + layer.check.to_bytes(CHECK_BYTES, "little") for layer in container.layers
+    parts = (
+        part.coded + part.check.to_bytes(CHECK_BYTES, "little")
+        for layer in container.layers
+        for part in layer.parts
     )
-    return _pack_front(container) + b"".join(layers)
+    return _pack_front(container) + b"".join(parts)
 
 
 def unpack(data: bytes, *, allow_partial: bool = False) -> Container:
@@ -223,17 +247,15 @@ def unpack(data: bytes, *, allow_partial: bool = False) -> Container:
     header, lengths, has_chunks = _read_front(reader)
     chunks = tuple(_read_chunks(reader)) if has_chunks else ()
     layers: list[Layer] = []
-    for index, length in enumerate(lengths):
-        left = reader.left
-        if index > 0 and left == 0:
+    for index, parts in enumerate(lengths):
+        if index > 0 and reader.left == 0:
             break
-        if left < (CHECK_BYTES if length is None else length):
+        left, expected = reader.left, sum(CHECK_BYTES if n is None else n for n in parts)
+        if left < expected:
             if index > 0 and allow_partial:
                 return Container(header, tuple(layers), chunks, cut_inside=True)
-            raise _cut_layer(header, index, left, length)
-        body = reader.take(left if length is None else length, "a layer")
-        check = int.from_bytes(body[-CHECK_BYTES:], "little")
-        layers.append(Layer(body[:-CHECK_BYTES], check))
+            raise _cut_layer(header, index, left, None if parts[-1] is None else expected)
+        layers.append(Layer(tuple(_read_part(reader, length) for length in parts)))
     return Container(header, tuple(layers), chunks)
 
 
@@ -260,10 +282,13 @@ def describe(data: bytes) -> FileInfo:
         reader.take(reader.left, "the rest")  # no layer has arrived
     overhead_bytes = len(data) - reader.left
     layers = []
-    for index, length in enumerate(lengths):
-        present = reader.left if length is None else min(length, reader.left)
+    for index, parts in enumerate(lengths):
+        declared = None if parts[-1] is None else sum(n or 0 for n in parts)
+        present = reader.left if declared is None else min(declared, reader.left)
         reader.take(present, "a layer")
-        layers.append(LayerInfo(_layer_name(header, index), length, present))
+        least = declared or sum(CHECK_BYTES if n is None else n for n in parts)
+        name = _layer_name(header, index)
+        layers.append(LayerInfo(name, declared, present, complete=present >= least))
     return FileInfo(
         version=header.version,
         model=header.model,
@@ -272,12 +297,12 @@ def describe(data: bytes) -> FileInfo:
         quality=header.quality * 100 / 255,
         layers=tuple(layers),
         chunks=tuple(chunks),
-        complete=all(
-            layer.present_bytes >= (layer.declared_bytes or CHECK_BYTES) for layer in layers
-        ),
+        complete=all(layer.complete for layer in layers),
         file_bytes=len(data),
         overhead_bytes=overhead_bytes,
         bpp=8 * len(data) / (header.width * header.height),
+        grayscale=header.grayscale,
+        tiles=len(header.tiles),
     )
 
 
@@ -319,8 +344,13 @@ class _Reader:
         )
 
 
-def _read_front(reader: _Reader) -> tuple[Header, tuple[int | None, ...], bool]:
-    """Read the header, the length of each declared layer (None for the last), the chunk flag."""
+def _read_part(reader: _Reader, length: int | None) -> Part:
+    body = reader.take(reader.left if length is None else length, "a layer")
+    return Part(body[:-CHECK_BYTES], int.from_bytes(body[-CHECK_BYTES:], "little"))
+
+
+def _read_front(reader: _Reader) -> tuple[Header, list[list[int | None]], bool]:
+    """Read the header, the lengths of each layer's parts (None for the last), the chunk flag."""
     start = reader.take(min(reader.left, HEADER_BYTES), "the header")
     if not is_sbt(start):
         found = start[: len(MAGIC)].hex(" ").upper() or "an empty file"
@@ -328,9 +358,9 @@ def _read_front(reader: _Reader) -> tuple[Header, tuple[int | None, ...], bool]:
             f"this is not an .sbt file: found {found} at its start, expected"
             f" {MAGIC.hex(' ').upper()}; only files written by sbtcodec can be decoded"
         )
-    if len(start) > 2 and start[2] != FORMAT_VERSION:
+    if len(start) > 2 and (found_version := start[2] & ~_GRAYSCALE_FLAG) != FORMAT_VERSION:
         raise InvalidFileError(
-            f"the file has format version {start[2]}, expected {FORMAT_VERSION};"
+            f"the file has format version {found_version}, expected {FORMAT_VERSION};"
             " a newer sbtcodec may read it, otherwise it is damaged"
         )
     if len(start) < HEADER_BYTES:
@@ -346,22 +376,37 @@ def _read_front(reader: _Reader) -> tuple[Header, tuple[int | None, ...], bool]:
         "detail_layers": sides >> 29,
     }
     try:
-        header = Header(version=start[2], quality=start[8], **fields)
+        header = Header(
+            version=FORMAT_VERSION,
+            quality=start[8],
+            grayscale=bool(start[2] & _GRAYSCALE_FLAG),
+            **fields,
+        )
     except ValueError as error:
         raise InvalidFileError(f"the header is damaged: {error}") from error
 
-    lengths: list[int | None] = []
-    for index in range(header.detail_layers):
+    lengths: list[list[int | None]] = []
+    usual = _usual_lengths(header)
+    for index in range(header.detail_layers + 1):
         name = _layer_name(header, index)
-        stored = reader.varint(f"the length of the {name}")
-        length = stored if index > 0 else 2 * header.global_tokens + _unzigzag(stored)
-        if length < CHECK_BYTES:
-            raise InvalidFileError(
-                f"the {name} has a length of {length}, expected at least {CHECK_BYTES};"
-                " the file is damaged"
-            )
-        lengths.append(length)
-    return header, (*lengths, None), bool(sides & _CHUNK_FLAG)
+        last = index == header.detail_layers
+        lengths.append([])
+        for expected in usual[:-1] if last else usual:
+            stored = reader.varint(f"the length of the {name}")
+            length = stored if index > 0 else expected + _unzigzag(stored)
+            if length < CHECK_BYTES:
+                raise InvalidFileError(
+                    f"the {name} has a length of {length}, expected at least {CHECK_BYTES};"
+                    " the file is damaged"
+                )
+            lengths[-1].append(length)
+    lengths[-1].append(None)
+    return header, lengths, bool(sides & _CHUNK_FLAG)
+
+
+def _usual_lengths(header: Header) -> list[int]:
+    """What the base layer's lengths are stored relative to: two bytes a token of each tile."""
+    return [2 * tile.height * tile.width for tile in header.tiles]
 
 
 def _read_chunks(reader: _Reader) -> Iterator[Chunk]:
@@ -404,9 +449,11 @@ def _pack_front(container: Container) -> bytes:
             f" {1 + header.detail_layers}; cut the bytes of the complete file instead"
         )
     front = bytearray(header_bytes(header))
-    for index, layer in enumerate(container.layers[:-1]):
-        usual = 2 * header.global_tokens
-        front += _varint(layer.length if index > 0 else _zigzag(layer.length - usual))
+    entries = [part.length for part in container.layers[0].parts]
+    entries = [_zigzag(n - usual) for n, usual in zip(entries, _usual_lengths(header), strict=True)]
+    entries += [part.length for layer in container.layers[1:] for part in layer.parts]
+    for entry in entries[:-1]:
+        front += _varint(entry)
     if container.chunks:
         front[7] |= _CHUNK_FLAG >> 24
         front += _varint(len(container.chunks))

@@ -50,3 +50,9 @@ class DatasetError(SbtError):
     """A data set is missing, empty, or could not be downloaded intact."""
 
     exit_code = 9
+
+
+class QualityError(SbtError):
+    """The picture differs from the original more than allowed, or has another size."""
+
+    exit_code = 10

@@ -8,67 +8,30 @@ import os
 import signal
 import subprocess
 import sys
-import types
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from stand_in import (
+    HEIGHT,
+    WIDTH,
+    FakeCodec,
+    assert_fails,
+    replace_codec,
+    runner,
+    subprocess_run,
+)
 
 import sbtcodec
-from sbtcodec import cli
 from sbtcodec.cli import paths
-from sbtcodec.container import Chunk, Container, Header, Layer, pack, unpack
-from sbtcodec.errors import DeviceError, ModelMismatchError
-
-ROOT = Path(__file__).resolve().parent.parent
-WIDTH, HEIGHT = 60, 40
-
-
-@dataclass
-class Decoded:
-    rgb: np.ndarray
-    layers: int
-    declared_layers: int
-    notice: str | None
-
-
-class FakeCodec:
-    """Keeps the size of the image only, in a file of a base layer and two detail layers."""
-
-    @classmethod
-    def load(cls, device="auto"):
-        if device == "cuda":
-            raise DeviceError("no CUDA device is available; use --device cpu")
-        return cls()
-
-    def compress(self, image, quality=50, *, globals_only=False):
-        height, width = np.asarray(image).shape[:2]
-        header = Header(1, 1, width, height, round(quality * 2.55), 0 if globals_only else 2)
-        bodies = [b"base"] if globals_only else [b"base", b"first detail", b"second detail"]
-        return pack(Container(header, tuple(Layer(body, 0) for body in bodies)))
-
-    def decode(self, data, layers=None, *, allow_partial=False):
-        container = unpack(data, allow_partial=allow_partial)
-        header, present = container.header, len(container.layers) - 1
-        used = present if layers is None else min(layers, present)
-        notice = None if container.complete else f"cut after detail layer {used} of 2"
-        rgb = np.full((header.height, header.width, 3), 100 + used, np.uint8)
-        return Decoded(rgb, used, header.detail_layers, notice)
-
-    def decompress(self, data, layers=None, *, allow_partial=False):
-        return Image.fromarray(self.decode(data, layers, allow_partial=allow_partial).rgb)
+from sbtcodec.container import Chunk, Container, Header, Layer, Part, pack, unpack
+from sbtcodec.errors import ModelMismatchError
 
 
 @pytest.fixture(autouse=True)
 def codec(monkeypatch):
-    module = types.ModuleType("sbtcodec.codec")
-    module.Codec = FakeCodec
-    monkeypatch.setitem(sys.modules, "sbtcodec.codec", module)
-    sbtcodec._loaded_codec.cache_clear()
-    yield module
-    sbtcodec._loaded_codec.cache_clear()
+    return replace_codec(monkeypatch)
 
 
 @pytest.fixture(autouse=True)
@@ -91,36 +54,7 @@ def sbt(folder):
 
 @pytest.fixture
 def run(monkeypatch, capsys):
-    """Run the program in this process: exit code, standard output, standard error."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["sbtcodec", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            cli.main()
-        captured = capsys.readouterr()
-        return exit_.value.code or 0, captured.out, captured.err
-
-    return run
-
-
-def subprocess_run(*arguments, **options):
-    return subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        check=False,
-        text=True,
-        timeout=60,
-        **options,
-    )
-
-
-def assert_fails(result, exit_code, sentence):
-    code, out, err = result
-    assert code == exit_code
-    assert out == ""
-    assert err.startswith("sbtcodec: ")
-    assert err.count("\n") == 1
-    assert sentence in err
+    return runner(monkeypatch, capsys)
 
 
 # compress
@@ -137,9 +71,10 @@ def test_compress_writes_beside_the_image_and_tells_the_size(run, photo):
 
 
 def test_compress_passes_its_options_on(run, photo):
-    assert run("compress", photo, "a.sbt", "-q", "100", "--globals-only", "--quiet")[:2] == (0, "")
-    header = unpack(Path("a.sbt").read_bytes()).header
-    assert (header.quality, header.detail_layers) == (255, 0)
+    assert run("compress", photo, "a.sbt", "-q", "100", "--quiet") == (0, "", "")
+    assert unpack(Path("a.sbt").read_bytes()).header.quality == 255
+    assert run("compress", photo, "-o", "b.sbt", "--globals-only", "--quiet") == (0, "", "")
+    assert unpack(Path("b.sbt").read_bytes()).header.detail_layers == 0
 
 
 def test_compress_as_json_is_one_object_with_the_notices(run, folder):
@@ -191,7 +126,7 @@ def test_a_folder_without_permission_is_told(run, photo):
 
 @pytest.mark.parametrize(
     ("name", "sentence"),
-    [("text.png", "is not an image"), ("none.png", "does not exist"), (".", "is a folder")],
+    [("text.png", "is not an image"), ("none.png", "does not exist")],
 )
 def test_what_is_not_an_image_is_told(run, folder, codec, name, sentence):
     del codec.Codec
@@ -255,8 +190,11 @@ def test_what_is_not_an_sbt_is_told_before_the_codec_is_loaded(run, photo, codec
     assert_fails(run(command, photo), 3, "photo.png: this is not an .sbt file")
     assert_fails(run(command, "empty"), 3, "empty: this is not an .sbt file")
     assert_fails(run(command, "none.sbt"), 3, "none.sbt does not exist; check the path")
-    assert_fails(run(command, "."), 3, ". is a folder")
     assert_fails(run(command, "a" * 999), 3, "cannot be read")
+
+
+def test_info_on_a_folder_is_told(run, folder):
+    assert_fails(run("info", "."), 3, ". is a folder")
 
 
 def test_a_file_larger_than_any_sbt_is_not_read_whole(run, sbt, monkeypatch):
@@ -276,13 +214,13 @@ def test_a_missing_model_is_told_with_the_name_of_the_file(run, sbt, monkeypatch
 
 
 def test_info_shows_size_layers_and_chunks(run, folder):
-    header = Header(1, 7, 640, 480, 255, 1)
-    layers = (Layer(b"x" * 1231, 0), Layer(b"y" * 97, 0))
+    header = Header(2, 7, 640, 480, 255, 1)
+    layers = (Layer((Part(b"x" * 1231, 0),)), Layer((Part(b"y" * 97, 0),)))
     Path("a.sbt").write_bytes(pack(Container(header, layers, (Chunk("ICCP", b"z" * 50),))))
     code, out, err = run("info", "a.sbt")
     assert (code, err) == (0, "")
     lines = [" ".join(line.split()) for line in out.splitlines()]
-    assert lines[:2] == ["a.sbt", "640 x 480 pixels, model 7, quality 100, format version 1"]
+    assert lines[:2] == ["a.sbt", "640 x 480 pixels, model 7, quality 100, format version 2"]
     assert "base layer 1 234 0.0321 present" in lines
     assert "detail layer 1 of 1 100 0.0026 present" in lines
     assert any(line.startswith("overhead") and "ICCP 50" in line for line in lines)

@@ -16,6 +16,7 @@ from sbtcodec.container import (
     Container,
     Header,
     Layer,
+    Part,
     describe,
     header_bytes,
     is_sbt,
@@ -25,35 +26,44 @@ from sbtcodec.container import (
 )
 from sbtcodec.errors import InvalidFileError
 
-GLOBALS_ONLY = Container(Header(1, 1, 256, 256, 0, 0), (Layer(b"tokens", 0x030201),))
-GLOBALS_ONLY_BYTES = bytes.fromhex("B554 01 01 00014000 00") + b"tokens" + b"\x01\x02\x03"
+
+def one(coded, check):
+    """A layer of a picture of one tile."""
+    return Layer((Part(coded, check),))
+
+
+GLOBALS_ONLY = Container(Header(2, 1, 256, 256, 0, 0), (one(b"tokens", 0x030201),))
+GLOBALS_ONLY_BYTES = bytes.fromhex("B554 02 01 00014000 00") + b"tokens" + b"\x01\x02\x03"
 
 LAYERED = Container(
-    Header(1, 2, 33, 64, 128, 2),  # 2 x 2 global tokens
-    (Layer(b"base", 1), Layer(b"d" * 197, 2), Layer(b"last", 3)),
+    Header(2, 2, 33, 64, 128, 2),  # 2 x 2 global tokens
+    (one(b"base", 1), one(b"d" * 197, 2), one(b"last", 3)),
     (Chunk("ICCP", b"profile"),),
 )
 LAYERED_TABLE = b"\x01\xc8\x01"  # zigzag(7 - 8), then 200
 LAYERED_CHUNKS = b"\x01ICCP\x07profile" + zlib.crc32(b"ICCPprofile").to_bytes(4, "little")
-LAYERED_FRONT = bytes.fromhex("B554 01 02 21001050 80") + LAYERED_TABLE + LAYERED_CHUNKS
+LAYERED_FRONT = bytes.fromhex("B554 02 02 21001050 80") + LAYERED_TABLE + LAYERED_CHUNKS
 LAYERED_BYTES = (
     LAYERED_FRONT + (b"base" + b"\x01\0\0") + (b"d" * 197 + b"\x02\0\0") + (b"last" + b"\x03\0\0")
 )
 ENDS = [len(LAYERED_FRONT) + 7, len(LAYERED_FRONT) + 207, len(LAYERED_BYTES)]
 
-layers = st.builds(Layer, st.binary(max_size=300), st.integers(0, 2**24 - 1))
+parts = st.builds(Part, st.binary(max_size=300), st.integers(0, 2**24 - 1))
 kinds = st.text("ABCXYZabcxyz", min_size=4, max_size=4)
 chunks = st.lists(st.builds(Chunk, kinds, st.binary(max_size=200)), max_size=16).map(tuple)
-sides = st.one_of(st.integers(1, 300), st.integers(1, MAX_SIDE))
+sides = st.one_of(st.integers(1, 300), st.sampled_from([1024, 1025, 2500, MAX_SIDE]))
 
 
 @st.composite
 def containers(draw):
-    some = tuple(draw(st.lists(layers, min_size=1, max_size=5)))
-    byte = st.integers(0, 255)
-    model = draw(st.integers(1, 255))
-    header = Header(1, model, draw(sides), draw(sides), draw(byte), len(some) - 1)
-    return Container(header, some, draw(chunks))
+    byte, details = st.integers(0, 255), draw(st.integers(0, 4))
+    width, height = draw(sides), draw(st.one_of(st.integers(1, 300), st.just(1025)))
+    header = Header(
+        2, draw(st.integers(1, 255)), width, height, draw(byte), details, draw(st.booleans())
+    )
+    tiles = len(header.tiles)
+    rows = st.lists(parts, min_size=tiles, max_size=tiles).map(tuple)
+    return Container(header, tuple(Layer(draw(rows)) for _ in range(details + 1)), draw(chunks))
 
 
 def set_byte(data, offset, value):
@@ -76,10 +86,10 @@ def test_a_file_with_layers_and_a_chunk_has_these_bytes():
 
 
 def test_the_largest_values_fit():
-    header = Header(1, 255, MAX_SIDE, MAX_SIDE, 255, 4)
-    container = Container(header, (Layer(b"", 2**24 - 1),) * 5)
+    header = Header(2, 255, MAX_SIDE, MAX_SIDE, 255, 4)
+    container = Container(header, (Layer((Part(b"", 2**24 - 1),) * 256),) * 5)
     data = pack(container)
-    assert data[:9] == bytes.fromhex("B554 01 FF FFFFFF8F FF")
+    assert data[:9] == bytes.fromhex("B554 02 FF FFFFFF8F FF")
     assert unpack(data) == container
     assert MAX_SIDE * MAX_SIDE <= DEFAULT_MAX_PIXELS
 
@@ -89,11 +99,13 @@ def test_unpack_inverts_pack(container):
     data = pack(container)
     assert unpack(data) == container
     assert container.complete
-    assert overhead(container) == len(data) - sum(layer.length for layer in container.layers)
+    assert overhead(container) == len(data) - sum(
+        part.length for layer in container.layers for part in layer.parts
+    )
     info = describe(data)
     assert info.complete
     assert [layer.present_bytes for layer in info.layers] == [
-        layer.length for layer in container.layers
+        sum(part.length for part in layer.parts) for layer in container.layers
     ]
     assert info.overhead_bytes == overhead(container)
 
@@ -118,7 +130,7 @@ def test_the_magic_tells_sbt_files():
 
 def test_describe_reports_sizes():
     info = describe(LAYERED_BYTES)
-    assert (info.version, info.model, info.width, info.height) == (1, 2, 33, 64)
+    assert (info.version, info.model, info.width, info.height) == (2, 2, 33, 64)
     assert info.quality == pytest.approx(50.196, abs=1e-3)
     assert [layer.name for layer in info.layers] == [
         "base layer",
@@ -140,7 +152,7 @@ def test_describe_reports_sizes():
 @pytest.mark.parametrize(
     "change",
     [
-        {"version": 2},
+        {"version": 1},
         {"model": 0},
         {"model": 256},
         {"width": 0},
@@ -160,7 +172,7 @@ def test_a_header_out_of_range_is_a_mistake_of_the_caller(change):
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: Layer(b"", 2**24),
+        lambda: one(b"", 2**24),
         lambda: Chunk("ICC", b""),
         lambda: Chunk("IC€P", b""),
         lambda: Chunk("ICCP", bytes(MAX_CHUNK_BYTES + 1)),
@@ -183,7 +195,7 @@ BAD_FILES = {
     "empty": (b"", "an empty file"),
     "another format": (b"\x89PNG\r\n\x1a\n", "found 89 50 at its start, expected B5 54"),
     "half a magic": (b"\xb5", "not an .sbt file"),
-    "unknown version": (set_byte(PLAIN, 2, 2), "format version 2, expected 1"),
+    "unknown version": (set_byte(PLAIN, 2, 1), "format version 1, expected 2"),
     "unknown version, cut": (PLAIN[:2] + b"\x07", "format version 7"),
     "cut header": (PLAIN[:8], "cut inside the header: found 8 bytes, expected 9"),
     "no model": (set_byte(PLAIN, 3, 0), "model is 0"),

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,11 +12,12 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from sbtcodec.codec import Codec
+from sbtcodec.codec import Codec, check_of
 from sbtcodec.container import describe, header_bytes, unpack
 from sbtcodec.errors import DeviceError, ImageError
 from sbtcodec.evaluation.metrics import psnr
-from sbtcodec.walk import Walk
+from sbtcodec.grid import Box
+from sbtcodec.symbols import TileSymbols
 
 SIZES = [(1, 1), (1, 200), (200, 1), (31, 33), (64, 64), (100, 257)]
 
@@ -72,15 +74,15 @@ def test_the_same_settings_give_the_same_bytes(
 
 def symbols(codec: Codec, data: bytes) -> tuple[torch.Tensor, NDArray[np.int16]]:
     """The levels and residual symbols that decoding `data` passes through."""
-    seen: list[Walk] = []
-    original = Walk.check_details
+    seen: list[TileSymbols] = []
+    original = TileSymbols.check_details
 
-    def spy(walk: Walk, group: int) -> int:
-        seen.append(walk)
-        return original(walk, group)
+    def spy(tile: TileSymbols, group: int, seed: int) -> int:
+        seen.append(tile)
+        return original(tile, group, seed)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Walk, "check_details", spy)
+        patch.setattr(TileSymbols, "check_details", spy)
         codec.decode(data)
     return seen[-1].levels, seen[-1].q
 
@@ -146,15 +148,84 @@ def test_a_batch_of_images_has_the_symbols_of_each(tiny_codec: Codec) -> None:
             assert torch.equal(together[d][i : i + 1], alone)
 
 
-def test_strips_give_the_picture_of_the_whole(
+def large(height: int, width: int) -> NDArray[np.uint8]:
+    """A smooth picture, in which seams would show."""
+    small = Image.fromarray(noise(max(2, height // 35), max(2, width // 35)))
+    return np.asarray(small.resize((width, height), Image.Resampling.BICUBIC))
+
+
+def test_blocks_and_bands_give_the_picture_of_the_whole(
     tiny_codec: Codec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    image = np.asarray(Image.fromarray(noise(20, 4)).resize((64, 700), Image.Resampling.BICUBIC))
+    image = large(450, 330)
     data = tiny_codec.compress(image, quality=60)
     whole = tiny_codec.decode(data).rgb.astype(int)
-    monkeypatch.setattr("sbtcodec.codec.STRIP_CELLS", 10_000)
+    monkeypatch.setattr("sbtcodec.codec.BLOCK", 10)
+    monkeypatch.setattr("sbtcodec.estimate.BAND", 6)
     assert tiny_codec.compress(image, quality=60) == data
     assert np.abs(tiny_codec.decode(data).rgb.astype(int) - whole).max() <= 1
+
+
+def test_tiles_have_no_seams_and_cost_little(
+    codec: Codec, photo: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = codec.compress(photo, quality=30)
+    picture = codec.decode(whole).rgb.astype(int)
+    monkeypatch.setattr("sbtcodec.grid.TOKENS_PER_TILE", 4)
+    tiled = codec.compress(photo, quality=30)
+    assert describe(tiled).tiles > 1
+    assert len(tiled) < 1.25 * len(whole)
+    # the same prediction and the same symbols: only where they are written differs
+    assert np.abs(codec.decode(tiled).rgb.astype(int) - picture).max() <= 1
+
+
+@pytest.mark.parametrize("box", [(0, 0, 20, 30), (250, 100, 300, 330), (97, 3, 98, 4)])
+def test_a_crop_is_cut_out_of_the_picture(
+    tiny_codec: Codec, box: tuple[int, int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sbtcodec.grid.TOKENS_PER_TILE", 2)
+    data = tiny_codec.compress(large(300, 330), quality=60)
+    whole = tiny_codec.decode(data).rgb.astype(int)
+    crop = Box(*box)
+    cut = tiny_codec.decode(data, crop=crop).rgb
+    assert np.abs(whole[crop.rows, crop.columns] - cut).max() <= 1
+
+
+def test_a_crop_reads_only_the_tiles_that_it_needs(
+    tiny_codec: Codec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sbtcodec.grid.TOKENS_PER_TILE", 8)
+    image = large(64, 3000)
+    data = tiny_codec.compress(image, quality=60)
+    seen: list[int] = []
+    original = TileSymbols.prepare_details
+    monkeypatch.setattr(
+        TileSymbols,
+        "prepare_details",
+        lambda tile: (seen.append(tile.tokens.left), original(tile))[1],
+    )
+    tiny_codec.decode(data, crop=Box(0, 0, 64, 100))
+    assert max(seen) <= 16
+    seen.clear()
+    tiny_codec.decode(data)
+    assert max(seen) == 88
+
+
+def test_a_scaled_picture_is_the_mean_of_pixels(tiny_codec: Codec) -> None:
+    data = tiny_codec.compress(large(61, 130), quality=60)
+    whole = Image.fromarray(tiny_codec.decode(data).rgb)
+    for scale in (2, 4, 8):
+        small = tiny_codec.decode(data, scale=scale).rgb
+        assert np.array_equal(small, np.asarray(whole.reduce(scale)))
+
+
+def test_impossible_crops_and_scales_are_refused(tiny_codec: Codec) -> None:
+    data = tiny_codec.compress(noise(40, 50))
+    for crop in (Box(0, 0, 41, 50), Box(5, 5, 5, 9), Box(-1, 0, 4, 4)):
+        with pytest.raises(ValueError, match="crop"):
+            tiny_codec.decode(data, crop=crop)
+    with pytest.raises(ValueError, match="scale"):
+        tiny_codec.decode(data, scale=3)
 
 
 def test_headers_overhead_is_at_most_sixteen_bytes(codec: Codec, photo: NDArray[np.uint8]) -> None:
@@ -166,13 +237,16 @@ def test_headers_overhead_is_at_most_sixteen_bytes(codec: Codec, photo: NDArray[
 def test_checks_depend_on_the_header_and_the_model(
     tiny_codec: Codec, codec: Codec, photo: NDArray[np.uint8]
 ) -> None:
-    a = unpack(tiny_codec.compress(photo))
-
-    def crc(c: Codec) -> int:
-        return Walk(c.release, a.header, c.device, bf16=False).seed
-
-    assert crc(tiny_codec) != crc(codec)
-    assert len(header_bytes(a.header)) == 9
+    header = unpack(tiny_codec.compress(photo)).header
+    tile = TileSymbols(codec.release, header.quality, header.tiles[0])
+    checks = {
+        check_of(tile, other, c.release, 0, index)
+        for c in (tiny_codec, codec)
+        for other in (header, replace(header, quality=7), replace(header, grayscale=True))
+        for index in (0, 1)
+    }
+    assert len(checks) == 12
+    assert len(header_bytes(header)) == 9
 
 
 def test_trailing_layers_that_say_nothing_are_left_out(

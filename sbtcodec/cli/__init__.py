@@ -5,7 +5,6 @@ Nothing here, and no command before it needs to, imports torch: help and errors 
 
 import os
 import sys
-import traceback
 from typing import Annotated
 
 import typer
@@ -16,14 +15,19 @@ from sbtcodec.cli.compare import compare
 from sbtcodec.cli.compress import compress
 from sbtcodec.cli.decompress import decompress
 from sbtcodec.cli.demo import demo
+from sbtcodec.cli.failures import (
+    BUG_EXIT_CODE,
+    INTERRUPTED_EXIT_CODE,
+    SYSTEM_EXIT_CODE,
+    explain,
+)
 from sbtcodec.cli.info import info
+from sbtcodec.cli.report import tell
+from sbtcodec.cli.tokens import tokens
 from sbtcodec.cli.train import train
-from sbtcodec.errors import SbtError
+from sbtcodec.cli.verify import verify
 
-SYSTEM_EXIT_CODE = 1
-BUG_EXIT_CODE = 70
-INTERRUPTED_EXIT_CODE = 130
-
+HELP_WIDTH = 80  # whatever the terminal: help reads the same everywhere
 EXIT_CODES = f"""\b
 Exit codes:
     0  done
@@ -36,6 +40,7 @@ Exit codes:
     7  the weights are missing, damaged or of another version
     8  the device is not there
     9  a data set is missing or damaged
+   10  the picture differs from the original more than allowed
    {BUG_EXIT_CODE}  a bug in sbtcodec (SBTCODEC_DEBUG=1 shows where)
   {INTERRUPTED_EXIT_CODE}  interrupted"""
 
@@ -44,11 +49,11 @@ app = typer.Typer(
     help="Compress images into .sbt files, and back, with a learned codec.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"terminal_width": HELP_WIDTH},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain text keeps the layout of the exit codes, and is quick
 )
-for command in (compress, decompress, info, compare, demo, bench, train):
+for command in (compress, decompress, info, verify, compare, tokens, demo, bench, train):
     app.command()(command)
 
 
@@ -82,44 +87,14 @@ def main() -> None:
             sys.stdout.flush()  # here, where a closed pipe can still be caught
     except SystemExit as error:  # how the application ends, also when all went well
         if error.code == INTERRUPTED_EXIT_CODE:
-            _tell("interrupted")
+            tell("interrupted")
         raise
-    except SbtError as error:
-        _fail(str(error), error.exit_code)
-    except OSError as error:
-        # Python flushes once more at its end, and would complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if isinstance(error, BrokenPipeError):
-            sys.exit(SYSTEM_EXIT_CODE)
-        _fail(f"the system refused: {error}", SYSTEM_EXIT_CODE)
     except Exception as error:  # noqa: BLE001 - the outermost frame: bugs end here
-        if _is_out_of_memory(error):
-            _fail(
-                "not enough memory for an image of this size; try a smaller one, or --device cpu",
-                SYSTEM_EXIT_CODE,
-            )
-        reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        _fail(
-            f"this is a bug ({reason}); set SBTCODEC_DEBUG=1 to see where, and please report it",
-            BUG_EXIT_CODE,
-        )
-
-
-def _fail(sentence: str, exit_code: int) -> None:
-    if os.environ.get("SBTCODEC_DEBUG", "0") not in ("", "0"):
-        traceback.print_exc()
-    _tell(sentence)
-    sys.exit(exit_code)
-
-
-def _tell(sentence: str) -> None:
-    print("sbtcodec:", " ".join(sentence.splitlines()), file=sys.stderr)
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    # torch has an error of its own on CUDA, and a plain RuntimeError on the CPU.
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or "DefaultCPUAllocator" in str(error)
-    )
+        if isinstance(error, OSError):
+            # Python flushes once more at its end, and would complain.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            if isinstance(error, BrokenPipeError):
+                sys.exit(SYSTEM_EXIT_CODE)
+        sentence, exit_code = explain(error)
+        tell(sentence)
+        sys.exit(exit_code)

@@ -32,7 +32,18 @@ def bench(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not tables.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace existing outputs.")] = False,
 ) -> None:
-    """Measure rate, quality and speed on real files, sbt beside the classical codecs."""
+    """Compare rate, quality and speed with other codecs.
+
+    Every image of the data set is written as real files by every codec at every quality; bytes on
+    disk, PSNR, MS-SSIM, SSIMULACRA2 and times are measured on them, and means are printed. The
+    Kodak set is downloaded if DATA_DIR does not hold it. Needs the packages of sbtcodec[bench].
+
+    \b
+    Examples:
+      sbtcodec bench --dataset kodak --out results.json --report report.html
+      sbtcodec bench --dataset photos --codecs sbt,webp --qualities 30,60 --limit 4
+      sbtcodec bench --codecs sbt --qualities sbt=globals,10,50 --reuse results.json
+    """
     from rich.console import Console
 
     from sbtcodec.evaluation import crops as pieces

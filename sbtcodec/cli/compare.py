@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sbtcodec.cli.options import Device, DeviceOption, ForceOption, JsonOption
-from sbtcodec.cli.paths import default_output, naming, read_sbt
+from sbtcodec.cli.options import Device, DeviceOption, ForceOption, JsonOption, MaxPixelsOption
+from sbtcodec.cli.paths import check_pixels, default_output, naming, read_sbt
 from sbtcodec.cli.report import number, print_json, warn
-from sbtcodec.container import describe, unpack
+from sbtcodec.container import DEFAULT_MAX_PIXELS, describe, unpack
 from sbtcodec.image.files import check_output, check_separate, write_atomically
 
 if TYPE_CHECKING:
@@ -38,15 +38,29 @@ def compare(
             show_default="all; of over 4 megapixels the centre",
         ),
     ] = None,
+    max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     device: DeviceOption = Device.AUTO,
     force: ForceOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Write a page to compare a file, layer by layer, with its original and other codecs."""
+    """Write a page to compare a file, layer by layer, with its original and other codecs.
+
+    The page is one file that works offline: a divider between any two versions of the picture,
+    zoom, their difference, and a table of what each layer costs and brings. Versions are the
+    original, the file cut after each of its layers, and the other codecs at the highest quality
+    that needs no more bytes than the file.
+
+    \b
+    Examples:
+      sbtcodec compare photo.png photo.sbt
+      sbtcodec compare photo.png photo.sbt --out page.html --against avif,jxl
+      sbtcodec compare large.jpg large.sbt --crop 800,600,1024,1024
+    """
     data = read_sbt(source)
     with naming(source):
         unpack(data)
         info = describe(data)
+        check_pixels(info, max_pixels)
     out = out or default_output(source, ".html")
     for taken in (original, source):
         check_separate(taken, out)
@@ -66,7 +80,7 @@ def compare(
             param_hint="--against",
         )
     baselines = [codecs.load_codec(name) for name in dict.fromkeys(names)]
-    picture = load_image(original)
+    picture = load_image(original, max_pixels=max_pixels)
     for notice in picture.notices:
         warn(original, notice)
     check_sizes((picture.rgb.shape[1], picture.rgb.shape[0]), (info.width, info.height))

@@ -1,74 +1,196 @@
-"""The command `compress`: an image file into an `.sbt` file."""
+"""The command `compress`: image files into `.sbt` files."""
 
+import io
 import math
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sbtcodec.cli.options import Device, DeviceOption, ForceOption, JsonOption, QuietOption
-from sbtcodec.cli.paths import default_output
-from sbtcodec.cli.report import number, print_json, warn
-from sbtcodec.image.files import check_output, check_separate, write_atomically
+from sbtcodec.cli.arguments import Task, arrange, images_to
+from sbtcodec.cli.batch import run_batch, run_one
+from sbtcodec.cli.options import (
+    Device,
+    DeviceOption,
+    ForceOption,
+    JobsOption,
+    JsonOption,
+    MaxPixelsOption,
+    OutDirOption,
+    OutputOption,
+    QuietOption,
+    RecursiveOption,
+    SkipExistingOption,
+    check_choices,
+)
+from sbtcodec.cli.paths import check_place, naming, place_name, read_image_bytes, write_place
+from sbtcodec.cli.report import number
+from sbtcodec.cli.work import Manner, Result
+from sbtcodec.cli.workshop import Workshop
+from sbtcodec.container import DEFAULT_MAX_PIXELS
+from sbtcodec.errors import InvalidFileError, SbtError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from sbtcodec.codec import Codec
+
+DEFAULT_QUALITY = 50.0
 
 
 def compress(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="The image to compress.")],
-    output: Annotated[
-        Path | None,
-        typer.Argument(metavar="OUT", help="The file to write.", show_default="IN with .sbt"),
-    ] = None,
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IN",
+            path_type=str,
+            help="Images, folders or patterns; - is stdin.",
+        ),
+    ],
+    output: OutputOption = None,
+    out_dir: OutDirOption = None,
+    recursive: RecursiveOption = False,
     quality: Annotated[
-        float, typer.Option("--quality", "-q", min=0, max=100, help="Higher is better and larger.")
-    ] = 50,
+        float | None,
+        typer.Option(
+            "--quality",
+            "-q",
+            min=0,
+            max=100,
+            help="Higher is better and larger.",
+            show_default=f"{DEFAULT_QUALITY:g}",
+        ),
+    ] = None,
     globals_only: Annotated[
         bool, typer.Option("--globals-only", help="Send the global tokens alone: the least bytes.")
     ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Decode the result before it is written; tell its PSNR."),
+    ] = False,
+    max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
+    jobs: JobsOption = None,
+    skip_existing: SkipExistingOption = False,
     device: DeviceOption = Device.AUTO,
     force: ForceOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Compress an image into an .sbt file."""
-    if math.isnan(quality):  # which the range lets pass
+    """Compress images into .sbt files.
+
+    With one image, or an image and the file to write, this makes one file; IN.sbt if OUT is not
+    given. With --out-dir, a folder, a pattern in quotes or more than two arguments, every argument
+    is an input: folders give the images in them, and outputs stand beside their inputs, or below
+    DIR in the same subfolders. One file that fails does not stop the others.
+
+    \b
+    Examples:
+      sbtcodec compress photo.png
+      sbtcodec compress photo.png fine.sbt --quality 80
+      sbtcodec compress - - < photo.png > photo.sbt
+      sbtcodec compress photos --recursive --out-dir small --skip-existing
+      sbtcodec compress "scans/*.tif" --jobs 2 --json
+
+    A batch ends with exit code 0 if all went well, with that of the failures if they have one in
+    common, else with 1. Ctrl-C leaves whole files only; --skip-existing goes on from there.
+    """
+    if quality is not None and math.isnan(quality):  # which the range lets pass
         raise typer.BadParameter("expected a number from 0 to 100", param_hint="--quality")
-    output = output or default_output(source, ".sbt")
-    check_separate(source, output)
-    check_output(output, force=force)
-    from sbtcodec.image.pixels import load_image
+    check_choices({"--quality": quality is not None, "--globals-only": globals_only})
+    check_choices({"--force": force, "--skip-existing": skip_existing})
+    work = _Compression(
+        DEFAULT_QUALITY if quality is None else quality,
+        globals_only=globals_only,
+        verify=verify,
+        max_pixels=max_pixels,
+        force=force,
+    )
+    tasks = arrange(paths, output, out_dir, images_to(".sbt"), recursive=recursive)
+    manner = Manner(jobs, force=force, skip_existing=skip_existing, json=json, quiet=quiet)
+    if isinstance(tasks, Task):
+        run_one(tasks, work, Workshop(device.value), manner)
+    elif exit_code := run_batch(tasks, work, Workshop(device.value), manner):
+        raise typer.Exit(exit_code)
 
-    picture = load_image(source)
-    for notice in picture.notices:
-        warn(source, notice)
-    from sbtcodec.codec import Codec
 
-    codec = Codec.load(device.value)
-    start = time.perf_counter()
-    data = codec.compress(picture.rgb, quality, globals_only=globals_only)
-    seconds = time.perf_counter() - start
-    write_atomically(output, data, force=force)
+@dataclass(frozen=True)
+class _Compression:
+    """What is done with each image."""
 
-    height, width = picture.rgb.shape[:2]
-    bpp = 8 * len(data) / (width * height)
-    if json:
-        print_json(
-            {
-                "input": source,
-                "output": output,
-                "bytes": len(data),
-                "bpp": round(bpp, 6),
-                "width": width,
-                "height": height,
-                "quality": quality,
-                "globals_only": globals_only,
-                "seconds": round(seconds, 3),
-                "notices": picture.notices,
-            }
-        )
-    elif not quiet:
-        before = source.stat().st_size
-        print(
+    quality: float
+    globals_only: bool
+    verify: bool
+    max_pixels: int
+    force: bool
+
+    def __call__(self, task: Task, workshop: Workshop) -> Result:
+        """Compress one image; see `Work`."""
+        source, output = task.source, task.output
+        assert output is not None
+        check_place(source, output, force=self.force)
+        from sbtcodec.image.pixels import load_image
+
+        if isinstance(source, Path):
+            picture = load_image(source, max_pixels=self.max_pixels)
+            before = source.stat().st_size
+        else:
+            content = read_image_bytes()
+            before = len(content)
+            with naming(source):
+                picture = load_image(io.BytesIO(content), max_pixels=self.max_pixels)
+        codec = workshop.codec()
+        start = time.perf_counter()
+        data = codec.compress(picture.rgb, self.quality, globals_only=self.globals_only)
+        seconds = time.perf_counter() - start
+        psnr = _verified(codec, data, picture.rgb, place_name(source)) if self.verify else None
+        with workshop.writing():
+            write_place(output, data, force=self.force)
+
+        height, width = picture.rgb.shape[:2]
+        bpp = 8 * len(data) / (width * height)
+        fields = {
+            "input": source,
+            "output": output,
+            "bytes": len(data),
+            "bpp": round(bpp, 6),
+            "width": width,
+            "height": height,
+            "quality": self.quality,
+            "globals_only": self.globals_only,
+            "seconds": round(seconds, 3),
+            "notices": picture.notices,
+        }
+        line = (
             f"{output}  {number(len(data))} bytes  {bpp:.3f} bpp"
             f"  of {number(before)} ({before / len(data):.0f}:1)  {seconds:.2f} s"
         )
+        if psnr is not None:
+            fields["psnr"] = round(psnr, 4) if math.isfinite(psnr) else None
+            line += f"  verified, PSNR {psnr:.2f} dB"
+        return Result(
+            line, fields, before, len(data), len(data), width * height, tuple(picture.notices)
+        )
+
+
+def _verified(codec: "Codec", data: bytes, rgb: "NDArray[np.uint8]", name: str) -> float:
+    """Decode fresh bytes, and return the PSNR in dB.
+
+    Raises `InvalidFileError` if they do not give a whole picture of the size of the original.
+    """
+    from sbtcodec.evaluation.metrics import psnr
+
+    try:
+        decoded = codec.decode(data)
+    except SbtError as error:
+        reason = str(error)
+    else:
+        if decoded.notice is None and decoded.rgb.shape == rgb.shape:
+            return psnr(rgb, decoded.rgb)
+        reason = decoded.notice or f"it decodes to {list(decoded.rgb.shape)}"
+    raise InvalidFileError(
+        f"{name}: the result failed its verification, nothing was written ({reason});"
+        " this machine or this installation is broken"
+    )

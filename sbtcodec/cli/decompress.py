@@ -1,26 +1,61 @@
-"""The command `decompress`: an `.sbt` file into an image file."""
+"""The command `decompress`: `.sbt` files into image files."""
 
+import io
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sbtcodec.cli.options import Device, DeviceOption, ForceOption, JsonOption, QuietOption
-from sbtcodec.cli.paths import default_output, naming, read_sbt
-from sbtcodec.cli.report import print_json, warn
-from sbtcodec.container import unpack
-from sbtcodec.image.files import check_output, check_separate
+from sbtcodec.cli import values
+from sbtcodec.cli.arguments import Task, arrange, sbt_files_to
+from sbtcodec.cli.batch import run_batch, run_one
+from sbtcodec.cli.options import (
+    Device,
+    DeviceOption,
+    ForceOption,
+    ImageFormat,
+    JobsOption,
+    JsonOption,
+    MaxPixelsOption,
+    OutDirOption,
+    OutputOption,
+    QuietOption,
+    RecursiveOption,
+    SkipExistingOption,
+    check_choices,
+)
+from sbtcodec.cli.paths import Place, check_pixels, check_place, naming, read_sbt, write_place
+from sbtcodec.cli.work import Manner, Result
+from sbtcodec.cli.workshop import Workshop
+from sbtcodec.container import DEFAULT_MAX_PIXELS, Header, unpack
+from sbtcodec.errors import ImageError
+from sbtcodec.grid import Box
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def decompress(
-    source: Annotated[Path, typer.Argument(metavar="FILE.sbt", help="The file to decode.")],
-    output: Annotated[
-        Path | None,
+    paths: Annotated[
+        list[str],
         typer.Argument(
-            metavar="OUT",
-            help="The image to write, in the format of its extension.",
-            show_default="a PNG beside it",
+            metavar="FILE.sbt",
+            path_type=str,
+            help="Files, folders or patterns; - is stdin.",
+        ),
+    ],
+    output: OutputOption = None,
+    out_dir: OutDirOption = None,
+    recursive: RecursiveOption = False,
+    image_format: Annotated[
+        ImageFormat | None,
+        typer.Option(
+            "--format",
+            help="What to write where no name tells.",
+            show_default="png",
         ),
     ] = None,
     layers: Annotated[
@@ -30,47 +65,175 @@ def decompress(
     allow_partial: Annotated[
         bool, typer.Option("--allow-partial", help="Decode what is whole of a file that was cut.")
     ] = False,
+    crop: Annotated[
+        Box | None,
+        typer.Option(
+            "--crop",
+            metavar="X,Y,W,H",
+            parser=values.crop,
+            help="Decode this part alone, in pixels from the top left.",
+        ),
+    ] = None,
+    scale: Annotated[
+        int,
+        typer.Option(
+            "--scale",
+            metavar="1/N",
+            parser=values.scale,
+            help="Reduce the picture: 1/2, 1/4 or 1/8.",
+            show_default=False,
+        ),
+    ] = 1,
+    max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
+    jobs: JobsOption = None,
+    skip_existing: SkipExistingOption = False,
     device: DeviceOption = Device.AUTO,
     force: ForceOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Decode an .sbt file into an image."""
-    data = read_sbt(source)
-    with naming(source):
-        header = unpack(data, allow_partial=allow_partial).header
-    output = output or default_output(source, ".png")
-    check_separate(source, output)
-    check_output(output, force=force)
-    from sbtcodec.image.pixels import check_format, save_image
+    """Decode .sbt files into images.
 
-    check_format(output)
-    from sbtcodec.codec import Codec
+    With one file, or a file and the image to write, this makes one image, in the format of its
+    extension; a PNG beside the file if OUT is not given. With --out-dir, a folder, a pattern in
+    quotes or more than two arguments, every argument is an input: folders give the .sbt files in
+    them, and images stand beside their files, or below DIR in the same subfolders. One file that
+    fails does not stop the others. All formats but jpg are written without loss.
 
-    codec = Codec.load(device.value)
-    start = time.perf_counter()
-    with naming(source):
-        decoded = codec.decode(data, layers, allow_partial=allow_partial)
-    seconds = time.perf_counter() - start
-    if decoded.notice:
-        warn(source, decoded.notice)
-    save_image(decoded.rgb, output, force=force)
+    \b
+    Examples:
+      sbtcodec decompress photo.sbt
+      sbtcodec decompress photo.sbt rough.webp --layers 1
+      sbtcodec decompress - - --format ppm < photo.sbt > photo.ppm
+      sbtcodec decompress small --recursive --out-dir photos --format webp
+      sbtcodec decompress map.sbt part.png --crop 4000,2500,800,600
+      sbtcodec decompress map.sbt thumbnail.png --scale 1/8
+      sbtcodec decompress cut.sbt --allow-partial
 
-    if json:
-        print_json(
-            {
-                "input": source,
-                "output": output,
-                "width": header.width,
-                "height": header.height,
-                "layers": decoded.layers,
-                "declared_layers": decoded.declared_layers,
-                "seconds": round(seconds, 3),
-                "notices": [decoded.notice] if decoded.notice else [],
-            }
-        )
-    elif not quiet:
-        print(
-            f"{output}  {header.width} x {header.height} pixels"
+    A batch ends with exit code 0 if all went well, with that of the failures if they have one in
+    common, else with 1. Ctrl-C leaves whole files only; --skip-existing goes on from there.
+    """
+    check_choices({"--force": force, "--skip-existing": skip_existing})
+    extension = f".{(image_format or ImageFormat.PNG).value}"
+    tasks = arrange(paths, output, out_dir, sbt_files_to(extension), recursive=recursive)
+    if isinstance(tasks, Task) and image_format is not None and isinstance(tasks.output, Path):
+        _check_agreement(tasks.output, extension)
+    work = _Decompression(
+        layers,
+        extension,
+        crop,
+        scale,
+        allow_partial=allow_partial,
+        max_pixels=max_pixels,
+        force=force,
+    )
+    manner = Manner(jobs, force=force, skip_existing=skip_existing, json=json, quiet=quiet)
+    if isinstance(tasks, Task):
+        run_one(tasks, work, Workshop(device.value), manner)
+    elif exit_code := run_batch(tasks, work, Workshop(device.value), manner):
+        raise typer.Exit(exit_code)
+
+
+@dataclass(frozen=True)
+class _Decompression:
+    """What is done with each file."""
+
+    layers: int | None
+    extension: str
+    crop: Box | None
+    scale: int
+    allow_partial: bool
+    max_pixels: int
+    force: bool
+
+    def __call__(self, task: Task, workshop: Workshop) -> Result:
+        """Decode one file; see `Work`."""
+        source, output = task.source, task.output
+        assert output is not None
+        data = read_sbt(source)
+        with naming(source):
+            header = unpack(data, allow_partial=self.allow_partial).header
+            check_pixels(header, self.max_pixels)
+            if self.crop is not None:
+                _check_crop(self.crop, header)
+        check_place(source, output, force=self.force)
+        if isinstance(output, Path):
+            from sbtcodec.image.pixels import check_format
+
+            check_format(output)
+        codec = workshop.codec()
+        start = time.perf_counter()
+        with naming(source):
+            decoded = codec.decode(
+                data,
+                self.layers,
+                allow_partial=self.allow_partial,
+                crop=self.crop,
+                scale=self.scale,
+            )
+        seconds = time.perf_counter() - start
+        with workshop.writing():
+            after = self._write(decoded.rgb, output)
+        notices = (decoded.notice,) if decoded.notice else ()
+        fields = {
+            "input": source,
+            "output": output,
+            "width": decoded.rgb.shape[1],
+            "height": decoded.rgb.shape[0],
+            "layers": decoded.layers,
+            "declared_layers": decoded.declared_layers,
+            "seconds": round(seconds, 3),
+            "notices": list(notices),
+        }
+        line = (
+            f"{output}  {decoded.rgb.shape[1]} x {decoded.rgb.shape[0]} pixels"
             f"  {decoded.layers} of {decoded.declared_layers} detail layers  {seconds:.2f} s"
+        )
+        pixels = decoded.rgb.shape[1] * decoded.rgb.shape[0]
+        return Result(line, fields, len(data), after, len(data), pixels, notices)
+
+    def _write(self, rgb: "NDArray[np.uint8]", output: Place) -> int:
+        """Write an image, and return its bytes."""
+        if isinstance(output, Path):
+            from sbtcodec.image.pixels import save_image
+
+            save_image(rgb, output, force=self.force)
+            return output.stat().st_size
+        encoded = _encoded(rgb, self.extension)
+        write_place(output, encoded, force=self.force)
+        return len(encoded)
+
+
+def _check_crop(crop: Box, header: Header) -> None:
+    if crop.right > header.width or crop.bottom > header.height:
+        raise typer.BadParameter(
+            f"the crop of {crop.width} x {crop.height} pixels at {crop.left},{crop.top} leaves the"
+            f" picture of {header.width} x {header.height}",
+            param_hint="--crop",
+        )
+
+
+def _encoded(rgb: "NDArray[np.uint8]", extension: str) -> bytes:
+    """Return the bytes of an image file, as `save_image` would write it."""
+    from PIL import Image
+
+    from sbtcodec.image.pixels import WRITABLE
+
+    image_format, options = WRITABLE[extension]
+    buffer = io.BytesIO()
+    try:
+        Image.fromarray(rgb).save(buffer, image_format, **options)
+    except (OSError, ValueError, KeyError) as error:
+        raise ImageError(f"the image cannot be written as {image_format}: {error}") from error
+    return buffer.getvalue()
+
+
+def _check_agreement(output: Path, extension: str) -> None:
+    from sbtcodec.image.pixels import WRITABLE
+
+    named = WRITABLE.get(output.suffix.lower())
+    if named != WRITABLE[extension]:
+        raise typer.BadParameter(
+            f"it says {extension[1:]}, and the output is {output}; leave one of them out",
+            param_hint="--format",
         )

@@ -32,7 +32,16 @@ def demo(
     device: DeviceOption = Device.AUTO,
     force: ForceOption = False,
 ) -> None:
-    """Compress a made-up picture at three rates."""
+    """Compress a made-up picture at three rates.
+
+    The picture is computed, not loaded. It is written to OUT_DIR with a file for each rate and a
+    picture that shows them side by side, and a table of sizes and distances is printed.
+
+    \b
+    Examples:
+      sbtcodec demo
+      sbtcodec demo pictures --force
+    """
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:

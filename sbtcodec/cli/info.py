@@ -1,34 +1,50 @@
 """The command `info`: what an `.sbt` file holds, without decoding it."""
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sbtcodec.cli.options import JsonOption
-from sbtcodec.cli.paths import naming, read_sbt
+from sbtcodec.cli.options import JsonOption, MaxPixelsOption
+from sbtcodec.cli.paths import check_pixels, naming, place, place_name, read_sbt
 from sbtcodec.cli.report import number, print_json
-from sbtcodec.container import CHECK_BYTES, FileInfo, LayerInfo, describe
+from sbtcodec.container import DEFAULT_MAX_PIXELS, FileInfo, LayerInfo, describe
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 
 def info(
-    source: Annotated[Path, typer.Argument(metavar="FILE.sbt", help="The file to look into.")],
+    path: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE.sbt", path_type=str, help="The file to look into; - is stdin."
+        ),
+    ],
+    max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     json: JsonOption = False,
 ) -> None:
-    """Show the size, quality and layers of an .sbt file."""
+    """Show the size, quality and layers of an .sbt file.
+
+    Nothing is decoded, so damage inside of a layer is not seen; verify finds it. A file that was
+    cut is described as far as it goes.
+
+    \b
+    Examples:
+      sbtcodec info photo.sbt
+      sbtcodec info - --json < photo.sbt
+    """
+    source = place(path)
     data = read_sbt(source)
     with naming(source):
         content = describe(data)
+        check_pixels(content, max_pixels)
     if json:
         print_json({"input": source} | asdict(content))
         return
     from rich.console import Console
 
-    print(source)
+    print(place_name(source))
     print(
         f"{content.width} x {content.height} pixels, model {content.model},"
         f" quality {content.quality:.0f}, format version {content.version}"
@@ -75,6 +91,6 @@ def _verdict(content: FileInfo) -> str:
 def _state(layer: LayerInfo) -> str:
     if layer.present_bytes == 0:
         return "missing"
-    if layer.present_bytes >= (layer.declared_bytes or CHECK_BYTES):
+    if layer.complete:
         return "present"
     return f"cut, of {number(layer.declared_bytes)} bytes" if layer.declared_bytes else "cut"

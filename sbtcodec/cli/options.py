@@ -1,6 +1,7 @@
-"""Options that several commands share."""
+"""Options and arguments that several commands share."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
@@ -14,6 +15,17 @@ class Device(StrEnum):
     CUDA = "cuda"
 
 
+class ImageFormat(StrEnum):
+    """What decoded images can be written as; also the extension of the file."""
+
+    PNG = "png"
+    WEBP = "webp"
+    TIF = "tif"
+    BMP = "bmp"
+    PPM = "ppm"
+    JPG = "jpg"
+
+
 DeviceOption: TypeAlias = Annotated[
     Device, typer.Option("--device", help="Where to run; auto takes a GPU if there is one.")
 ]
@@ -21,8 +33,47 @@ ForceOption: TypeAlias = Annotated[
     bool, typer.Option("--force", "-f", help="Replace the output if it exists.")
 ]
 JsonOption: TypeAlias = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object instead of text.")
+    bool, typer.Option("--json", help="Print JSON instead of text, an object a line.")
 ]
 QuietOption: TypeAlias = Annotated[
     bool, typer.Option("--quiet", help="Print nothing but warnings and errors.")
 ]
+OutputOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--output", "-o", metavar="OUT", path_type=str, help="The file to write."),
+]
+OutDirOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--out-dir", "-d", metavar="DIR", help="Write all outputs below DIR, made if missing."
+    ),
+]
+RecursiveOption: TypeAlias = Annotated[
+    bool, typer.Option("--recursive", "-r", help="Also take what is in subfolders.")
+]
+SkipExistingOption: TypeAlias = Annotated[
+    bool,
+    typer.Option("--skip-existing", help="Leave out files whose output exists: resumes a batch."),
+]
+JobsOption: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs", "-j", min=1, metavar="N", help="Files at a time.", show_default="cores, at most 4"
+    ),
+]
+MaxPixelsOption: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        "--max-pixels", min=1, metavar="N", help="Refuse images of more pixels, before decoding."
+    ),
+]
+
+
+def check_choices(given: dict[str, bool]) -> None:
+    """Fail if more than one of options that exclude each other is given.
+
+    Raises `typer.BadParameter`.
+    """
+    names = [name for name, is_given in given.items() if is_given]
+    if len(names) > 1:
+        raise typer.BadParameter(f"{' and '.join(names)} exclude each other; give one of them")

@@ -1,13 +1,32 @@
-"""Files named on the command line: default outputs and reading; the container tells the meaning."""
+"""Files and streams named on the command line: reading and writing them, default outputs.
 
+A place is a path, or "-": standard input for reading, standard output for writing. A file of the
+name "-" can still be given, as "./-".
+"""
+
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO, Literal, TypeAlias
 
-from sbtcodec.container import is_sbt
-from sbtcodec.errors import InvalidFileError, ModelMismatchError
+from sbtcodec.container import FileInfo, Header, is_sbt
+from sbtcodec.errors import ImageError, InvalidFileError, ModelMismatchError, OutputError
+from sbtcodec.image.files import check_output, check_separate, write_atomically
 
 MAX_FILE_BYTES = 2**30  # above what the largest image needs
+
+Place: TypeAlias = Path | Literal["-"]
+
+
+def place(argument: str) -> Place:
+    """Return what an argument names."""
+    return "-" if argument == "-" else Path(argument)
+
+
+def place_name(source: Place) -> str:
+    """Return the name of an input, for people."""
+    return "standard input" if source == "-" else str(source)
 
 
 def default_output(source: Path, extension: str) -> Path:
@@ -17,32 +36,104 @@ def default_output(source: Path, extension: str) -> Path:
     return source.with_suffix(extension)
 
 
-def read_sbt(path: Path) -> bytes:
+def read_sbt(source: Place) -> bytes:
     """Return the bytes of a file; of one that does not start as an `.sbt`, only the first few.
 
     Raises `InvalidFileError` if it cannot be read, or is larger than any `.sbt`.
     """
+    name = place_name(source)
     try:
-        with path.open("rb") as file:
-            start = file.read(16)
-            # A film or a device given by mistake is not read through to learn what it is not.
-            data = start + file.read(MAX_FILE_BYTES) if is_sbt(start) else start
+        if source == "-":
+            data = _read_sbt(_standard_input())
+        else:
+            with source.open("rb") as file:
+                data = _read_sbt(file)
     except FileNotFoundError as error:
-        raise InvalidFileError(f"{path} does not exist; check the path") from error
+        raise InvalidFileError(f"{name} does not exist; check the path") from error
     except IsADirectoryError as error:
-        raise InvalidFileError(f"{path} is a folder, expected an .sbt file") from error
+        raise InvalidFileError(f"{name} is a folder, expected an .sbt file") from error
     except (OSError, ValueError) as error:  # no permission, a name too long, a NUL in it
         reason = error.strerror if isinstance(error, OSError) else error
-        raise InvalidFileError(f"{path} cannot be read: {reason}") from error
+        raise InvalidFileError(f"{name} cannot be read: {reason}") from error
     if len(data) > MAX_FILE_BYTES:
-        raise InvalidFileError(f"{path} has over {MAX_FILE_BYTES} bytes; no .sbt file is as large")
+        raise InvalidFileError(f"{name} has over {MAX_FILE_BYTES} bytes; no .sbt file is as large")
     return data
 
 
+def read_image_bytes() -> bytes:
+    """Return what standard input holds.
+
+    Raises `ImageError` if it cannot be read or does not end within a reasonable size.
+    """
+    try:
+        data = _standard_input().read(MAX_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise ImageError(f"standard input cannot be read: {error}") from error
+    if len(data) > MAX_FILE_BYTES:
+        raise ImageError(
+            f"standard input holds over {MAX_FILE_BYTES} bytes, expected one image;"
+            " write it to a file first"
+        )
+    return data
+
+
+def check_place(source: Place, output: Place, *, force: bool) -> None:
+    """Fail early, before long work, if `write_place` would refuse the output.
+
+    Raises `OutputError` also if the output is the input itself.
+    """
+    if output == "-":
+        if sys.stdout.isatty() and not force:
+            raise OutputError(
+                "the output is a terminal, expected a file or a pipe; redirect it, name a file,"
+                " or give --force"
+            )
+        return
+    if source != "-":
+        check_separate(source, output)
+    check_output(output, force=force)
+
+
+def write_place(output: Place, data: bytes, *, force: bool) -> None:
+    """Write a file as `write_atomically` does, or standard output.
+
+    Raises `OutputError`; `OSError` if standard output is closed or full.
+    """
+    if output == "-":
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    else:
+        write_atomically(output, data, force=force)
+
+
+def check_pixels(header: Header | FileInfo, max_pixels: int) -> None:
+    """Fail if a file declares more pixels than are allowed.
+
+    Raises `InvalidFileError`.
+    """
+    if header.width * header.height > max_pixels:
+        raise InvalidFileError(
+            f"the picture has {header.width} x {header.height} pixels, expected at most"
+            f" {max_pixels} in all; raise --max-pixels if they are wanted"
+        )
+
+
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
+def naming(source: Place) -> Iterator[None]:
     """Put the name of a file before the errors of code that knows only its bytes."""
     try:
         yield
-    except (InvalidFileError, ModelMismatchError) as error:
-        raise type(error)(f"{path}: {error}") from error
+    except (InvalidFileError, ModelMismatchError, ImageError) as error:
+        raise type(error)(f"{place_name(source)}: {error}") from error
+
+
+def _read_sbt(file: BinaryIO) -> bytes:
+    start = file.read(16)
+    # A film or a device given by mistake is not read through to learn what it is not.
+    return start + file.read(MAX_FILE_BYTES) if is_sbt(start) else start
+
+
+def _standard_input() -> BinaryIO:
+    if sys.stdin is None:
+        raise ValueError("it is closed")
+    return sys.stdin.buffer

@@ -34,7 +34,15 @@ def train(
     """Train a model, resumably; several GPUs with torchrun.
 
     The run's folder gets checkpoint.safetensors every few minutes and log.jsonl, one JSON object a
-    line.
+    line. The preset says for how long, on which sizes of pieces and with which losses; a warm start
+    takes over what fits of other weights.
+
+    \b
+    Examples:
+      sbtcodec train --data photographs --out runs/mine --minutes 120
+      sbtcodec train --data photographs --out runs/mine --minutes 240 --resume
+      sbtcodec train --data photographs --out runs/mine --resume --export weights
+      torchrun --nproc-per-node 4 -m sbtcodec train --data photographs
     """
     from dataclasses import replace
 

@@ -30,7 +30,7 @@ def psnr(x: Rgb, x_hat: Rgb) -> float:
     Raises:
         ImageError: the two are not uint8 `[H, W, 3]` of one size.
     """
-    _check_pair(x, x_hat)
+    check_pair(x, x_hat)
     difference = x.astype(np.int32) - x_hat.astype(np.int32)
     mse = float(np.mean(np.square(difference), dtype=np.float64))
     return math.inf if mse == 0 else 10 * math.log10(255**2 / mse)
@@ -46,7 +46,7 @@ def ms_ssim(x: Rgb, x_hat: Rgb) -> float:
         ImageError: the two are not uint8 `[H, W, 3]` of one size.
         SbtError: `pytorch-msssim` is not installed.
     """
-    _check_pair(x, x_hat)
+    check_pair(x, x_hat)
     if min(x.shape[:2]) < MS_SSIM_MIN_SIDE:
         return math.nan
     package = import_extra("pytorch_msssim")
@@ -85,7 +85,7 @@ def ssimulacra2(x: Rgb, x_hat: Rgb) -> float:
         ImageError: the two are not uint8 `[H, W, 3]` of one size.
         SbtError: `ssimulacra2` is not installed.
     """
-    _check_pair(x, x_hat)
+    check_pair(x, x_hat)
     if min(x.shape[:2]) < SSIMULACRA2_MIN_SIDE:
         return math.nan
     package = import_extra("ssimulacra2")
@@ -100,7 +100,12 @@ def _ppm(image: Rgb) -> io.BytesIO:
     return buffer
 
 
-def _check_pair(x: Rgb, x_hat: Rgb) -> None:
+def check_pair(x: Rgb, x_hat: Rgb) -> None:
+    """Refuse what no metric can compare.
+
+    Raises:
+        ImageError: the two are not uint8 `[H, W, 3]` of one size.
+    """
     for name, image in (("x", x), ("x_hat", x_hat)):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             msg = f"{name} is {image.dtype} {list(image.shape)}; a metric takes uint8 [H, W, 3]"

@@ -42,7 +42,16 @@ class LocalPredictor(nn.Module):
         Returns:
             features float [B, widths[2], 2H, 2W] and y_hat float [B, local_channels, 2H, 2W].
         """
-        features: Tensor = self.spread(self.attention(self.embed(z)))
+        return self.spread_out(self.attend(z))
+
+    def attend(self, z: Tensor) -> Tensor:
+        """The part among global tokens: float [B, dims, H, W] -> [B, global_width, H, W]."""
+        attended: Tensor = self.attention(self.embed(z))
+        return attended
+
+    def spread_out(self, attended: Tensor) -> tuple[Tensor, Tensor]:
+        """The part among local tokens, from what `attend` gives; returns as `forward`."""
+        features: Tensor = self.spread(attended)
         return features, self.head(features)
 
 

@@ -34,5 +34,9 @@ class GlobalEncoder(nn.Module):
 
     def forward(self, y: Tensor) -> Tensor:
         """float [B, local_channels, 2H, 2W] -> float [B, dims of a global token, H, W]."""
-        z: Tensor = self.head(self.attention(self.pool(y)))
+        return self.attend(self.pool(y))
+
+    def attend(self, pooled: Tensor) -> Tensor:
+        """The part among global tokens, from what `pool` gives; returns as `forward`."""
+        z: Tensor = self.head(self.attention(pooled))
         return z

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sbtcodec.estimate import fast_bf16
+
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
 
@@ -21,11 +23,12 @@ def orthogonal(matrices: Tensor, steps: int) -> Tensor:
         steps: Newton-Schulz iterations.
 
     Returns:
-        bfloat16, the same shape.
+        the same shape; bfloat16 where that is faster.
     """
     a, b, c = COEFFICIENTS
     x: Tensor = matrices / (matrices.flatten(1).norm(dim=1)[:, None, None] + 1e-7)
-    x = x.bfloat16()
+    if fast_bf16(x.device.type):
+        x = x.bfloat16()
     for _ in range(steps):
         gram = torch.bmm(x, x.mT)
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from sbtcodec.errors import WeightsError
+from sbtcodec.estimate import fast_bf16
 from sbtcodec.model import CodecModel, ModelConfig
 from sbtcodec.release import read_state
 from sbtcodec.tokenizer.layers import channels_last
@@ -29,7 +30,6 @@ from sbtcodec.training.growth import grown
 from sbtcodec.training.muon import Muon
 from sbtcodec.training.revival import revive
 from sbtcodec.training.step import Pass, TrainingPass
-from sbtcodec.walk import fast_bf16
 
 CHECKPOINT = "checkpoint.safetensors"
 LOG = "log.jsonl"

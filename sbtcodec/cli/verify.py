@@ -1,0 +1,215 @@
+"""The command `verify`: whether `.sbt` files decode, and how close to the originals."""
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sbtcodec.cli.arguments import Task, expand, image_suffixes, sbt_files_to
+from sbtcodec.cli.batch import run_batch
+from sbtcodec.cli.options import (
+    Device,
+    DeviceOption,
+    JobsOption,
+    JsonOption,
+    MaxPixelsOption,
+    QuietOption,
+    RecursiveOption,
+)
+from sbtcodec.cli.paths import check_pixels, naming, place_name, read_sbt
+from sbtcodec.cli.report import number
+from sbtcodec.cli.work import Manner, Result
+from sbtcodec.cli.workshop import Workshop
+from sbtcodec.container import DEFAULT_MAX_PIXELS, unpack
+from sbtcodec.errors import ImageError, InvalidFileError, QualityError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+def verify(
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE.sbt", path_type=str, help="Files, folders or patterns; - is stdin."
+        ),
+    ],
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            "--against",
+            metavar="ORIGINAL",
+            help="The original image; for several files, the folder with their originals.",
+        ),
+    ] = None,
+    min_psnr: Annotated[
+        float | None,
+        typer.Option(
+            "--min-psnr", min=0, max=100, metavar="DB", help="The least PSNR to the original."
+        ),
+    ] = None,
+    recursive: RecursiveOption = False,
+    max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
+    jobs: JobsOption = None,
+    device: DeviceOption = Device.AUTO,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Check that .sbt files are whole, by decoding them.
+
+    Nothing is written. Every layer carries a check over its symbols, which is compared. A file that
+    was cut fails, also where decompress would make a picture of what is left. With --against, each
+    picture is compared to its original: to the image named, or to the one in the folder named that
+    stands there as the file does in its own folder, whatever its format.
+
+    \b
+    Examples:
+      sbtcodec verify photo.sbt
+      sbtcodec verify photo.sbt --against photo.png --min-psnr 30
+      sbtcodec verify small --recursive --against photos --json
+
+    \b
+    Exit codes:
+       0  all are whole
+       3  at least one is damaged, cut or missing
+      10  a picture differs from its original more than allowed
+    """
+    if min_psnr is not None and (against is None or math.isnan(min_psnr)):
+        raise typer.BadParameter(
+            "expected a number from 0 to 100, and --against", param_hint="--min-psnr"
+        )
+    kind = sbt_files_to("")
+    if "-" in paths:
+        if len(paths) > 1:
+            raise typer.BadParameter("- is one file; it cannot be part of a batch")
+        tasks = [Task("-", None)]
+    else:
+        tasks = expand(paths, kind, recursive=recursive)
+    originals = None if against is None else _Originals(against, one_file=len(tasks) == 1)
+    work = _Verification(originals, min_psnr, max_pixels)
+    manner = Manner(
+        jobs,
+        json=json,
+        quiet=quiet,
+        failures_as_lines=True,
+        leading_exit_code=InvalidFileError.exit_code,
+    )
+    if exit_code := run_batch(tasks, work, Workshop(device.value), manner):
+        raise typer.Exit(exit_code)
+
+
+class _Originals:
+    """The images that decoded pictures are compared to."""
+
+    def __init__(self, path: Path, *, one_file: bool) -> None:
+        """Use one image, or those in a folder.
+
+        Raises `ImageError` if there is neither, or one image for several files.
+        """
+        if not path.exists():
+            raise ImageError(f"{path} does not exist; check --against")
+        if path.is_file() and not one_file:
+            raise ImageError(
+                f"{path} is one image, and there are several files; name the folder of their"
+                " originals"
+            )
+        self._path = path
+
+    def find(self, task: Task) -> Path:
+        """Return the original of a file.
+
+        Raises `ImageError` if there is none, or more than one.
+        """
+        if self._path.is_file():
+            return self._path
+        if task.below is None:
+            raise ImageError("standard input has no name; give --against an image")
+        folder, stem = self._path / task.below.parent, task.below.stem
+        suffixes = image_suffixes()
+        found = sorted(
+            path
+            for path in (folder.iterdir() if folder.is_dir() else ())
+            if path.stem == stem and path.suffix.lower() in suffixes
+        )
+        if len(found) != 1:
+            names = " and ".join(path.name for path in found) or "no image of that name"
+            raise ImageError(
+                f"{task.source} needs one original {stem}.* in {folder}, found {names}"
+            )
+        return found[0]
+
+
+@dataclass(frozen=True)
+class _Verification:
+    """What is done with each file."""
+
+    originals: _Originals | None
+    min_psnr: float | None
+    max_pixels: int
+
+    def __call__(self, task: Task, workshop: Workshop) -> Result:
+        """Decode one file; see `Work`."""
+        source = task.source
+        name = place_name(source)
+        data = read_sbt(source)
+        with naming(source):
+            header = unpack(data).header
+            check_pixels(header, self.max_pixels)
+        original = None if self.originals is None else self.originals.find(task)
+        codec = workshop.codec()
+        start = time.perf_counter()
+        with naming(source):
+            decoded = codec.decode(data)
+            if decoded.notice is not None:
+                raise InvalidFileError(f"the file is not whole: {decoded.notice}")
+        seconds = time.perf_counter() - start
+        pixels = header.width * header.height
+        fields: dict[str, Any] = {
+            "input": source,
+            "bytes": len(data),
+            "bpp": round(8 * len(data) / pixels, 6),
+            "width": header.width,
+            "height": header.height,
+            "layers": decoded.layers,
+            "seconds": round(seconds, 3),
+        }
+        line = (
+            f"OK  {name}  {number(len(data))} bytes  {header.width} x {header.height} pixels"
+            f"  {decoded.layers} of {decoded.declared_layers} detail layers"
+        )
+        if original is not None:
+            value = self._compared(decoded.rgb, original, name)
+            fields |= {"original": original, "psnr": _finite(value)}
+            line += f"  PSNR {value:.2f} dB"
+        return Result(line, fields, len(data), 0, len(data), pixels)
+
+    def _compared(self, rgb: "NDArray[np.uint8]", original: Path, name: str) -> float:
+        """Return the PSNR in dB to the original.
+
+        Raises `QualityError` if it is too low, or the sizes differ.
+        """
+        from sbtcodec.evaluation.metrics import psnr
+        from sbtcodec.image.pixels import load_image
+
+        expected = load_image(original, max_pixels=self.max_pixels).rgb
+        if expected.shape != rgb.shape:
+            raise QualityError(
+                f"{name} has {rgb.shape[1]} x {rgb.shape[0]} pixels, {original} has"
+                f" {expected.shape[1]} x {expected.shape[0]}; it is not the original"
+            )
+        value = psnr(expected, rgb)
+        if self.min_psnr is not None and value < self.min_psnr:
+            raise QualityError(
+                f"{name} has a PSNR of {value:.2f} dB to {original}, expected at least"
+                f" {self.min_psnr:g}; compress it again with a higher quality"
+            )
+        return value
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no infinity, which is the PSNR of identical pictures."""
+    return round(value, 4) if math.isfinite(value) else None

@@ -1,0 +1,171 @@
+"""The float side of a file: local tokens predicted from global ones, and corrected by what is sent.
+
+Nothing here selects a probability; floats may be rounded differently elsewhere, and then move a
+pixel by a hair. Large pictures go through the networks in bands of rows, with enough rows around
+each that the result is that of the whole.
+"""
+
+import time
+from collections.abc import Iterator
+from functools import cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sbtcodec.entropy.coder import Symbols
+from sbtcodec.grid import CELLS_PER_TOKEN, Box
+from sbtcodec.release import Release
+from sbtcodec.tokenizer.bootstrap import checkerboard
+
+BAND = 128  # rows of cells that go through the networks at once
+SPREAD_HALO = 4  # rows of cells that the predictor's convolutions can see beyond a band, and more
+ATTENTION_HALO = 24  # tokens that the predictor's attention can see beyond an area, and more
+REFINER_REACH = 1  # cells that one refiner can see around a cell
+
+
+@cache
+def fast_bf16(kind: str) -> bool:
+    """Whether bfloat16 is worth using on a kind of device; on a CPU without it, it is far slower.
+
+    The processor is asked by timing a product, because there is no public question for it.
+    """
+    if kind != "cpu":
+        return True
+    seconds = []
+    for dtype in (torch.float32, torch.bfloat16):
+        a = torch.ones(256, 256, dtype=dtype)
+        a @ a
+        start = time.perf_counter()
+        a @ a
+        seconds.append(time.perf_counter() - start)
+    return seconds[1] < 1.2 * seconds[0]
+
+
+def floats(device: torch.device, *, bf16: bool) -> torch.autocast:
+    """The precision in which float networks run."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=bf16)
+
+
+class Estimate:
+    """What is known of the local tokens of an area, from less and less prediction.
+
+    Attributes:
+        area: the part of the picture, in cells; whole tokens.
+        y_hat: float32 [1, local_channels, H, W] of the area: what was sent, predicted elsewhere.
+    """
+
+    def __init__(
+        self,
+        release: Release,
+        quality: int,
+        levels: Tensor,
+        tokens: Box,
+        area: Box,
+        device: torch.device,
+        *,
+        bf16: bool,
+    ) -> None:
+        """Predict from the global tokens alone.
+
+        Args:
+            release: the model; its tokenizer is on `device`.
+            quality: code, 0..255.
+            levels: int64 [1, dims, h, w] of `tokens`.
+            tokens: the area, and around it what attention can see; whole windows.
+            area: in cells.
+            device: where the float networks run.
+            bf16: run them in bfloat16.
+        """
+        self.tokenizer, self.area, self.bf16 = release.model.tokenizer, area, bf16
+        self.gains = release.gains(quality)[None, :, None, None].to(device)
+        self.device = device
+        predictor = self.tokenizer.predictor
+        with floats(device, bf16=bf16):
+            z = self.tokenizer.fsq.to_values(levels.to(device).float())
+            own = area.over(CELLS_PER_TOKEN).seen_from(tokens)
+            attended = predictor.attend(_channels_last(z))[:, :, own.rows, own.columns]
+            features, y_hat = [], []
+            for rows, inside in _bands(area.height, SPREAD_HALO):
+                part = slice(rows.start // CELLS_PER_TOKEN, rows.stop // CELLS_PER_TOKEN)
+                f, y = predictor.spread_out(attended[:, :, part])
+                features.append(f[:, :, inside])
+                y_hat.append(y[:, :, inside].float())
+        self.features = _joined(features)
+        self.y_hat = _joined(y_hat)
+
+    def refine(self, step: int) -> None:
+        """Correct the prediction of what is not known yet, before `step` (2 * layer + parity)."""
+        group, parity = divmod(step, 2)
+        channels = self.tokenizer.config.group_slice(group)
+        mine = channels.stop - channels.start
+        refiner = self.tokenizer.refiners[step]
+        above = self.y_hat[:, :, :0]  # the last row of the band before, as it was
+        for rows, inside in _bands(self.area.height, REFINER_REACH):
+            own = slice(rows.start + inside.start, rows.start + inside.stop)
+            y_hat = torch.cat([above, self.y_hat[:, :, own.start : rows.stop]], 2)
+            with floats(self.device, bf16=self.bf16):
+                delta = refiner(self.features[:, :, rows], _channels_last(y_hat)).float()
+            delta = delta[:, :, inside]
+            if parity == 1:
+                board = checkerboard(
+                    delta.shape[2], delta.shape[3], 1 - own.start % 2, delta.device
+                )
+                delta[:, :mine] *= board
+            above = self.y_hat[:, :, own.stop - REFINER_REACH : own.stop].clone()
+            self.y_hat[:, channels.start :, own] += delta
+
+    def residual(self, y: Tensor, cells: Box, step: int) -> NDArray[np.float32]:
+        """What is to be sent of one tile in `step`, in steps: float32 [n].
+
+        Args:
+            y: local tokens float32 [1, local_channels, H, W] of the area.
+            cells: the tile, in the picture.
+            step: 2 * layer + parity.
+        """
+        at, channels, places = self._at(cells, step)
+        r = (y[:, channels, at.rows, at.columns] - self._mine(at, channels)) * self.gains[
+            :, channels
+        ]
+        chosen: NDArray[np.float32] = r[0].permute(1, 2, 0)[places].flatten().cpu().numpy()
+        return chosen
+
+    def add(self, cells: Box, step: int, symbols: Symbols) -> None:
+        """Apply the symbols int32 [n] of one tile, which may reach beyond the area."""
+        at, channels, _ = self._at(cells, step)
+        width = channels.stop - channels.start
+        board = checkerboard(cells.height, cells.width, step % 2, torch.device("cpu"))[0, 0]
+        whole = torch.zeros(cells.height, cells.width, width)
+        whole[board] = torch.from_numpy(symbols.reshape(-1, width)).float()
+        inside = self.area.cut(cells).seen_from(cells)
+        q = whole[inside.rows, inside.columns].to(self.device)
+        mine = self._mine(at, channels)[0].permute(1, 2, 0)
+        mine += q * (1 / self.gains[0, channels, 0, 0])
+
+    def _at(self, cells: Box, step: int) -> tuple[Box, slice, Tensor]:
+        """Where a tile is in the area, the channels of a step, and the cells that it codes."""
+        shown = self.area.cut(cells)
+        parity = (step + shown.top + shown.left) % 2
+        places = checkerboard(shown.height, shown.width, parity, self.device)[0, 0]
+        channels = self.tokenizer.config.group_slice(step // 2)
+        return shown.seen_from(self.area), channels, places
+
+    def _mine(self, at: Box, channels: slice) -> Tensor:
+        return self.y_hat[:, channels, at.rows, at.columns]
+
+
+def _bands(height: int, halo: int) -> Iterator[tuple[slice, slice]]:
+    """Bands of rows to compute from, and the rows of each that are the band's own."""
+    for start in range(0, height, BAND):
+        stop = min(start + BAND, height)
+        first, last = max(0, start - halo), min(height, stop + halo)
+        yield slice(first, last), slice(start - first, stop - first)
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return _channels_last(parts[0] if len(parts) == 1 else torch.cat(parts, 2))
+
+
+def _channels_last(t: Tensor) -> Tensor:
+    return t.contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,145 @@
+"""A perceptual distance: how far apart two images are in the features of a VGG-16 trunk.
+
+What it is: the unlearned baseline of Zhang et al. 2018 (arXiv 1801.03924), with every channel
+weighted alike, on the trunk of the edge detector HED. What it is not: LPIPS or DISTS. Those have
+weights learned from human judgements, on networks trained to classify; their numbers and those of
+`VggDistance` must not be compared.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from sbtcodec.errors import ImageError, SbtError
+from sbtcodec.evaluation.metrics import Rgb, check_pair
+
+CONVOLUTIONS = (2, 2, 3, 3)
+"""3x3 convolutions in each block of the trunk; the features are those at the end of each block."""
+
+MIN_SIDE = 8
+"""Shortest side of an image: it is halved three times."""
+
+_MEAN_BGR = (104.00699, 116.66877, 122.67892)
+_EPSILON = 1e-10
+
+
+class VggDistance:
+    """The mean squared difference of two images' normalised VGG-16 features; 0 when identical.
+
+    The trunk is blocks 1 to 4 of VGG-16 (LPIPS has a fifth), 3x3 convolutions with one pixel of
+    zeros around, a ReLU after each and 2x2 maximum pooling between blocks. Its input is B, G, R in
+    0..255 less the means 104.00699, 116.66877 and 122.67892. The features after each block are
+    divided by their length over the channels, place by place. The distance of a block is the
+    squared length of the difference of the two images' features, averaged over all places: twice
+    one minus their mean cosine, 0 to 2. The result is the mean over the four blocks.
+
+    Takes about 0.4 GB of memory and 0.3 tera-operations for each megapixel of the larger image.
+
+    Example:
+        >>> distance = VggDistance(Path("vgg16_hed.safetensors"))  # doctest: +SKIP
+        >>> distance(x, x_hat)  # doctest: +SKIP
+        0.183
+    """
+
+    def __init__(self, path: Path, device: str = "cpu") -> None:
+        """Load a trunk.
+
+        Args:
+            path: a safetensors file with `convB_I.weight` [out, in, 3, 3] and `convB_I.bias` [out],
+                block B from 1 to 4 and I from 1 on, of any floating type; others are ignored.
+            device: where to compute, `cpu` or `cuda`.
+
+        Raises:
+            SbtError: the file is missing or does not hold such a trunk.
+        """
+        self.device = torch.device(device)
+        self.blocks = _read(path, self.device)
+
+    def __call__(self, x: Rgb, x_hat: Rgb) -> float:
+        """The distance of two images uint8 `[H, W, 3]`; see `to`."""
+        return self.to(x)(x_hat)
+
+    def to(self, x: Rgb) -> Callable[[Rgb], float]:
+        """The distance to one image, whose features are computed once for many others.
+
+        Args:
+            x: the original, uint8 `[H, W, 3]`.
+
+        Returns:
+            A function of a decoded image, uint8 `[H, W, 3]`.
+
+        Raises:
+            ImageError: an image is not uint8 `[H, W, 3]`, has a side under 8 pixels, or the two
+                differ in size.
+        """
+        check_pair(x, x)
+        if min(x.shape[:2]) < MIN_SIDE:
+            msg = f"the image is {x.shape[1]}x{x.shape[0]} pixels; each side takes {MIN_SIDE}"
+            raise ImageError(msg)
+        wanted = self._features(x)
+
+        def distance(x_hat: Rgb) -> float:
+            check_pair(x, x_hat)
+            pairs = zip(wanted, self._features(x_hat), strict=True)
+            return float(np.mean([float((a - b).square().sum(1).mean()) for a, b in pairs]))
+
+        return distance
+
+    @torch.inference_mode()
+    def _features(self, rgb: Rgb) -> list[Tensor]:
+        """Normalised features after each block, float32 [1, C, H / 2^b, W / 2^b]."""
+        mean = torch.tensor(_MEAN_BGR, device=self.device)
+        pixels = torch.from_numpy(np.array(rgb)).to(self.device).flip(2).float() - mean
+        h = pixels.permute(2, 0, 1)[None]  # channels_last
+        found = []
+        for index, block in enumerate(self.blocks):
+            h = h if index == 0 else F.max_pool2d(h, 2)
+            for weight, bias in block:
+                h = F.conv2d(h, weight, bias, padding=1).relu_()
+            found.append(h / (h.square().sum(1, keepdim=True).sqrt() + _EPSILON))
+        return found
+
+
+def _read(path: Path, device: torch.device) -> list[list[tuple[Tensor, Tensor]]]:
+    """Weights and biases, float32, block by block.
+
+    Raises:
+        SbtError: the file is missing or does not hold a trunk.
+    """
+    if not path.is_file():
+        msg = f"there is no file {path}; the perceptual distance takes a VGG-16 trunk (safetensors)"
+        raise SbtError(msg)
+    blocks: list[list[tuple[Tensor, Tensor]]] = []
+    channels = 3
+    try:
+        with safe_open(path, "pt") as file:
+            for block, count in enumerate(CONVOLUTIONS, 1):
+                blocks.append([])
+                for index in range(1, count + 1):
+                    name = f"conv{block}_{index}"
+                    weight, bias = (
+                        file.get_tensor(f"{name}.{kind}").float().to(device)
+                        for kind in ("weight", "bias")
+                    )
+                    expected = [*bias.shape, channels, 3, 3]
+                    if list(weight.shape) != expected:
+                        msg = (
+                            f"{path} is not a VGG-16 trunk: {name}.weight is "
+                            f"{list(weight.shape)}, expected {expected}"
+                        )
+                        raise SbtError(msg)
+                    channels = bias.numel()
+                    fast = weight.contiguous(memory_format=torch.channels_last)
+                    blocks[-1].append((fast, bias))
+    except (OSError, SafetensorError) as error:
+        msg = (
+            f"{path} does not hold a VGG-16 trunk ({error}); expected a safetensors file with "
+            "conv1_1.weight, conv1_1.bias and so on to conv4_3"
+        )
+        raise SbtError(msg) from error
+    return blocks

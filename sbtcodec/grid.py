@@ -1,0 +1,115 @@
+"""The grids that lie over a picture: pixels, cells (16 pixels), tokens (32), tiles (1024).
+
+A box is a rectangle on any of them. Tiles are what the entropy coder treats apart, so that a part
+of a large file can be read alone; the networks see across them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+CELL = 16  # pixels of the side of a local token's cell
+TOKEN = 32  # pixels of the side of a global token's cell
+TILE = 1024  # pixels of a tile's side; tiles at the right and lower edge hold what remains
+CELLS_PER_TOKEN = TOKEN // CELL
+TOKENS_PER_TILE = TILE // TOKEN
+
+
+@dataclass(frozen=True)
+class Box:
+    """Rows `top:bottom` and columns `left:right` of a grid."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @property
+    def height(self) -> int:
+        """Number of rows."""
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        """Number of columns."""
+        return self.right - self.left
+
+    @property
+    def rows(self) -> slice:
+        """The rows, to index with."""
+        return slice(self.top, self.bottom)
+
+    @property
+    def columns(self) -> slice:
+        """The columns, to index with."""
+        return slice(self.left, self.right)
+
+    def times(self, factor: int) -> "Box":
+        """The same rectangle on a grid that is `factor` times as fine."""
+        return Box(*(side * factor for side in self.sides))
+
+    def over(self, factor: int) -> "Box":
+        """The cells of a grid `factor` times as coarse that it touches."""
+        return Box(
+            self.top // factor,
+            self.left // factor,
+            -(-self.bottom // factor),
+            -(-self.right // factor),
+        )
+
+    def grown(self, margin: int, within: "Box") -> "Box":
+        """With `margin` more on every side, as far as `within` goes."""
+        return Box(
+            self.top - margin, self.left - margin, self.bottom + margin, self.right + margin
+        ).cut(within)
+
+    def cut(self, other: "Box") -> "Box":
+        """What is in both; without rows or columns if nothing is."""
+        top, left = max(self.top, other.top), max(self.left, other.left)
+        return Box(
+            top,
+            left,
+            max(top, min(self.bottom, other.bottom)),
+            max(left, min(self.right, other.right)),
+        )
+
+    def seen_from(self, other: "Box") -> "Box":
+        """The same rectangle, counted from the upper left corner of `other`."""
+        return Box(
+            self.top - other.top,
+            self.left - other.left,
+            self.bottom - other.top,
+            self.right - other.left,
+        )
+
+    @property
+    def sides(self) -> tuple[int, int, int, int]:
+        """Top, left, bottom, right."""
+        return self.top, self.left, self.bottom, self.right
+
+    @property
+    def empty(self) -> bool:
+        """Whether it has no rows or no columns."""
+        return self.height <= 0 or self.width <= 0
+
+
+def tokens_of(width: int, height: int) -> Box:
+    """The global tokens of a picture, from its size in pixels."""
+    return Box(0, 0, -(-height // TOKEN), -(-width // TOKEN))
+
+
+def tiles_of(width: int, height: int) -> tuple[Box, ...]:
+    """The tiles of a picture, in tokens, row by row, from its size in pixels."""
+    return tuple(blocks(tokens_of(width, height), TOKENS_PER_TILE))
+
+
+def blocks(area: Box, side: int) -> Iterator[Box]:
+    """Cut an area into squares of `side`, row by row; the last ones hold what remains.
+
+    Raises:
+        ValueError: `side` is below 1.
+    """
+    if side < 1:
+        raise ValueError(f"cannot cut into squares of {side}")
+    for top in range(area.top, area.bottom, side):
+        for left in range(area.left, area.right, side):
+            yield Box(top, left, min(top + side, area.bottom), min(left + side, area.right))

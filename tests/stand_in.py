@@ -1,0 +1,101 @@
+"""A codec that stands in for the real one, and running the program with it in this process."""
+
+import functools
+import os
+import subprocess
+import sys
+import types
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import sbtcodec
+from sbtcodec import cli
+from sbtcodec.container import Container, Header, Layer, Part, pack, unpack
+from sbtcodec.errors import DeviceError
+
+ROOT = Path(__file__).resolve().parent.parent
+WIDTH, HEIGHT = 60, 40
+
+
+@dataclass
+class Decoded:
+    rgb: np.ndarray
+    layers: int
+    declared_layers: int
+    notice: str | None
+
+
+class FakeCodec:
+    """Keeps the size of the image only, in a file of a base layer and two detail layers."""
+
+    @classmethod
+    def load(cls, device="auto"):
+        if device == "cuda":
+            raise DeviceError("no CUDA device is available; use --device cpu")
+        return cls()
+
+    def compress(self, image, quality=50, *, globals_only=False):
+        height, width = np.asarray(image).shape[:2]
+        header = Header(2, 1, width, height, round(quality * 2.55), 0 if globals_only else 2)
+        bodies = [b"base"] if globals_only else [b"base", b"first detail", b"second detail"]
+        return pack(Container(header, tuple(Layer((Part(body, 0),)) for body in bodies)))
+
+    def decode(self, data, layers=None, *, allow_partial=False, crop=None, scale=1):
+        container = unpack(data, allow_partial=allow_partial)
+        header, present = container.header, len(container.layers) - 1
+        used = present if layers is None else min(layers, present)
+        notice = None if container.complete else f"cut after detail layer {used} of 2"
+        rgb = np.full((header.height, header.width, 3), 100 + used, np.uint8)
+        rgb = rgb if crop is None else rgb[crop.rows, crop.columns]
+        rgb = rgb[::scale, ::scale]
+        return Decoded(rgb, used, header.detail_layers, notice)
+
+    def decompress(self, data, layers=None, *, allow_partial=False):
+        return Image.fromarray(self.decode(data, layers, allow_partial=allow_partial).rgb)
+
+
+def replace_codec(monkeypatch):
+    """Put the stand-in where the program finds its codec, and return that module."""
+    module = types.ModuleType("sbtcodec.codec")
+    module.Codec = FakeCodec
+    monkeypatch.setitem(sys.modules, "sbtcodec.codec", module)
+    loaded = functools.cache(sbtcodec._loaded_codec.__wrapped__)
+    monkeypatch.setattr(sbtcodec, "_loaded_codec", loaded)
+    return module
+
+
+def runner(monkeypatch, capture):
+    """Return a function that runs the program: exit code, standard output, standard error."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["sbtcodec", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_:
+            cli.main()
+        captured = capture.readouterr()
+        return exit_.value.code or 0, captured.out, captured.err
+
+    return run
+
+
+def subprocess_run(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        check=False,
+        text=True,
+        timeout=60,
+        **options,
+    )
+
+
+def assert_fails(result, exit_code, sentence):
+    code, out, err = result
+    assert code == exit_code
+    assert out == ""
+    assert err.startswith("sbtcodec: ")
+    assert err.count("\n") == 1
+    assert sentence in err
