@@ -11,6 +11,7 @@ import typer
 
 from sbtcodec import __version__
 from sbtcodec.cli.bench import bench
+from sbtcodec.cli.compare import compare
 from sbtcodec.cli.compress import compress
 from sbtcodec.cli.decompress import decompress
 from sbtcodec.cli.demo import demo
@@ -52,7 +53,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain text keeps the layout of the exit codes, and is quick
 )
-for command in (compress, decompress, info, verify, tokens, demo, bench, train):
+for command in (compress, decompress, info, verify, compare, tokens, demo, bench, train):
     app.command()(command)
 
 

@@ -1,21 +1,12 @@
-"""The HTML report of a run: one file that works offline, with plots, crops and every number.
+"""The HTML report of a run: one file that works offline, with plots, crops and every number."""
 
-The page loads nothing: pictures are data URIs, plots are inline SVG, and its content security
-policy forbids anything else. Its one script lets a reader hold a picture to see the original.
-"""
-
-import base64
-import hashlib
-import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
-from importlib import resources
 
-from PIL import Image
-
+from sbtcodec.evaluation import viewer
 from sbtcodec.evaluation.crops import Crop, CropRow, CropSheet
 from sbtcodec.evaluation.curves import METRICS, Metric, mean_curve
-from sbtcodec.evaluation.metrics import Rgb
+from sbtcodec.evaluation.page import grouped, png_uri, render_page
 from sbtcodec.evaluation.plots import PlotPoint, Series, rate_distortion_svg
 from sbtcodec.evaluation.qualities import quality_label
 from sbtcodec.evaluation.results import CodecResults, Results
@@ -37,25 +28,8 @@ def render_report(results: Results, sheets: Sequence[CropSheet] = ()) -> str:
         results: the run.
         sheets: crops to show, as `crops.make_sheets` makes them.
     """
-    style, script = _resource("report.css"), _resource("report.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = (
-        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
-        f"script-src 'sha256-{digest}'"
-    )
     title = f"{results.subject.name} on {results.dataset}"
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">
-<title>{escape(title)}</title>
-<style>{style}</style>
-</head>
-<body>
-<a class="skip" href="#main">Skip to the results</a>
-<header>
+    body = f"""<header>
 <h1>{escape(title)}</h1>
 <p>{escape(caption(results))}</p>
 <nav aria-label="Sections">
@@ -69,22 +43,8 @@ def render_report(results: Results, sheets: Sequence[CropSheet] = ()) -> str:
 {_sheets(sheets)}
 {_numbers(results)}
 {_made(results)}
-</main>
-<script>{script}</script>
-</body>
-</html>
-"""
-
-
-def png_uri(rgb: Rgb) -> str:
-    """An image, uint8 `[H, W, 3]`, as a `data:` URI of a PNG file."""
-    buffer = io.BytesIO()
-    Image.fromarray(rgb).save(buffer, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def _resource(name: str) -> str:
-    return resources.files("sbtcodec.evaluation").joinpath(name).read_text(encoding="utf-8")
+</main>"""
+    return render_page(title, body, styles=("report.css", viewer.STYLE), scripts=(viewer.SCRIPT,))
 
 
 def _plots(results: Results) -> str:
@@ -149,39 +109,72 @@ def _sheets(sheets: Sequence[CropSheet]) -> str:
 <p>The same piece of the image from each codec, each at the quality whose file is nearest in size
 to the first of the row. Where no quality of a codec comes within a tenth of that size, the factor
 says how far off the nearest is. Bytes, bits per pixel and PSNR are those of the whole image.
-Hold a picture, or hold Space on it, to see the original in its place.</p>
-{"".join(map(_sheet, sheets))}</section>"""
+Choose a picture to see it under the divider, against the original or any other.</p>
+{"".join(_sheet(index, sheet) for index, sheet in enumerate(sheets))}</section>"""
 
 
-def _sheet(sheet: CropSheet) -> str:
+def _sheet(index: int, sheet: CropSheet) -> str:
     height, width = sheet.original.shape[:2]
-    name = escape(sheet.image)
-    return f"""<article class="sheet"><h3>{name}</h3>
-<figure class="original"><img src="{png_uri(sheet.original)}" width="{width}" height="{height}"
- alt="{name}, original"><figcaption><b>original</b><br>{width} × {height} pixels from
+    name, prefix = escape(sheet.image), f"sheet-{index}"
+    comparison = viewer.viewer(
+        prefix,
+        list(_choices(prefix, sheet)),
+        left=f"{prefix}-original",
+        # The middle row: the picture is good, and differences are still to be seen.
+        right=f"{prefix}-{len(sheet.rows) // 2}-0" if sheet.rows else f"{prefix}-original",
+        width=width,
+        height=height,
+        name=f"{sheet.image}, two versions",
+    )
+    rows = "".join(_row(prefix, place, sheet, row) for place, row in enumerate(sheet.rows))
+    return f"""<article class="sheet"><h3>{name}</h3>{comparison}
+<figure class="original"><img id="{prefix}-original" src="{png_uri(sheet.original)}"
+ width="{width}" height="{height}" alt="{name}, original">
+<figcaption><b>original</b><br>{width} × {height} pixels from
 ({sheet.left}, {sheet.top})</figcaption></figure>
-{"".join(_row(sheet, row) for row in sheet.rows)}</article>"""
+{rows}</article>"""
 
 
-def _row(sheet: CropSheet, row: CropRow) -> str:
-    figures = [_figure(sheet, row.subject, row.subject.size)]
-    figures += [_figure(sheet, crop, row.subject.size) for crop in row.baselines]
-    heading = f"{row.subject.codec} {quality_label(row.subject.quality)}, {row.subject.bpp:.3f} bpp"
-    return f'<h4>{escape(heading)}</h4><div class="row">{"".join(figures)}</div>'
+def _choices(prefix: str, sheet: CropSheet) -> Iterator[viewer.Choice]:
+    yield viewer.Choice(f"{prefix}-original", "original")
+    for place, row in enumerate(sheet.rows):
+        for column, crop in enumerate((row.subject, *row.baselines)):
+            image_id = f"{prefix}-{place}-{column}"
+            yield viewer.Choice(image_id, _label(crop), _detail(crop), _heading(row))
 
 
-def _figure(sheet: CropSheet, crop: Crop, target: int) -> str:
+def _row(prefix: str, place: int, sheet: CropSheet, row: CropRow) -> str:
+    figures = "".join(
+        _figure(prefix, f"{prefix}-{place}-{column}", sheet, crop, row.subject.size)
+        for column, crop in enumerate((row.subject, *row.baselines))
+    )
+    return f'<h4>{escape(_heading(row))}</h4><div class="row">{figures}</div>'
+
+
+def _figure(prefix: str, image_id: str, sheet: CropSheet, crop: Crop, target: int) -> str:
     height, width = crop.pixels.shape[:2]
     factor = crop.size / target
     # Within a tenth the sizes are equal for the eye; beyond it the reader has to be told.
     differs = f' <b class="factor">{factor:.1f}× the bytes</b>' if abs(factor - 1) > 0.1 else ""
-    label = f"{crop.codec} {quality_label(crop.quality)}"
-    size = f"{crop.size:,}".replace(",", " ")
-    return f"""<figure><button type="button" aria-label="{escape(label)}: hold for the original">
-<img src="{png_uri(crop.pixels)}" width="{width}" height="{height}"
- alt="{escape(f"{sheet.image}, {label}")}"></button>
-<figcaption><b>{escape(label)}</b>{differs}<br>{size} bytes · {crop.bpp:.3f} bpp ·
-{number(crop.psnr, 1)} dB</figcaption></figure>"""
+    label = _label(crop)
+    picture = (
+        f'<img id="{image_id}" src="{png_uri(crop.pixels)}" width="{width}" height="{height}"'
+        f' alt="{escape(f"{sheet.image}, {label}")}">'
+    )
+    return f"""<figure>{viewer.choose_button(prefix, image_id, label, picture)}
+<figcaption><b>{escape(label)}</b>{differs}<br>{_detail(crop)}</figcaption></figure>"""
+
+
+def _label(crop: Crop) -> str:
+    return f"{crop.codec} {quality_label(crop.quality)}"
+
+
+def _detail(crop: Crop) -> str:
+    return f"{grouped(crop.size)} bytes · {crop.bpp:.3f} bpp · {number(crop.psnr, 1)} dB"
+
+
+def _heading(row: CropRow) -> str:
+    return f"{_label(row.subject)}, {row.subject.bpp:.3f} bpp"
 
 
 def _numbers(results: Results) -> str:
