@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -132,7 +132,7 @@ def _tell(
 ) -> None:
     """Count and print what came of an image."""
     output = plan.out.below(entry.path).name
-    fields = {"input": entry.source, "output": output, "state": entry.status}
+    fields: dict[str, Any] = {"input": entry.source, "output": output, "state": entry.status}
     pixels = (entry.width or 0) * (entry.height or 0)
     line = f"{output}  exists already, kept"
     if entry.status == "failed":

@@ -138,12 +138,16 @@ def run(
             remove_leftovers(plan.out)
 
 
+def images_per_task(images: int, workers: int) -> int:
+    """Return how many images a worker gets at a time."""
+    return min(math.ceil(images / (workers * TASKS_PER_WORKER)), MAX_TASK_IMAGES)
+
+
 def _compress_all(
     items: Sequence[Item], order: Order, crew: Crew, record: Callable[[Entry], None]
 ) -> None:
     waiting = {item.source: item for item in items}
-    size = math.ceil(len(items) / (crew.workers * TASKS_PER_WORKER))
-    for task_images in (min(size, MAX_TASK_IMAGES), 1):
+    for task_images in (images_per_task(len(items), crew.workers), 1):
         for entry in _compress(list(waiting.values()), task_images, order, crew):
             if waiting.pop(entry.source, None) is not None:
                 record(entry)
@@ -234,7 +238,7 @@ def _only_from_this_thread() -> Iterator[None]:
         def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - of any attribute of a stream
             return getattr(stream, name)
 
-    with redirect_stdout(Stream()):  # type: ignore[type-var]
+    with redirect_stdout(Stream()):
         yield
 
 
