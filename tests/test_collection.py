@@ -20,7 +20,7 @@ fsspec = pytest.importorskip("fsspec")
 pq = pytest.importorskip("pyarrow.parquet")
 
 from sbtcodec.collection import extra, manifest, storage
-from sbtcodec.collection.engine import Crew, Node
+from sbtcodec.collection.cluster import Crew, Node
 from sbtcodec.collection.manifest import Entry, Manifest, Settings
 from sbtcodec.collection.plan import Plan, make_plan
 from sbtcodec.collection.worker import REFUSED, Order, Worker, to_rows
@@ -288,11 +288,15 @@ def sbtcodec(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 RUN = """
-import os, signal, sys
+import sys
 from pathlib import Path
+import typer
 from sbtcodec.cli.collection import run_collection
-run_collection([sys.argv[1]], sys.argv[2], engine="ray", quality=30, globals_only=False,
-               device="cpu", workers=2, json=True, weights=Path(sys.argv[3]))
+try:
+    run_collection([sys.argv[1]], sys.argv[2], engine="ray", quality=30, globals_only=False,
+                   device="cpu", workers=2, json=True, weights=Path(sys.argv[3]))
+except typer.Exit as end:
+    sys.exit(end.exit_code)
 """
 
 
