@@ -98,7 +98,7 @@ def compress(
       sbtcodec compress - - < photo.png > photo.sbt
       sbtcodec compress photos --recursive --out-dir small --skip-existing
       sbtcodec compress "scans/*.tif" --jobs 2 --json
-      sbtcodec compress s3://bucket/scans --output s3://bucket/small --engine ray:auto
+      sbtcodec compress s3://scans/in --out s3://scans/small --engine ray:auto
 
     A batch ends with exit code 0 if all went well, with that of the failures if they have one in
     common, else with 1. Ctrl-C leaves whole files only; --skip-existing goes on from there.
