@@ -11,6 +11,7 @@ import typer
 
 from sbtcodec.cli.arguments import Task, arrange, images_to
 from sbtcodec.cli.batch import run_batch, run_one
+from sbtcodec.cli.collection import LOCAL, collection_folder, run_collection
 from sbtcodec.cli.options import (
     Device,
     DeviceOption,
@@ -75,6 +76,10 @@ def compress(
     jobs: JobsOption = None,
     skip_existing: SkipExistingOption = False,
     device: DeviceOption = Device.AUTO,
+    engine: Annotated[
+        str,
+        typer.Option("--engine", metavar="ENGINE", help="local, or ray[:ADDRESS] for collections."),
+    ] = LOCAL,
     force: ForceOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -93,14 +98,37 @@ def compress(
       sbtcodec compress - - < photo.png > photo.sbt
       sbtcodec compress photos --recursive --out-dir small --skip-existing
       sbtcodec compress "scans/*.tif" --jobs 2 --json
+      sbtcodec compress s3://scans/in --out s3://scans/small --engine ray:auto
 
     A batch ends with exit code 0 if all went well, with that of the failures if they have one in
     common, else with 1. Ctrl-C leaves whole files only; --skip-existing goes on from there.
+
+    With --engine ray, inputs may be URIs of any file system that fsspec knows, folders are taken
+    with their subfolders, and --output is a folder, which also gets manifest.parquet: a row for
+    each image. A collection that was interrupted is gone on with by the same command. --jobs is the
+    number of workers. ray:ADDRESS joins a cluster; pip install 'sbtcodec[ray]' gives the packages.
     """
     if quality is not None and math.isnan(quality):  # which the range lets pass
         raise typer.BadParameter("expected a number from 0 to 100", param_hint="--quality")
     check_choices({"--quality": quality is not None, "--globals-only": globals_only})
     check_choices({"--force": force, "--skip-existing": skip_existing})
+    if engine != LOCAL:
+        check_choices({"--engine ray": True, "--verify": verify})
+        run_collection(
+            paths,
+            collection_folder(output, out_dir),
+            engine=engine,
+            quality=DEFAULT_QUALITY if quality is None else quality,
+            globals_only=globals_only,
+            device=device.value,
+            workers=jobs,
+            max_pixels=max_pixels,
+            force=force,
+            skip_existing=skip_existing,
+            json=json,
+            quiet=quiet,
+        )
+        return
     work = _Compression(
         DEFAULT_QUALITY if quality is None else quality,
         globals_only=globals_only,

@@ -40,7 +40,9 @@ QuietOption: TypeAlias = Annotated[
 ]
 OutputOption: TypeAlias = Annotated[
     str | None,
-    typer.Option("--output", "-o", metavar="OUT", path_type=str, help="The file to write."),
+    typer.Option(
+        "--output", "--out", "-o", metavar="OUT", path_type=str, help="The file to write."
+    ),
 ]
 OutDirOption: TypeAlias = Annotated[
     Path | None,

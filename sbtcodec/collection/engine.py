@@ -1,0 +1,164 @@
+"""The engine of collections: Ray Data gives the images of a plan to workers, one codec each.
+
+Images go to workers in small tasks. Of a worker that dies, by the hand of the system or with its
+machine, Ray restarts the process and repeats the task, so that nothing is lost or recorded twice.
+Tasks that kill every worker they come to are given up after a few attempts, and their images tried
+once more, one by one; what still kills a worker is recorded as failed.
+"""
+
+import logging
+import math
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from sbtcodec.collection.cluster import Crew, cluster, line_of, only_from_this_thread
+from sbtcodec.collection.extra import require
+from sbtcodec.collection.manifest import Entry, Manifest, to_entries
+from sbtcodec.collection.plan import Item, Plan
+from sbtcodec.collection.storage import Place, remove_leftovers
+from sbtcodec.collection.worker import REFUSED, Order, Worker, to_rows
+from sbtcodec.errors import SbtError
+
+MAX_TASK_IMAGES = 16  # what a killed worker has to repeat at most
+TASKS_PER_WORKER = 8  # at least, so that workers end at about the same time
+TASK_ATTEMPTS = 3
+LOST_EXIT_CODE = 1
+
+
+def run(
+    plan: Plan,
+    report: Callable[[Entry], None],
+    *,
+    address: str | None = None,
+    device: str = "auto",
+    workers: int | None = None,
+    max_pixels: int,
+    weights: Path | None = None,
+) -> None:
+    """Do the work of a plan, recording every image in the manifest.
+
+    Whatever ends it, Ctrl-C included, the manifest is whole and tells what was done.
+
+    Args:
+        plan: what to do.
+        report: called with the row of each image, as it is finished.
+        address: of a Ray cluster; a Ray of this machine's processors is started without one.
+        device: see `Crew.of`.
+        workers: see `Crew.of`.
+        max_pixels: of an image.
+        weights: folder with a manifest of models, instead of the installed one.
+
+    Raises:
+        SbtError: Ray is not installed, or cannot be reached.
+        DeviceError: see `Crew.of`.
+        WeightsError: a worker has other weights than this machine.
+        OutputError: the manifest cannot be written.
+    """
+    if not plan.items:
+        with _recorder(plan, report) as record:
+            for entry in plan.decided:
+                record(entry)
+        return
+    with _tidied(plan.out), only_from_this_thread(), cluster(address) as nodes:
+        crew = Crew.of(nodes, device, workers)
+        roots = _roots(plan.items)
+        order = Order(roots, plan.out, plan.settings, crew.device, crew.cpus, max_pixels, weights)
+        with _recorder(plan, report) as record:
+            for entry in plan.decided:
+                record(entry)
+            _compress_all(plan.items, order, crew, record)
+
+
+@contextmanager
+def _tidied(out: Place) -> Iterator[None]:
+    """Remove what killed workers left, after the last of them has ended."""
+    try:
+        yield
+    finally:
+        remove_leftovers(out)
+
+
+@contextmanager
+def _recorder(plan: Plan, report: Callable[[Entry], None]) -> Iterator[Callable[[Entry], None]]:
+    """Record and report entries; the manifest is whole at the end, whatever brought it."""
+    manifest = Manifest(plan.out, plan.settings, anew=plan.anew)
+
+    def record(entry: Entry) -> None:
+        manifest.add(entry)
+        report(entry)
+
+    try:
+        yield record
+    finally:
+        manifest.close()
+
+
+def images_per_task(images: int, workers: int) -> int:
+    """Return how many images a worker gets at a time."""
+    return min(math.ceil(images / (workers * TASKS_PER_WORKER)), MAX_TASK_IMAGES)
+
+
+def _compress_all(
+    items: Sequence[Item], order: Order, crew: Crew, record: Callable[[Entry], None]
+) -> None:
+    waiting = {item.source: item for item in items}
+    for task_images in (images_per_task(len(items), crew.workers), 1):
+        for entry in _compress(list(waiting.values()), task_images, order, crew):
+            if waiting.pop(entry.source, None) is not None:
+                record(entry)
+        if not waiting:
+            return
+    for item in waiting.values():
+        sentence = (
+            f"{item.source}: the worker died at each of {TASK_ATTEMPTS} attempts, which a lack of"
+            " memory would explain; try fewer workers"
+        )
+        record(item.failed(sentence, LOST_EXIT_CODE))
+
+
+def _compress(items: Sequence[Item], task_images: int, order: Order, crew: Crew) -> Iterator[Entry]:
+    """Have images compressed; yields rows as tasks end, none for tasks that were given up."""
+    data = require("ray.data")
+    context = data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    context.max_errored_blocks = -1
+    context.max_consecutive_actor_init_deaths = 0  # a worker that cannot start has a reason
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+    starts = range(0, len(items), task_images)
+    tables = [to_rows(items[i : i + task_images], order.roots) for i in starts]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of parameters that are to move, in Ray 2.64
+        rows = data.from_arrow(tables).map_batches(
+            Worker,
+            batch_size=None,
+            batch_format="pyarrow",
+            fn_constructor_args=(order,),
+            compute=data.ActorPoolStrategy(size=crew.workers, max_tasks_in_flight_per_actor=1),
+            num_cpus=crew.cpus,
+            num_gpus=1 if crew.device == "cuda" else 0,
+            max_restarts=-1,
+            max_task_retries=TASK_ATTEMPTS - 1,
+        )
+    try:
+        for table in rows.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+            for entry in to_entries(table):
+                if entry.status == REFUSED:
+                    raise _error_of(entry)
+                yield entry
+    except require("ray.exceptions").RayError as error:
+        raise SbtError(f"the Ray cluster failed: {line_of(error)}") from error
+
+
+def _roots(items: Sequence[Item]) -> tuple[Place, ...]:
+    """A place in each file system of the images."""
+    places = {(id(item.place.filesystem), item.place.chain): item.place for item in items}
+    return tuple(places.values())
+
+
+def _error_of(entry: Entry) -> SbtError:
+    """The reason of a worker that refused."""
+    kinds = {kind.exit_code: kind for kind in SbtError.__subclasses__()}
+    return kinds.get(entry.exit_code, SbtError)(entry.error)

@@ -1,0 +1,175 @@
+"""A worker of a collection: one codec, which compresses the images of the tables it is given."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sbtcodec.collection.extra import require
+from sbtcodec.collection.manifest import Entry, Settings, to_table
+from sbtcodec.collection.plan import Item
+from sbtcodec.collection.storage import Place, write_whole
+from sbtcodec.errors import ImageError, SbtError, WeightsError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from sbtcodec.codec import Codec
+
+REFUSED = "refused"
+SYSTEM_EXIT_CODE = 1
+BUG_EXIT_CODE = 70
+
+
+@dataclass(frozen=True)
+class Order:
+    """What all workers of a collection are told; sent to other machines.
+
+    Attributes:
+        roots: places in the file systems that the images are in.
+        out: folder of the collection.
+        settings: of all its files.
+        device: `cpu` or `cuda`.
+        threads: for each worker.
+        max_pixels: of an image.
+        weights: folder with a manifest of models, instead of the installed one.
+    """
+
+    roots: tuple[Place, ...]
+    out: Place
+    settings: Settings
+    device: str
+    threads: int
+    max_pixels: int
+    weights: Path | None
+
+
+def to_rows(items: Sequence[Item], roots: Sequence[Place]) -> "pa.Table":
+    """Return images as a table for workers; their file systems go with the order, once."""
+    numbers = {(id(root.filesystem), root.chain): i for i, root in enumerate(roots)}
+    rows = [
+        {
+            "root": numbers[id(item.place.filesystem), item.place.chain],
+            "place": item.place.path,
+            "size": item.size,
+            "path": item.path,
+        }
+        for item in items
+    ]
+    return require("pyarrow").Table.from_pylist(rows)
+
+
+class Worker:
+    """Compresses images; an actor of Ray holds one."""
+
+    def __init__(self, order: Order) -> None:
+        """Load the codec; what keeps it from that is told in answer to the first table.
+
+        An error here would reach the other side as text only, below a traceback.
+        """
+        import torch
+
+        torch.set_num_threads(order.threads)
+        self._order = order
+        self._refusal: SbtError | None = None
+        try:
+            self._codec = _load(order)
+        except SbtError as error:
+            self._refusal = error
+
+    def __call__(self, table: "pa.Table") -> "pa.Table":
+        """Compress images, a row of `to_rows` each, and return the rows of the manifest.
+
+        Their status is `REFUSED` if this worker cannot do anything: then `error` and `exit_code`
+        are of the reason.
+        """
+        roots = self._order.roots
+        items = (
+            Item(roots[row["root"]].at(row["place"]), row["size"], row["path"])
+            for row in table.to_pylist()
+        )
+        if self._refusal is not None:
+            sentence, exit_code = str(self._refusal), self._refusal.exit_code
+            refused = (replace(item.failed(sentence, exit_code), status=REFUSED) for item in items)
+            return to_table(list(refused))
+        return to_table([self.compress(item) for item in items])
+
+    def compress(self, item: Item) -> Entry:
+        """Compress an image, write its file, and return its row, also if that failed."""
+        from sbtcodec.image.pixels import load_image
+
+        start = time.perf_counter()
+        try:
+            content = _read(item.place)
+            try:
+                picture = load_image(content, max_pixels=self._order.max_pixels)
+            except ImageError as error:  # which knows no name
+                raise ImageError(f"{item.source}: {error}") from error
+            settings = self._order.settings
+            data = self._codec.compress(
+                picture, settings.quality, globals_only=settings.globals_only
+            )
+            write_whole(self._order.out.below(item.path), data)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - a panic of the coder is no Exception
+            return item.failed(*_explain(item, error))
+        height, width = picture.rgb.shape[:2]
+        return Entry(
+            item.source,
+            item.size,
+            item.path,
+            "done",
+            len(data),
+            width,
+            height,
+            8 * len(data) / (width * height),
+            time.perf_counter() - start,
+            notices="; ".join(picture.notices) or None,
+        )
+
+
+def _load(order: Order) -> "Codec":
+    """Load the codec.
+
+    Raises:
+        WeightsError: this machine has other weights than the one that gave the order, or none.
+        DeviceError: the device is not there.
+    """
+    from sbtcodec.codec import Codec
+
+    codec = Codec.load(order.device, weights=order.weights)
+    if codec.model_id != order.settings.model:
+        raise WeightsError(
+            f"a worker has model {codec.model_id}, expected {order.settings.model};"
+            " install the same version of sbtcodec on all machines"
+        )
+    return codec
+
+
+def _read(place: Place) -> bytes:
+    """Return the content of a file.
+
+    Raises `ImageError`.
+    """
+    try:
+        return bytes(place.filesystem.cat_file(place.path))
+    except Exception as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise ImageError(f"{place.name} cannot be read: {reason}") from error
+
+
+def _explain(item: Item, error: BaseException) -> tuple[str, int]:
+    """Return a sentence of one line on an error, and the exit code that goes with it."""
+    if isinstance(error, SbtError):
+        return " ".join(str(error).splitlines()), error.exit_code
+    # torch has an error of its own on CUDA, and a plain RuntimeError on the CPU
+    if (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "DefaultCPUAllocator" in str(error)
+    ):
+        return f"{item.source}: not enough memory for an image of this size", SYSTEM_EXIT_CODE
+    reason = " ".join(f"{type(error).__name__}: {error}".splitlines())
+    return f"{item.source}: this is a bug ({reason}); please report it", BUG_EXIT_CODE
