@@ -61,6 +61,36 @@ class Decoded:
     notice: str | None
 
 
+@dataclass(frozen=True)
+class Analysis:
+    """What the encoder networks make of a picture; `Codec.code` codes it at any quality.
+
+    Attributes:
+        rgb: the picture, uint8 [height, width, 3].
+        y: its local tokens, float32 [1, C, H, W], on the codec's device.
+        levels: levels of its global tokens, int64 [1, dims, h, w], on the CPU.
+    """
+
+    rgb: RGB
+    y: Tensor
+    levels: Tensor
+
+
+@dataclass(frozen=True)
+class Coding:
+    """A file, and what its encoder knows of how it will be decoded.
+
+    Attributes:
+        data: the bytes of the `.sbt` file.
+        header: its header.
+        walk: its symbols, and the local tokens as they are after the last of its layers.
+    """
+
+    data: bytes
+    header: Header
+    walk: Walk
+
+
 class Codec:
     """Compresses and decompresses images with one released model.
 
@@ -137,28 +167,44 @@ class Codec:
             ImageError: the image has the wrong type or size.
             ValueError: quality is out of range.
         """
-        if not 0 <= quality <= 100:
-            raise ValueError(f"quality is {quality}, expected 0 to 100")
+        return self.code(self.analyse(image), quality, globals_only=globals_only).data
+
+    def analyse(self, image: RGB | Image.Image) -> Analysis:
+        """Run the encoder networks, whose part does not depend on the quality.
+
+        Args:
+            image: uint8 [H, W, 3], or a PIL image, which is converted to RGB.
+
+        Raises:
+            ImageError: the image has the wrong type or size.
+        """
         rgb = _checked(as_rgb(image).rgb if isinstance(image, Image.Image) else image)
-        height, width = rgb.shape[:2]
-        detail_layers = 0 if globals_only else self.tokenizer.config.layers
-        code = round(quality * 2.55)
-        header = Header(FORMAT_VERSION, self.release.number, width, height, code, detail_layers)
         with self._inference():
             y = self._analyse(pad_to_multiple(rgb))
             with floats(self.device, bf16=self.bf16):
                 z = self.tokenizer.fsq(self.tokenizer.global_encoder(y))
-            walk = Walk(self.release, header, self.device, bf16=self.bf16)
-            levels = z.levels.cpu()
+            return Analysis(rgb, y, z.levels.cpu())
 
+    def code(
+        self, analysis: Analysis, quality: float = 50, *, globals_only: bool = False
+    ) -> Coding:
+        """Code what `analyse` found; arguments and errors as for `compress`."""
+        if not 0 <= quality <= 100:
+            raise ValueError(f"quality is {quality}, expected 0 to 100")
+        height, width = analysis.rgb.shape[:2]
+        detail_layers = 0 if globals_only else self.tokenizer.config.layers
+        code = round(quality * 2.55)
+        header = Header(FORMAT_VERSION, self.release.number, width, height, code, detail_layers)
+        with self._inference():
+            walk = Walk(self.release, header, self.device, bf16=self.bf16)
             base = LayerEncoder(self.release.tables)
 
             def put_levels(frequencies: Frequencies, at: tuple[Tensor, ...], dim: int) -> Symbols:
-                chosen = levels[:, dim][at].numpy().astype(np.int32)
+                chosen = analysis.levels[:, dim][at].numpy().astype(np.int32)
                 return base.levels(frequencies, chosen)
 
             walk.globals(put_levels)
-            coded = [base.finish()]
+            coded, estimates = [base.finish()], []
             if not globals_only:
                 walk.predict()
             for group in range(detail_layers):
@@ -173,15 +219,38 @@ class Codec:
                     q = np.rint(np.clip(residual, -MAX_SYMBOL, MAX_SYMBOL)).astype(np.int32)
                     return layer.details(indices, q)
 
-                walk.details(group, put_details, y)
+                estimates.append(walk.y_hat)
+                walk.details(group, put_details, analysis.y)
                 coded.append(layer.finish())
         # trailing layers that say nothing are not declared: at low qualities every byte counts
         while len(coded) > 1 and not walk.has_details(len(coded) - 2):
             coded.pop()
-        header = replace(header, detail_layers=len(coded) - 1)
+        used = len(coded) - 1
+        if used < detail_layers:  # a decoder stops here
+            walk.y_hat = estimates[used]
+        header = replace(header, detail_layers=used)
         walk.seed = check_seed(self.release, header)
-        checks = [walk.check_globals(), *map(walk.check_details, range(len(coded) - 1))]
-        return pack(Container(header, tuple(map(Layer, coded, checks))))
+        checks = [walk.check_globals(), *map(walk.check_details, range(used))]
+        data = pack(Container(header, tuple(map(Layer, coded, checks))))
+        return Coding(data, header, walk)
+
+    def reconstruct(self, coding: Coding) -> RGB:
+        """The picture that this codec decodes from `coding.data`, without decoding it.
+
+        Returns:
+            uint8 [H, W, 3].
+        """
+        header, walk = coding.header, coding.walk
+        with self._inference():
+            if not walk.y_hat.numel():  # globals only: the encoder had no need of a prediction
+                walk.predict()
+            y_hat = walk.y_hat
+            if header.detail_layers < self.tokenizer.config.layers:
+                walk.refine(2 * header.detail_layers)
+                # refined anew at every call, from the estimate that the last layer left
+                y_hat, walk.y_hat = walk.y_hat, y_hat
+            rgb = self._synthesise(y_hat, header.quality, header.detail_layers)
+        return np.ascontiguousarray(crop(rgb, header.height, header.width))
 
     def decompress(
         self, data: bytes, layers: int | None = None, *, allow_partial: bool = False
