@@ -33,6 +33,7 @@ from sbtcodec.entropy.frequencies import Frequencies
 from sbtcodec.errors import DeviceError, ImageError, InvalidFileError
 from sbtcodec.image.pixels import as_rgb
 from sbtcodec.image.tiles import crop, pad_to_multiple, strips
+from sbtcodec.refinement import DEFAULT_EFFORT, refined, steps_of
 from sbtcodec.release import Release, load_release
 from sbtcodec.tokenizer.layers import channels_last
 from sbtcodec.walk import Walk, check_seed, floats
@@ -155,6 +156,7 @@ class Codec:
         quality: float = 50,
         *,
         globals_only: bool = False,
+        effort: int = DEFAULT_EFFORT,
     ) -> bytes:
         """Compress an image into the bytes of a `.sbt` file.
 
@@ -162,12 +164,15 @@ class Codec:
             image: uint8 [H, W, 3], or a PIL image, which is converted to RGB.
             quality: 0 (smallest) to 100 (best); rounded to 1/255 of the range.
             globals_only: send the global tokens alone, about 0.016 bpp.
+            effort: 0 to 9; from 4 on, more time is spent on a smaller and better file.
 
         Raises:
             ImageError: the image has the wrong type or size.
-            ValueError: quality is out of range.
+            ValueError: quality or effort is out of range.
         """
-        return self.code(self.analyse(image), quality, globals_only=globals_only).data
+        return self.code(
+            self.analyse(image), quality, globals_only=globals_only, effort=effort
+        ).data
 
     def analyse(self, image: RGB | Image.Image) -> Analysis:
         """Run the encoder networks, whose part does not depend on the quality.
@@ -186,15 +191,24 @@ class Codec:
             return Analysis(rgb, y, z.levels.cpu())
 
     def code(
-        self, analysis: Analysis, quality: float = 50, *, globals_only: bool = False
+        self,
+        analysis: Analysis,
+        quality: float = 50,
+        *,
+        globals_only: bool = False,
+        effort: int = DEFAULT_EFFORT,
     ) -> Coding:
         """Code what `analyse` found; arguments and errors as for `compress`."""
         if not 0 <= quality <= 100:
             raise ValueError(f"quality is {quality}, expected 0 to 100")
+        steps = steps_of(effort)
         height, width = analysis.rgb.shape[:2]
         detail_layers = 0 if globals_only else self.tokenizer.config.layers
         code = round(quality * 2.55)
         header = Header(FORMAT_VERSION, self.release.number, width, height, code, detail_layers)
+        y = analysis.y
+        if steps and not globals_only:
+            y = refined(self.release, analysis.rgb, y, analysis.levels, code, steps)
         with self._inference():
             walk = Walk(self.release, header, self.device, bf16=self.bf16)
             base = LayerEncoder(self.release.tables)
@@ -220,7 +234,7 @@ class Codec:
                     return layer.details(indices, q)
 
                 estimates.append(walk.y_hat)
-                walk.details(group, put_details, analysis.y)
+                walk.details(group, put_details, y)
                 coded.append(layer.finish())
         # trailing layers that say nothing are not declared: at low qualities every byte counts
         while len(coded) > 1 and not walk.has_details(len(coded) - 2):

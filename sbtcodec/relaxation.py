@@ -17,11 +17,13 @@ from sbtcodec.entropy.detail import (
     SCALE_STEP,
     SUMS_PER_INDEX,
     TABLES,
+    DetailScales,
     gain_offset,
+    table_index,
 )
-from sbtcodec.model import CodecModel
 from sbtcodec.tokenizer.bootstrap import checkerboard
 from sbtcodec.tokenizer.layers import round_ste
+from sbtcodec.tokenizer.model import Tokenizer
 
 SMALLEST_PROBABILITY = 1e-9
 
@@ -44,27 +46,47 @@ class Known(NamedTuple):
     log_gain: Tensor
 
 
+class Details(NamedTuple):
+    """What coding the local tokens gives.
+
+    Attributes:
+        y_hat: the local tokens as the decoder will have them, float32 [B, C, H, W].
+        bits: of each cell, with noise under normal distributions, float32 [B, H, W].
+        coded_bits: of each cell, of the rounded symbols under the tables given, float32 [B, H, W];
+            0 without tables. No gradient.
+    """
+
+    y_hat: Tensor
+    bits: Tensor
+    coded_bits: Tensor
+
+
 def detail_pass(
-    model: CodecModel, known: Known, y: Tensor, layers: Tensor, noise: Tensor
-) -> tuple[Tensor, Tensor]:
+    tokenizer: Tokenizer,
+    scales: DetailScales,
+    known: Known,
+    y: Tensor,
+    layers: Tensor,
+    noise: Tensor,
+    costs: Tensor | None = None,
+) -> Details:
     """Code the local tokens.
 
     Args:
-        model: the networks.
+        tokenizer: the float networks.
+        scales: the network that picks the tables.
         known: what the decoder knows already.
         y: the local tokens, float32 [B, C, H, W].
         layers: int64 [B], detail layers that are sent.
         noise: float32 [B, C, H, W], uniform in (-0.5, 0.5).
-
-    Returns:
-        y_hat float32 [B, C, H, W], as the decoder will have it, and the bits of each cell under
-        noise, float32 [B, H, W].
+        costs: bits of the symbols 0..MAX_SYMBOL under each table, float32 [TABLES, MAX_SYMBOL + 1].
     """
-    t, scales = model.tokenizer, model.scales
+    t = tokenizer
     y_hat = known.y_hat
     gain, offset = known.log_gain.exp(), gain_offset(known.log_gain)
     seen = torch.zeros_like(y)
     bits = torch.zeros_like(y[:, 0])
+    coded_bits = bits
     at = layers.view(-1, 1, 1, 1)
     for step in range(t.steps):
         group, parity = divmod(step, 2)
@@ -91,13 +113,17 @@ def detail_pass(
         cost = gaussian_bits(residual + noise[:, channels], scale)
         bits = bits + (cost * (cells * sent)).sum(1)
         q = round_ste(residual).clamp(-MAX_SYMBOL, MAX_SYMBOL)
+        if costs is not None:
+            index = table_index(total, offset[:, channels]).long()
+            coded = costs[index, q.detach().abs().long()]
+            coded_bits = coded_bits + (coded * (cells * sent)).sum(1)
         mine = torch.where(cells & (at > group), mine + q / gain[:, channels], mine)
         y_hat = torch.cat([head, mine, rest], 1)
         magnitude = scales.magnitude(q.detach())
         before, _, after = torch.split(seen, [channels.start, width, y.shape[1] - channels.stop], 1)
         now = torch.where(cells, magnitude, seen[:, channels])
         seen = torch.cat([before, now, after], 1)
-    return y_hat, bits
+    return Details(y_hat, bits, coded_bits)
 
 
 def leaky_clamp(x: Tensor, low: float, high: float) -> Tensor:

@@ -69,7 +69,7 @@ class TrainingPass(nn.Module):
             torch.floor(hats * HAT_ONE + 0.5)[:, :, None, None],
             t.gains(hats),
         )
-        y_hat, bits = detail_pass(self.model, known, y, layers, noise)
+        y_hat, bits, _ = detail_pass(t, scales, known, y, layers, noise)
 
         target = y.detach()
         spread = target.var((2, 3), keepdim=True).mean(1, keepdim=True) + 1e-3
