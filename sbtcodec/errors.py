@@ -50,3 +50,9 @@ class DatasetError(SbtError):
     """A data set is missing, empty, or could not be downloaded intact."""
 
     exit_code = 9
+
+
+class RateError(SbtError):
+    """No file of the image has the size or the score that was asked for."""
+
+    exit_code = 11
