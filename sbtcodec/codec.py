@@ -1,75 +1,40 @@
-"""The pipeline, one page each way: pixels to a `.sbt` file and back.
+"""The pipeline: pixels to a `.sbt` file and back.
 
     compress:    x -> y -> z          then the symbols of y, step by step, each under what is known
     decompress:  the same symbols     -> y_hat -> x_hat
 
-The symbols of a tile and their distributions are in `sbtcodec.symbols`, shared by both directions;
-the prediction of y is in `sbtcodec.estimate`.
+The float networks are in `sbtcodec.networks`, the prediction of y in `sbtcodec.estimate`; symbols
+and their distributions in `sbtcodec.symbols`, shared by `sbtcodec.encoding`, `sbtcodec.decoding`.
 """
 
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
-from sbtcodec.container import (
-    FORMAT_VERSION,
-    MAX_SIDE,
-    Container,
-    Header,
-    Layer,
-    Part,
-    header_bytes,
-    pack,
-    unpack,
-)
-from sbtcodec.entropy.coder import LayerDecoder, LayerEncoder
-from sbtcodec.entropy.detail import MAX_SYMBOL
+from sbtcodec.container import MAX_SIDE, Header, unpack
+from sbtcodec.decoding import levels_in, read_details, read_levels
+from sbtcodec.encoding import Analysis, Coding, encode
 from sbtcodec.errors import DeviceError, ImageError, InvalidFileError
-from sbtcodec.estimate import ATTENTION_HALO, SPREAD_HALO, Estimate, floats
-from sbtcodec.grid import CELL, CELLS_PER_TOKEN, Box, blocks, tokens_of
-from sbtcodec.image.padding import pixels_in
+from sbtcodec.estimate import ATTENTION_HALO, SPREAD_HALO
+from sbtcodec.grid import CELL, CELLS_PER_TOKEN, Box, tokens_of
 from sbtcodec.image.picture import Picture
 from sbtcodec.image.pixels import as_rgb
+from sbtcodec.networks import HALO, Networks
+from sbtcodec.refinement import DEFAULT_EFFORT, steps_of
 from sbtcodec.release import Release, load_release
 from sbtcodec.sidecar import chunks_of, picture_of
 from sbtcodec.symbols import TileSymbols
-from sbtcodec.tokenizer.layers import WINDOW, channels_last
+from sbtcodec.tokenizer.layers import WINDOW
 from sbtcodec.tokens import Tokens
 
-BLOCK = 128  # side, in cells, of what the pixel networks take at once
-HALO = 8  # cells that the pixel networks can see beyond a block: their reach is under 8
 REFINERS_REACH = 9  # cells that all refiners, one after the other, can see around a cell
-
 SCALES = (1, 2, 4, 8)
 
 RGB = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Analysis:
-    """What the encoder's networks say of an image; every quality is coded from it.
-
-    Attributes:
-        width: of the image, in pixels.
-        height: of the image, in pixels.
-        y: local tokens float32 [1, local_channels, H, W].
-        levels: of the global tokens, int64 [1, dims, h, w].
-        grayscale: whether the file shall say that the picture is grayscale.
-    """
-
-    width: int
-    height: int
-    y: Tensor
-    levels: Tensor
-    grayscale: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,7 +82,8 @@ class Codec:
         self.release = release
         self.device = device
         self.bf16 = bf16
-        self.tokenizer = channels_last(release.model.tokenizer.to(device))
+        self.networks = Networks(release, device, bf16=bf16)
+        self.tokenizer = self.networks.tokenizer
 
     @property
     def model_id(self) -> str:
@@ -158,6 +124,7 @@ class Codec:
         quality: float = 50,
         *,
         globals_only: bool = False,
+        effort: int = DEFAULT_EFFORT,
     ) -> bytes:
         """Compress an image into the bytes of a `.sbt` file.
 
@@ -166,94 +133,55 @@ class Codec:
                 metadata are kept too.
             quality: 0 (smallest) to 100 (best); rounded to 1/255 of the range.
             globals_only: send the global tokens alone, about 0.016 bpp.
+            effort: 0 to 9; from 4 on, more time is spent on a smaller and better file.
 
         Raises:
             ImageError: the image has the wrong type or size, or its transparency or metadata are
                 too large.
-            ValueError: quality is out of range.
+            ValueError: quality or effort is out of range.
         """
-        if not 0 <= quality <= 100:
-            raise ValueError(f"quality is {quality}, expected 0 to 100")
+        _check_request(quality, effort)
+        return self.code(
+            self.analyse(image), quality, globals_only=globals_only, effort=effort
+        ).data
+
+    def analyse(self, image: RGB | Image.Image | Picture) -> Analysis:
+        """Run the encoder's networks, whose part does not depend on the quality.
+
+        Raises:
+            ImageError: as for `compress`.
+        """
         if isinstance(image, Image.Image):
             image = as_rgb(image)
         picture = image if isinstance(image, Picture) else Picture(_checked(image))
         chunks = chunks_of(picture)
-        analysis = replace(self.analyse(picture.rgb), grayscale=picture.grayscale)
-        container = self.code(analysis, round(quality * 2.55), globals_only=globals_only)
-        return pack(replace(container, chunks=chunks))
+        y, levels = self.networks.analyse(_checked(picture.rgb))
+        return Analysis(picture, chunks, y, levels)
 
-    def analyse(self, rgb: RGB) -> Analysis:
-        """Run the encoder's networks on uint8 [H, W, 3].
+    def code(
+        self,
+        analysis: Analysis,
+        quality: float = 50,
+        *,
+        globals_only: bool = False,
+        effort: int = DEFAULT_EFFORT,
+    ) -> Coding:
+        """Code what `analyse` found; arguments and errors as for `compress`."""
+        _check_request(quality, effort)
+        code = round(quality * 2.55)
+        steps = steps_of(effort)
+        return encode(self.networks, analysis, code, globals_only=globals_only, steps=steps)
 
-        Raises:
-            ImageError: the image has the wrong type or size.
+    def reconstruct(self, coding: Coding) -> RGB:
+        """The picture that this codec decodes from `coding.data`, without decoding it.
+
+        Returns:
+            uint8 [H, W, 3].
         """
-        rgb = _checked(rgb)
-        height, width = rgb.shape[:2]
-        cells = tokens_of(width, height).times(CELLS_PER_TOKEN)
-        encoder = self.tokenizer.global_encoder
-        with self._inference():
-            y = torch.empty(1, self.tokenizer.config.local_channels, cells.height, cells.width)
-            y = y.to(self.device).contiguous(memory_format=torch.channels_last)
-            pooled = []
-            for block in blocks(cells, BLOCK):
-                seen = block.grown(HALO, cells)
-                x = torch.tensor(pixels_in(rgb, seen.times(CELL))).to(self.device)
-                inside = block.seen_from(seen)
-                with floats(self.device, bf16=self.bf16):
-                    local = self.tokenizer.local_encoder(x.permute(2, 0, 1)[None].float() / 255)
-                y[:, :, block.rows, block.columns] = local[:, :, inside.rows, inside.columns]
-            for top in range(0, cells.height, BLOCK):
-                band = Box(top, 0, min(top + BLOCK, cells.height), cells.width)
-                seen = band.grown(CELLS_PER_TOKEN, cells)
-                inside = band.seen_from(seen).over(CELLS_PER_TOKEN)
-                with floats(self.device, bf16=self.bf16):
-                    pooled.append(encoder.pool(y[:, :, seen.rows])[:, :, inside.rows])
-            with floats(self.device, bf16=self.bf16):
-                levels = self.tokenizer.fsq(encoder.attend(torch.cat(pooled, 2))).levels.cpu()
-        return Analysis(width, height, y, levels)
-
-    def code(self, analysis: Analysis, quality: int, *, globals_only: bool = False) -> Container:
-        """The file of an analysed image at a quality code, 0..255."""
-        detail_layers = 0 if globals_only else self.tokenizer.config.layers
-        size = analysis.width, analysis.height
-        header = Header(
-            FORMAT_VERSION,
-            self.release.number,
-            *size,
-            quality,
-            detail_layers,
-            grayscale=analysis.grayscale,
-        )
-        tiles = [TileSymbols(self.release, quality, box) for box in header.tiles]
-        with self._inference():
-            coded = [[_put_levels(tile, self.release, analysis.levels) for tile in tiles]]
-            if not globals_only:
-                whole = tokens_of(*size)
-                area = whole.times(CELLS_PER_TOKEN)
-                estimate = self._estimate(quality, analysis.levels, whole, area)
-            for group in range(detail_layers):
-                encoders = [LayerEncoder(self.release.tables) for _ in tiles]
-                for step in (2 * group, 2 * group + 1):
-                    estimate.refine(step)
-                    for tile, encoder in zip(tiles, encoders, strict=True):
-                        r = estimate.residual(analysis.y, tile.cells, step)
-                        q = np.rint(np.clip(r, -MAX_SYMBOL, MAX_SYMBOL)).astype(np.int32)
-                        q = encoder.details(tile.tables(step), q)
-                        tile.put(step, q)
-                        estimate.add(tile.cells, step, q)
-                coded.append([encoder.finish() for encoder in encoders])
-        # trailing layers that say nothing are not declared: at low qualities every byte counts
-        while len(coded) > 1 and not any(tile.has_details(len(coded) - 2) for tile in tiles):
-            coded.pop()
-        header = replace(header, detail_layers=len(coded) - 1)
-        layers = []
-        for index, parts in enumerate(coded):
-            checks = (
-                check_of(tile, header, self.release, index, t) for t, tile in enumerate(tiles)
-            )
-            layers.append(Layer(tuple(map(Part, parts, checks))))
-        return Container(header, tuple(layers))
+        header = coding.container.header
+        tiles = list(coding.tiles)
+        layers = header.detail_layers
+        return self._picture(header, coding.levels, tiles, header.quality, layers)
 
     def decompress(
         self, data: bytes, layers: int | None = None, *, allow_partial: bool = False
@@ -316,22 +244,24 @@ class Codec:
         area = near.grown(SPREAD_HALO, whole.times(CELLS_PER_TOKEN)).over(CELLS_PER_TOKEN)
         tokens = area.grown(ATTENTION_HALO, whole).over(WINDOW).times(WINDOW).cut(whole)
         area = area.times(CELLS_PER_TOKEN)
-        with self._inference():
+        with self.networks.inference():
             tiles = {
                 index: TileSymbols(self.release, header.quality, box)
                 for index, box in boxes.items()
                 if not box.cut(tokens).empty
             }
             for index, tile in tiles.items():
-                self._get_levels(container, index, tile)
+                read_levels(container, index, tile)
             detailed = {i: t for i, t in tiles.items() if not t.cells.cut(near).empty}
-            used, damage = self._get_details(container, detailed, wanted)
+            used, damage = read_details(container, detailed, wanted)
             if damage and not allow_partial:
                 raise damage
-            estimate = self._estimate(header.quality, _levels_in(tokens, tiles), tokens, area)
-            self._reconstruct(estimate, list(detailed.values()), used)
+            estimate = self.networks.estimate(
+                header.quality, levels_in(tokens, tiles), tokens, area
+            )
+            self.networks.reconstruct(estimate, list(detailed.values()), used)
             own = cells.seen_from(area)
-            rgb = self._synthesise(estimate.y_hat, header.quality, used, own)
+            rgb = self.networks.synthesise(estimate.y_hat, header.quality, used, own)
         inside = crop.seen_from(cells.times(CELL))
         rgb = rgb[inside.rows, inside.columns]
         if header.grayscale:
@@ -354,46 +284,6 @@ class Codec:
             scale=scale,
         )
         return Decoded(shown, used, header.detail_layers, notice)
-
-    def _estimate(self, quality: int, levels: Tensor, tokens: Box, area: Box) -> Estimate:
-        return Estimate(self.release, quality, levels, tokens, area, self.device, bf16=self.bf16)
-
-    def _get_levels(self, container: Container, index: int, tile: TileSymbols) -> None:
-        """Read the global tokens of a tile."""
-        part = container.layers[0].parts[index]
-        decoder = LayerDecoder(self.release.tables, part.coded)
-        tile.code_levels(lambda frequencies, _chosen: decoder.levels(frequencies))
-        found = check_of(tile, container.header, self.release, 0, index)
-        _compare(found, part.check, "base layer")
-
-    def _get_details(
-        self, container: Container, tiles: dict[int, TileSymbols], wanted: int
-    ) -> tuple[int, InvalidFileError | None]:
-        """Read detail layers; how many are whole, and why it is not all of the wanted ones."""
-        for tile in tiles.values():
-            if wanted:
-                tile.prepare_details()
-        for group in range(wanted):
-            for index, tile in tiles.items():
-                part = container.layers[group + 1].parts[index]
-                decoder = LayerDecoder(self.release.tables, part.coded)
-                try:
-                    for step in (2 * group, 2 * group + 1):
-                        tile.put(step, decoder.details(tile.tables(step)))
-                    found = check_of(tile, container.header, self.release, group + 1, index)
-                    _compare(found, part.check, f"detail layer {group + 1}")
-                except InvalidFileError as error:
-                    return group, error
-        return wanted, None
-
-    def _reconstruct(self, estimate: Estimate, tiles: list[TileSymbols], layers: int) -> None:
-        """Bring an estimate to what the symbols of its tiles say."""
-        for step in range(2 * layers):
-            estimate.refine(step)
-            for tile in tiles:
-                estimate.add(tile.cells, step, tile.symbols(step))
-        if layers < self.tokenizer.config.layers:
-            estimate.refine(2 * layers)
 
     def tokenize(
         self, image: RGB | Image.Image, quality: float = 50, *, globals_only: bool = False
@@ -428,14 +318,14 @@ class Codec:
             for index, box in enumerate(header.tiles)
         }
         layers = len(container.layers) - 1
-        with self._inference():
+        with self.networks.inference():
             for index, tile in tiles.items():
-                self._get_levels(container, index, tile)
-            _, damage = self._get_details(container, tiles, layers)
+                read_levels(container, index, tile)
+            _, damage = read_details(container, tiles, layers)
         if damage:
             raise damage
         whole = tokens_of(header.width, header.height)
-        levels = _levels_in(whole, tiles)[0].permute(1, 2, 0).numpy().astype(np.uint8)
+        levels = levels_in(whole, tiles)[0].permute(1, 2, 0).numpy().astype(np.uint8)
         cells = whole.times(CELLS_PER_TOKEN)
         symbols = np.zeros((cells.height, cells.width, tiles[0].q.shape[2]), dtype=np.int16)
         for tile in tiles.values():
@@ -446,7 +336,7 @@ class Codec:
         )
 
     def detokenize(self, tokens: Tokens) -> Image.Image:
-        """The picture that tokens stand for, of mode RGB.
+        """The picture that tokens stand for, of mode RGB, or L if it is gray.
 
         Raises:
             ModelMismatchError: they are of another model, which is not installed.
@@ -466,47 +356,29 @@ class Codec:
             raise ValueError(f"levels reach beyond the {config.levels} of the model")
         if tokens.detail_layers > config.layers:
             raise ValueError(f"the model has {config.layers} detail layers")
-        whole = tokens_of(tokens.width, tokens.height)
-        tile = TileSymbols(self.release, tokens.quality, whole)
+        tile = TileSymbols(self.release, tokens.quality, tokens_of(tokens.width, tokens.height))
         tile.q = tokens.symbols
         levels = torch.from_numpy(tokens.levels.astype(np.int64)).permute(2, 0, 1)[None]
-        with self._inference():
-            area = whole.times(CELLS_PER_TOKEN)
-            estimate = self._estimate(tokens.quality, levels, whole, area)
-            self._reconstruct(estimate, [tile], tokens.detail_layers)
-            rgb = self._synthesise(estimate.y_hat, tokens.quality, tokens.detail_layers, area)
-        rgb = rgb[: tokens.height, : tokens.width]
-        return Image.fromarray(_gray(rgb) if tokens.grayscale else rgb)
+        rgb = self._picture(tokens, levels, [tile], tokens.quality, tokens.detail_layers)
+        return Image.fromarray(rgb[:, :, 0] if tokens.grayscale else rgb)
 
-    @contextmanager
-    def _inference(self) -> Iterator[None]:
-        """No gradients, and full float32 products: the integers need all their bits."""
-        precision = torch.get_float32_matmul_precision()
-        if precision != "highest":  # it is global: threads must not restore it under each other
-            torch.set_float32_matmul_precision("highest")
-        try:
-            with torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
-                yield
-        finally:
-            if precision != "highest":
-                torch.set_float32_matmul_precision(precision)
-
-    def _synthesise(self, y_hat: Tensor, quality: int, layers: int, cells: Box) -> RGB:
-        """Some cells of local tokens float32 [1, C, H, W] to pixels uint8 [16 h, 16 w, 3]."""
-        hats = self.release.anchor_weights(quality)[None].to(self.device)
-        arrived = torch.tensor([layers], device=self.device)
-        whole = Box(0, 0, *y_hat.shape[2:])
-        rgb = np.empty((cells.height * CELL, cells.width * CELL, 3), dtype=np.uint8)
-        for block in blocks(cells, BLOCK):
-            seen = block.grown(HALO, whole)
-            with floats(self.device, bf16=self.bf16):
-                x_hat = self.tokenizer.decoder(y_hat[:, :, seen.rows, seen.columns], hats, arrived)
-            inside = block.seen_from(seen).times(CELL)
-            x_hat = x_hat[0, :, inside.rows, inside.columns].float()
-            pixels = (x_hat * 255).round_().clamp_(0, 255).to(torch.uint8)
-            to = block.seen_from(cells).times(CELL)
-            rgb[to.rows, to.columns] = pixels.permute(1, 2, 0).cpu().numpy()
-        return rgb
+    def _picture(
+        self,
+        header: Header | Tokens,
+        levels: torch.Tensor,
+        tiles: list[TileSymbols],
+        quality: int,
+        layers: int,
+    ) -> RGB:
+        """The whole picture uint8 [H, W, 3] from all its symbols."""
+        whole = tokens_of(header.width, header.height)
+        area = whole.times(CELLS_PER_TOKEN)
+        with self.networks.inference():
+            estimate = self.networks.estimate(quality, levels, whole, area)
+            self.networks.reconstruct(estimate, tiles, layers)
+            rgb = self.networks.synthesise(estimate.y_hat, quality, layers, area)
+        rgb = np.ascontiguousarray(rgb[: header.height, : header.width])
+        return _gray(rgb) if header.grayscale else rgb
 
 
 def _gray(rgb: RGB) -> RGB:
@@ -515,44 +387,15 @@ def _gray(rgb: RGB) -> RGB:
     return np.repeat(gray[:, :, None], 3, 2)
 
 
-def _put_levels(tile: TileSymbols, release: Release, levels: Tensor) -> bytes:
-    """Code the global tokens of a tile, from those of the picture; prepares its details."""
-    encoder = LayerEncoder(release.tables)
-    tile.levels = levels[:, :, tile.tokens.rows, tile.tokens.columns].clone()
-    tile.code_levels(encoder.levels)
-    tile.prepare_details()
-    return encoder.finish()
-
-
-def _levels_in(tokens: Box, tiles: dict[int, TileSymbols]) -> Tensor:
-    """Levels of the global tokens of an area, int64 [1, dims, h, w], from the tiles over it."""
-    dims = next(iter(tiles.values())).levels.shape[1]
-    levels = torch.zeros(1, dims, tokens.height, tokens.width, dtype=torch.int64)
-    for tile in tiles.values():
-        shared = tile.tokens.cut(tokens)
-        to, source = shared.seen_from(tokens), shared.seen_from(tile.tokens)
-        levels[:, :, to.rows, to.columns] = tile.levels[:, :, source.rows, source.columns]
-    return levels
-
-
-def check_of(tile: TileSymbols, header: Header, release: Release, layer: int, index: int) -> int:
-    """The check of a tile's symbols in one layer (0 is the base layer); see the format."""
-    seed = zlib.crc32(header_bytes(header) + bytes.fromhex(release.sha256))
-    seed = (seed + layer + 8 * index) & 0xFFFFFFFF
-    return tile.check_levels(seed) if layer == 0 else tile.check_details(layer - 1, seed)
-
-
-def _compare(found: int, expected: int, what: str) -> None:
-    """Raise if the check of decoded symbols is not what the file says.
+def _check_request(quality: float, effort: int) -> None:
+    """Fail early on values out of range.
 
     Raises:
-        InvalidFileError: they differ.
+        ValueError: quality or effort is.
     """
-    if found != expected:
-        raise InvalidFileError(
-            f"the {what} is damaged or cut: its symbols give check {found:06x}, the file says "
-            f"{expected:06x}; get a fresh copy, or decode the layers before it with --allow-partial"
-        )
+    if not 0 <= quality <= 100:
+        raise ValueError(f"quality is {quality}, expected 0 to 100")
+    steps_of(effort)
 
 
 def _checked(image: RGB) -> RGB:

@@ -56,3 +56,9 @@ class QualityError(SbtError):
     """The picture differs from the original more than allowed, or has another size."""
 
     exit_code = 10
+
+
+class RateError(SbtError):
+    """No file of the image has the size or the score that was asked for."""
+
+    exit_code = 11

@@ -7,7 +7,8 @@ offsets that select them are part of the release, never recomputed where files a
 
 import hashlib
 import json
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from sbtcodec.image.files import write_atomically
 from sbtcodec.model import CodecModel, ModelConfig
 
 MANIFEST = "manifest.json"
+LMBDA_MIN, LMBDA_MAX = 0.00006, 0.08  # of a release that does not state its recipe
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Release:
         hats: int64 [256, anchors], quality codes as weights of the anchors, 64 is one.
         gain_offsets: int64 [256, local_channels], added to the scale accumulators; the gains
             themselves (1 / step size) are derived from them.
+        recipe: how it was trained (`sbtcodec.training.config`); empty if the file does not say.
     """
 
     number: int
@@ -56,6 +59,26 @@ class Release:
     octaves: Frequencies
     hats: NDArray[np.int64]
     gain_offsets: NDArray[np.int64]
+    recipe: dict[str, Any] = field(default_factory=dict)
+
+    def lmbda(self, quality: int) -> float:
+        """Bits per pixel that the model gives for one unit of squared error (8-bit samples).
+
+        Log-linear between the lowest and the highest anchor, as in training. Where a release has
+        enlarged steps beyond the lowest anchor, the squared step size tells.
+
+        Args:
+            quality: code, 0..255.
+        """
+        low, high = (
+            math.log(self.recipe.get(key, default))
+            for key, default in (("lmbda_min", LMBDA_MIN), ("lmbda_max", LMBDA_MAX))
+        )
+        weights = self.hats[quality] / HAT_ONE
+        place = float(weights @ np.arange(len(weights))) / max(1, len(weights) - 1)
+        learned = weights @ self.model.tokenizer.log_gains.detach().cpu().double().numpy()
+        used = self.gain_offsets[quality] * (SCALE_STEP / SUMS_PER_INDEX)
+        return math.exp(low + place * (high - low) + 2 * float((used - learned).mean()))
 
     def gains(self, quality: int) -> Tensor:
         """Steps per unit of each local channel at a quality code: float32 [local_channels]."""
@@ -212,4 +235,8 @@ def _read(path: Path, number: int, name: str, sha256: str) -> Release:
     except (RuntimeError, KeyError, ValueError, OverflowError) as error:
         raise WeightsError(f"the weights {path} do not fit this program: {error}") from error
     model.requires_grad_(requires_grad=False).eval()
-    return Release(number, name, path.parent, sha256, model, tables, octaves, hats, gain_offsets)
+    with safe_open(path, "pt") as file:
+        recipe = json.loads(file.metadata().get("card", "{}")).get("recipe", {})
+    return Release(
+        number, name, path.parent, sha256, model, tables, octaves, hats, gain_offsets, recipe
+    )

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-import sbtcodec.codec
+import sbtcodec.decoding
 from sbtcodec.codec import Codec
 from sbtcodec.container import (
     CHECK_BYTES,
@@ -32,6 +32,7 @@ from sbtcodec.container import (
     unpack,
 )
 from sbtcodec.errors import InvalidFileError, ModelMismatchError
+from sbtcodec.symbols import TileSymbols
 
 CORPUS = Path(__file__).parent / "corpus"
 LARGEST_INPUT = 1024
@@ -84,12 +85,12 @@ def mutated(rng: random.Random, data: bytes, others: list[bytes]) -> bytes:
 @contextmanager
 def unchecked() -> Iterator[None]:
     """Within the block, checks of symbols pass: damage goes on into the next step."""
-    compare = sbtcodec.codec._compare
-    sbtcodec.codec._compare = lambda *_: None  # type: ignore[assignment]
+    compare = sbtcodec.decoding.compare
+    sbtcodec.decoding.compare = lambda *_: None  # type: ignore[assignment]
     try:
         yield
     finally:
-        sbtcodec.codec._compare = compare
+        sbtcodec.decoding.compare = compare
 
 
 def outcome(codec: Codec, data: bytes, *, checked: bool, whole: bool = True) -> str:
@@ -176,9 +177,9 @@ def with_right_check(codec: Codec, data: bytes) -> bytes:
         return data
     if tokens is None:
         return data
-    tile = sbtcodec.codec.TileSymbols(codec.release, header.quality, header.tiles[0])
+    tile = TileSymbols(codec.release, header.quality, header.tiles[0])
     tile.levels = torch.from_numpy(tokens.levels.astype(np.int64)).permute(2, 0, 1)[None]
-    check = sbtcodec.codec.check_of(tile, header, codec.release, 0, 0)
+    check = sbtcodec.decoding.check_of(tile, header, codec.release, 0, 0)
     at = len(data) - sum(part.length for layer in container.layers for part in layer.parts)
     at += container.layers[0].parts[0].length
     fixed = check.to_bytes(CHECK_BYTES, "little")

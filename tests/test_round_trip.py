@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from sbtcodec.codec import Codec, check_of
+from sbtcodec.codec import Codec
 from sbtcodec.container import describe, header_bytes, unpack
+from sbtcodec.decoding import check_of
 from sbtcodec.errors import DeviceError, ImageError
 from sbtcodec.evaluation.metrics import psnr
 from sbtcodec.grid import Box
@@ -162,7 +163,7 @@ def test_blocks_and_bands_give_the_picture_of_the_whole(
     image = large(450, 330)
     data = tiny_codec.compress(image, quality=60)
     whole = tiny_codec.decode(data).rgb.astype(int)
-    monkeypatch.setattr("sbtcodec.codec.BLOCK", 10)
+    monkeypatch.setattr("sbtcodec.networks.BLOCK", 10)
     monkeypatch.setattr("sbtcodec.estimate.BAND", 6)
     assert tiny_codec.compress(image, quality=60) == data
     assert np.abs(tiny_codec.decode(data).rgb.astype(int) - whole).max() <= 1

@@ -16,11 +16,12 @@ from benchmarks.ideal_rate import counting
 from sbtcodec.codec import Codec
 from sbtcodec.entropy.quality import HAT_ONE, position
 from sbtcodec.errors import DatasetError, WeightsError
+from sbtcodec.relaxation import gaussian_bits
 from sbtcodec.release import read_state
 from sbtcodec.training import checkpoint
 from sbtcodec.training.config import MODELS, PRESETS, TrainingConfig
 from sbtcodec.training.data import batch
-from sbtcodec.training.losses import MS_SSIM_WEIGHTS, gaussian_bits, ms_ssim, token_bits
+from sbtcodec.training.losses import MS_SSIM_WEIGHTS, ms_ssim, token_bits
 from sbtcodec.training.publish import publish
 from sbtcodec.training.run import train
 from sbtcodec.training.step import TrainingPass

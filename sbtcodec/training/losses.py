@@ -6,10 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sbtcodec.entropy.detail import SCALE_MIN, SCALE_STEP, SUMS_PER_INDEX, TABLES
 from sbtcodec.entropy.prior import LOGITS_PER_OCTAVE
 
-SMALLEST_PROBABILITY = 1e-9
 MS_SSIM_WEIGHTS = (
     0.2856,
     0.3001,
@@ -19,28 +17,6 @@ MS_SSIM_WEIGHTS = (
 MS_SSIM_C1, MS_SSIM_C2 = 0.01**2, 0.03**2
 WINDOW = 11
 WINDOW_SIGMA = 1.5
-
-
-def leaky_clamp(x: Tensor, low: float, high: float) -> Tensor:
-    """Clamp in value, but let a twentieth of the gradient through outside, against dead ends."""
-    clamped = x.clamp(low, high)
-    return clamped + 0.05 * ((x - clamped) - (x - clamped).detach())
-
-
-def symbol_scale(total: Tensor, gain_offset: Tensor) -> Tensor:
-    """The scale, in steps, of the table that accumulators select; differentiable."""
-    index = leaky_clamp((total + gain_offset) / SUMS_PER_INDEX, 0.0, TABLES - 1.0)
-    index = index + (torch.floor(index + 0.5) - index).detach()
-    return SCALE_MIN * torch.exp(SCALE_STEP * index)
-
-
-def gaussian_bits(residual: Tensor, scale: Tensor) -> Tensor:
-    """Bits of a unit-wide interval around `residual` under a zero-mean normal of `scale`."""
-    magnitude = residual.abs()
-    inverse = 1.0 / (scale * math.sqrt(2.0))
-    upper = torch.erf((0.5 - magnitude) * inverse)
-    lower = torch.erf((-0.5 - magnitude) * inverse)
-    return -torch.log2((0.5 * (upper - lower)).clamp_min(SMALLEST_PROBABILITY))
 
 
 def token_bits(logits: list[Tensor], levels: Tensor, position: Tensor) -> Tensor:

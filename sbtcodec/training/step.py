@@ -1,7 +1,6 @@
 """The forward pass of training: the whole codec, made differentiable.
 
-It walks the steps of the codec in the codec's order. Rates see residuals with uniform noise, the
-networks see rounded ones with a straight-through gradient (Minnen & Singh, arXiv 2007.08739).
+Pixels to tokens and back; the detail layers in between are those of `sbtcodec.relaxation`.
 """
 
 from typing import NamedTuple
@@ -9,13 +8,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sbtcodec.entropy.detail import MAX_SYMBOL, gain_offset
 from sbtcodec.entropy.prior import centred
 from sbtcodec.entropy.quality import HAT_ONE
 from sbtcodec.model import CodecModel
-from sbtcodec.tokenizer.bootstrap import checkerboard
-from sbtcodec.tokenizer.layers import round_ste
-from sbtcodec.training.losses import gaussian_bits, ms_ssim, symbol_scale, token_bits
+from sbtcodec.relaxation import Known, detail_pass
+from sbtcodec.training.losses import ms_ssim, token_bits
 
 
 class Pass(NamedTuple):
@@ -64,49 +61,15 @@ class TrainingPass(nn.Module):
         bits_z = token_bits(self.model.prior(integers), z.levels, z.position)
 
         features, y_hat = t.predictor(z.values)
-        y_hat = y_hat.float()
         hats = t.hats(quality)
-        log_gain = t.gains(hats)
-        gain, offset = log_gain.exp(), gain_offset(log_gain)
-        scale_features = scales.features(integers)
-        scale_hats = torch.floor(hats * HAT_ONE + 0.5)[:, :, None, None]
-
-        seen = torch.zeros_like(y)
-        bits = torch.zeros_like(y[:, 0])
-        at = layers.view(-1, 1, 1, 1)
-        for step in range(t.steps):
-            group, parity = divmod(step, 2)
-            channels = t.config.group_slice(group)
-            cells = checkerboard(y.shape[2], y.shape[3], parity, y.device)
-            sent = (at > group).to(y.dtype)
-
-            # correct everything not yet sent; a file that ends at this layer still gets the first
-            delta = t.refiners[step](features, y_hat).float()
-            reach = (at >= group).to(y.dtype) if parity == 0 else sent
-            head, mine, rest = torch.split(
-                y_hat,
-                [channels.start, channels.stop - channels.start, y.shape[1] - channels.stop],
-                1,
-            )
-            width = mine.shape[1]
-            open_cells = cells if parity == 1 else torch.ones_like(cells)
-            mine = mine + delta[:, :width] * (open_cells * reach)
-            rest = rest + delta[:, width:] * reach
-
-            total = scales.scales(step, scale_features, scale_hats, seen).float()
-            scale = symbol_scale(total, offset[:, channels])
-            residual = (y[:, channels] - mine) * gain[:, channels]
-            cost = gaussian_bits(residual + noise[:, channels], scale)
-            bits = bits + (cost * (cells * sent)).sum(1)
-            q = round_ste(residual).clamp(-MAX_SYMBOL, MAX_SYMBOL)
-            mine = torch.where(cells & (at > group), mine + q / gain[:, channels], mine)
-            y_hat = torch.cat([head, mine, rest], 1)
-            magnitude = scales.magnitude(q.detach())
-            before, _, after = torch.split(
-                seen, [channels.start, width, y.shape[1] - channels.stop], 1
-            )
-            known = torch.where(cells, magnitude, seen[:, channels])
-            seen = torch.cat([before, known, after], 1)
+        known = Known(
+            features,
+            y_hat.float(),
+            scales.features(integers),
+            torch.floor(hats * HAT_ONE + 0.5)[:, :, None, None],
+            t.gains(hats),
+        )
+        y_hat, bits, _ = detail_pass(t, scales, known, y, layers, noise)
 
         target = y.detach()
         spread = target.var((2, 3), keepdim=True).mean(1, keepdim=True) + 1e-3

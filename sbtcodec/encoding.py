@@ -1,0 +1,128 @@
+"""From a picture to a file: tokens once, symbols for every quality."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from torch import Tensor
+
+from sbtcodec.container import FORMAT_VERSION, Chunk, Container, Header, Layer, Part, pack
+from sbtcodec.decoding import check_of
+from sbtcodec.entropy.coder import LayerEncoder
+from sbtcodec.entropy.detail import MAX_SYMBOL
+from sbtcodec.grid import CELLS_PER_TOKEN, tokens_of
+from sbtcodec.image.picture import Picture
+from sbtcodec.networks import RGB, Networks
+from sbtcodec.refinement import refined
+from sbtcodec.release import Release
+from sbtcodec.symbols import TileSymbols
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What the encoder's networks make of a picture; it is coded from this at any quality.
+
+    Attributes:
+        picture: the picture.
+        chunks: what it has beside its pixels.
+        y: its local tokens, float32 [1, local_channels, H, W], on the codec's device.
+        levels: of its global tokens, int64 [1, dims, h, w], on the CPU.
+    """
+
+    picture: Picture
+    chunks: tuple[Chunk, ...]
+    y: Tensor
+    levels: Tensor
+
+    @property
+    def rgb(self) -> RGB:
+        """The pixels, uint8 [height, width, 3]."""
+        return self.picture.rgb
+
+
+@dataclass(frozen=True)
+class Coding:
+    """A file, and the symbols that it holds.
+
+    Attributes:
+        container: the content of the file.
+        tiles: its symbols.
+        levels: of its global tokens, int64 [1, dims, h, w].
+    """
+
+    container: Container
+    tiles: tuple[TileSymbols, ...]
+    levels: Tensor
+
+    @property
+    def data(self) -> bytes:
+        """The bytes of the `.sbt` file."""
+        return pack(self.container)
+
+
+def encode(
+    networks: Networks, analysis: Analysis, quality: int, *, globals_only: bool, steps: int
+) -> Coding:
+    """The file of an analysed picture.
+
+    Args:
+        networks: the model.
+        analysis: of the picture.
+        quality: code, 0..255.
+        globals_only: send the global tokens alone.
+        steps: of refinement of the local tokens.
+    """
+    release = networks.release
+    height, width = analysis.rgb.shape[:2]
+    detail_layers = 0 if globals_only else networks.tokenizer.config.layers
+    header = Header(
+        FORMAT_VERSION,
+        release.number,
+        width,
+        height,
+        quality,
+        detail_layers,
+        grayscale=analysis.picture.grayscale,
+    )
+    tiles = tuple(TileSymbols(release, quality, box) for box in header.tiles)
+    y = analysis.y
+    if steps and not globals_only:
+        y = refined(release, analysis.rgb, y, analysis.levels, quality, steps)
+    with networks.inference():
+        coded = [[_put_levels(tile, analysis.levels) for tile in tiles]]
+        if not globals_only:
+            whole = tokens_of(width, height)
+            area = whole.times(CELLS_PER_TOKEN)
+            estimate = networks.estimate(quality, analysis.levels, whole, area)
+        for group in range(detail_layers):
+            encoders = [LayerEncoder(release.tables) for _ in tiles]
+            for step in (2 * group, 2 * group + 1):
+                estimate.refine(step)
+                for tile, encoder in zip(tiles, encoders, strict=True):
+                    r = estimate.residual(y, tile.cells, step)
+                    q = np.rint(np.clip(r, -MAX_SYMBOL, MAX_SYMBOL)).astype(np.int32)
+                    q = encoder.details(tile.tables(step), q)
+                    tile.put(step, q)
+                    estimate.add(tile.cells, step, q)
+            coded.append([encoder.finish() for encoder in encoders])
+    # trailing layers that say nothing are not declared: at low qualities every byte counts
+    while len(coded) > 1 and not any(tile.has_details(len(coded) - 2) for tile in tiles):
+        coded.pop()
+    header = replace(header, detail_layers=len(coded) - 1)
+    layers = tuple(_layer(parts, tiles, header, release, i) for i, parts in enumerate(coded))
+    return Coding(Container(header, layers, analysis.chunks), tiles, analysis.levels)
+
+
+def _layer(
+    parts: list[bytes], tiles: tuple[TileSymbols, ...], header: Header, release: Release, index: int
+) -> Layer:
+    checks = (check_of(tile, header, release, index, t) for t, tile in enumerate(tiles))
+    return Layer(tuple(map(Part, parts, checks)))
+
+
+def _put_levels(tile: TileSymbols, levels: Tensor) -> bytes:
+    """Code the global tokens of a tile, from those of the picture; prepares its details."""
+    encoder = LayerEncoder(tile.release.tables)
+    tile.levels = levels[:, :, tile.tokens.rows, tile.tokens.columns].clone()
+    tile.code_levels(encoder.levels)
+    tile.prepare_details()
+    return encoder.finish()

@@ -1,0 +1,111 @@
+"""The float networks of a release on a device, applied to pictures of any size, block by block."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sbtcodec.estimate import Estimate, floats
+from sbtcodec.grid import CELL, CELLS_PER_TOKEN, Box, blocks, tokens_of
+from sbtcodec.image.padding import pixels_in
+from sbtcodec.release import Release
+from sbtcodec.symbols import TileSymbols
+from sbtcodec.tokenizer.layers import channels_last
+
+BLOCK = 128  # side, in cells, of what the pixel networks take at once
+HALO = 8  # cells that the pixel networks can see beyond a block: their reach is under 8
+
+RGB = NDArray[np.uint8]
+
+
+class Networks:
+    """What encoding and decoding compute with floats.
+
+    Attributes:
+        release: the model.
+        tokenizer: its float networks, on `device`.
+        device: where they run.
+        bf16: whether they run in bfloat16.
+    """
+
+    def __init__(self, release: Release, device: torch.device, *, bf16: bool) -> None:
+        """Bring the float networks of a release to a device."""
+        self.release, self.device, self.bf16 = release, device, bf16
+        self.tokenizer = channels_last(release.model.tokenizer.to(device))
+
+    @contextmanager
+    def inference(self) -> Iterator[None]:
+        """No gradients, and full float32 products: the integers need all their bits."""
+        precision = torch.get_float32_matmul_precision()
+        if precision != "highest":  # it is global: threads must not restore it under each other
+            torch.set_float32_matmul_precision("highest")
+        try:
+            with torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
+                yield
+        finally:
+            if precision != "highest":
+                torch.set_float32_matmul_precision(precision)
+
+    def analyse(self, rgb: RGB) -> tuple[Tensor, Tensor]:
+        """Run the encoder's networks on uint8 [height, width, 3].
+
+        Returns:
+            Local tokens float32 [1, local_channels, H, W] on the device, and levels of the global
+            tokens int64 [1, dims, h, w] on the CPU.
+        """
+        height, width = rgb.shape[:2]
+        cells = tokens_of(width, height).times(CELLS_PER_TOKEN)
+        encoder = self.tokenizer.global_encoder
+        with self.inference():
+            y = torch.empty(1, self.tokenizer.config.local_channels, cells.height, cells.width)
+            y = y.to(self.device).contiguous(memory_format=torch.channels_last)
+            pooled = []
+            for block in blocks(cells, BLOCK):
+                seen = block.grown(HALO, cells)
+                x = torch.tensor(pixels_in(rgb, seen.times(CELL))).to(self.device)
+                inside = block.seen_from(seen)
+                with floats(self.device, bf16=self.bf16):
+                    local = self.tokenizer.local_encoder(x.permute(2, 0, 1)[None].float() / 255)
+                y[:, :, block.rows, block.columns] = local[:, :, inside.rows, inside.columns]
+            for top in range(0, cells.height, BLOCK):
+                band = Box(top, 0, min(top + BLOCK, cells.height), cells.width)
+                seen = band.grown(CELLS_PER_TOKEN, cells)
+                inside = band.seen_from(seen).over(CELLS_PER_TOKEN)
+                with floats(self.device, bf16=self.bf16):
+                    pooled.append(encoder.pool(y[:, :, seen.rows])[:, :, inside.rows])
+            with floats(self.device, bf16=self.bf16):
+                levels = self.tokenizer.fsq(encoder.attend(torch.cat(pooled, 2))).levels.cpu()
+        return y, levels
+
+    def estimate(self, quality: int, levels: Tensor, tokens: Box, area: Box) -> Estimate:
+        """The prediction of an area from global tokens; arguments are those of `Estimate`."""
+        return Estimate(self.release, quality, levels, tokens, area, self.device, bf16=self.bf16)
+
+    def reconstruct(self, estimate: Estimate, tiles: list[TileSymbols], layers: int) -> None:
+        """Bring an estimate to what the symbols of its tiles say."""
+        for step in range(2 * layers):
+            estimate.refine(step)
+            for tile in tiles:
+                estimate.add(tile.cells, step, tile.symbols(step))
+        if layers < self.tokenizer.config.layers:
+            estimate.refine(2 * layers)
+
+    def synthesise(self, y_hat: Tensor, quality: int, layers: int, cells: Box) -> RGB:
+        """Some cells of local tokens float32 [1, C, H, W] to pixels uint8 [16 h, 16 w, 3]."""
+        hats = self.release.anchor_weights(quality)[None].to(self.device)
+        arrived = torch.tensor([layers], device=self.device)
+        whole = Box(0, 0, *y_hat.shape[2:])
+        rgb = np.empty((cells.height * CELL, cells.width * CELL, 3), dtype=np.uint8)
+        for block in blocks(cells, BLOCK):
+            seen = block.grown(HALO, whole)
+            with floats(self.device, bf16=self.bf16):
+                x_hat = self.tokenizer.decoder(y_hat[:, :, seen.rows, seen.columns], hats, arrived)
+            inside = block.seen_from(seen).times(CELL)
+            x_hat = x_hat[0, :, inside.rows, inside.columns].float()
+            pixels = (x_hat * 255).round_().clamp_(0, 255).to(torch.uint8)
+            to = block.seen_from(cells).times(CELL)
+            rgb[to.rows, to.columns] = pixels.permute(1, 2, 0).cpu().numpy()
+        return rgb

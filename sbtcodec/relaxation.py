@@ -1,0 +1,148 @@
+"""The detail layers made differentiable: what training learns by, and the encoder refines by.
+
+It walks the steps of the codec in the codec's order. Rates see residuals with uniform noise, the
+networks see rounded ones with a straight-through gradient (Minnen & Singh, arXiv 2007.08739).
+Letters: B images, C local channels, H W rows and columns of 16-pixel cells.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from sbtcodec.entropy.detail import (
+    MAX_SYMBOL,
+    SCALE_MIN,
+    SCALE_STEP,
+    SUMS_PER_INDEX,
+    TABLES,
+    DetailScales,
+    gain_offset,
+    table_index,
+)
+from sbtcodec.tokenizer.bootstrap import checkerboard
+from sbtcodec.tokenizer.layers import round_ste
+from sbtcodec.tokenizer.model import Tokenizer
+
+SMALLEST_PROBABILITY = 1e-9
+
+
+class Known(NamedTuple):
+    """What a decoder knows before the first detail layer.
+
+    Attributes:
+        features: of the predictor, float [B, widths[2], H, W].
+        y_hat: its first estimate of the local tokens, float32 [B, C, H, W].
+        scale_features: of the scale network, activations [B, width, H, W].
+        scale_hats: the quality as integer weights of the anchors, 64 is one: [B, anchors, 1, 1].
+        log_gain: logarithm of the steps per unit, float32 [B, C, 1, 1].
+    """
+
+    features: Tensor
+    y_hat: Tensor
+    scale_features: Tensor
+    scale_hats: Tensor
+    log_gain: Tensor
+
+
+class Details(NamedTuple):
+    """What coding the local tokens gives.
+
+    Attributes:
+        y_hat: the local tokens as the decoder will have them, float32 [B, C, H, W].
+        bits: of each cell, with noise under normal distributions, float32 [B, H, W].
+        coded_bits: of each cell, of the rounded symbols under the tables given, float32 [B, H, W];
+            0 without tables. No gradient.
+    """
+
+    y_hat: Tensor
+    bits: Tensor
+    coded_bits: Tensor
+
+
+def detail_pass(
+    tokenizer: Tokenizer,
+    scales: DetailScales,
+    known: Known,
+    y: Tensor,
+    layers: Tensor,
+    noise: Tensor,
+    costs: Tensor | None = None,
+) -> Details:
+    """Code the local tokens.
+
+    Args:
+        tokenizer: the float networks.
+        scales: the network that picks the tables.
+        known: what the decoder knows already.
+        y: the local tokens, float32 [B, C, H, W].
+        layers: int64 [B], detail layers that are sent.
+        noise: float32 [B, C, H, W], uniform in (-0.5, 0.5).
+        costs: bits of the symbols 0..MAX_SYMBOL under each table, float32 [TABLES, MAX_SYMBOL + 1].
+    """
+    t = tokenizer
+    y_hat = known.y_hat
+    gain, offset = known.log_gain.exp(), gain_offset(known.log_gain)
+    seen = torch.zeros_like(y)
+    bits = torch.zeros_like(y[:, 0])
+    coded_bits = bits
+    at = layers.view(-1, 1, 1, 1)
+    for step in range(t.steps):
+        group, parity = divmod(step, 2)
+        channels = t.config.group_slice(group)
+        cells = checkerboard(y.shape[2], y.shape[3], parity, y.device)
+        sent = (at > group).to(y.dtype)
+
+        # correct everything not yet sent; a file that ends at this layer still gets the first
+        delta = t.refiners[step](known.features, y_hat).float()
+        reach = (at >= group).to(y.dtype) if parity == 0 else sent
+        head, mine, rest = torch.split(
+            y_hat,
+            [channels.start, channels.stop - channels.start, y.shape[1] - channels.stop],
+            1,
+        )
+        width = mine.shape[1]
+        open_cells = cells if parity == 1 else torch.ones_like(cells)
+        mine = mine + delta[:, :width] * (open_cells * reach)
+        rest = rest + delta[:, width:] * reach
+
+        total = scales.scales(step, known.scale_features, known.scale_hats, seen).float()
+        scale = symbol_scale(total, offset[:, channels])
+        residual = (y[:, channels] - mine) * gain[:, channels]
+        cost = gaussian_bits(residual + noise[:, channels], scale)
+        bits = bits + (cost * (cells * sent)).sum(1)
+        q = round_ste(residual).clamp(-MAX_SYMBOL, MAX_SYMBOL)
+        if costs is not None:
+            index = table_index(total, offset[:, channels]).long()
+            coded = costs[index, q.detach().abs().long()]
+            coded_bits = coded_bits + (coded * (cells * sent)).sum(1)
+        mine = torch.where(cells & (at > group), mine + q / gain[:, channels], mine)
+        y_hat = torch.cat([head, mine, rest], 1)
+        magnitude = scales.magnitude(q.detach())
+        before, _, after = torch.split(seen, [channels.start, width, y.shape[1] - channels.stop], 1)
+        now = torch.where(cells, magnitude, seen[:, channels])
+        seen = torch.cat([before, now, after], 1)
+    return Details(y_hat, bits, coded_bits)
+
+
+def leaky_clamp(x: Tensor, low: float, high: float) -> Tensor:
+    """Clamp in value, but let a twentieth of the gradient through outside, against dead ends."""
+    clamped = x.clamp(low, high)
+    return clamped + 0.05 * ((x - clamped) - (x - clamped).detach())
+
+
+def symbol_scale(total: Tensor, gain_offset: Tensor) -> Tensor:
+    """The scale, in steps, of the table that accumulators select; differentiable."""
+    index = leaky_clamp((total + gain_offset) / SUMS_PER_INDEX, 0.0, TABLES - 1.0)
+    index = index + (torch.floor(index + 0.5) - index).detach()
+    return SCALE_MIN * torch.exp(SCALE_STEP * index)
+
+
+def gaussian_bits(residual: Tensor, scale: Tensor) -> Tensor:
+    """Bits of a unit-wide interval around `residual` under a zero-mean normal of `scale`."""
+    magnitude = residual.abs()
+    inverse = 1.0 / (scale * math.sqrt(2.0))
+    upper = torch.erf((0.5 - magnitude) * inverse)
+    lower = torch.erf((-0.5 - magnitude) * inverse)
+    return -torch.log2((0.5 * (upper - lower)).clamp_min(SMALLEST_PROBABILITY))
