@@ -41,6 +41,7 @@ Exit codes:
     8  the device is not there
     9  a data set is missing or damaged
    10  the picture differs from the original more than allowed
+   11  no file of the image has the size or the score that was asked for
    {BUG_EXIT_CODE}  a bug in sbtcodec (SBTCODEC_DEBUG=1 shows where)
   {INTERRUPTED_EXIT_CODE}  interrupted"""
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sbtcodec.cli import values
+from sbtcodec.cli.aim import DEFAULT_EFFORT, DEFAULT_QUALITY, Aim
 from sbtcodec.cli.arguments import Task, arrange, images_to
 from sbtcodec.cli.batch import run_batch, run_one
 from sbtcodec.cli.collection import LOCAL, collection_folder, run_collection
@@ -39,8 +41,6 @@ if TYPE_CHECKING:
 
     from sbtcodec.codec import Codec
 
-DEFAULT_QUALITY = 50.0
-
 
 def compress(
     paths: Annotated[
@@ -67,6 +67,38 @@ def compress(
     ] = None,
     globals_only: Annotated[
         bool, typer.Option("--globals-only", help="Send the global tokens alone: the least bytes.")
+    ] = False,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            "--size",
+            metavar="BYTES",
+            parser=values.size_in_bytes,
+            help="The best file of at most so many bytes: 20000, 20kB, 20KiB.",
+        ),
+    ] = None,
+    bpp: Annotated[
+        float | None,
+        typer.Option("--bpp", metavar="N", help="The best file of at most so many bits a pixel."),
+    ] = None,
+    target: Annotated[
+        values.Target | None,
+        typer.Option(
+            "--target",
+            metavar="METRIC=N",
+            parser=values.target,
+            help="The smallest file that reaches psnr=N, ms-ssim=N or ssimulacra2=N.",
+        ),
+    ] = None,
+    effort: Annotated[
+        int,
+        typer.Option(
+            "--effort", "-e", min=0, max=9, help="From 4 on, more time for a smaller file."
+        ),
+    ] = DEFAULT_EFFORT,
+    strip: Annotated[
+        bool,
+        typer.Option("--strip", help="Leave out colour profile (converting), EXIF and XMP data."),
     ] = False,
     verify: Annotated[
         bool,
@@ -95,10 +127,15 @@ def compress(
     Examples:
       sbtcodec compress photo.png
       sbtcodec compress photo.png fine.sbt --quality 80
+      sbtcodec compress photo.png --size 20kB --effort 6
+      sbtcodec compress photo.png --target ssimulacra2=60
       sbtcodec compress - - < photo.png > photo.sbt
       sbtcodec compress photos --recursive --out-dir small --skip-existing
       sbtcodec compress "scans/*.tif" --jobs 2 --json
       sbtcodec compress s3://scans/in --out s3://scans/small --engine ray:auto
+
+    --size, --bpp and --target search for the quality; the networks of the encoder run once. What is
+    asked for is never exceeded, and a file that cannot be made is a failure with exit code 11.
 
     A batch ends with exit code 0 if all went well, with that of the failures if they have one in
     common, else with 1. Ctrl-C leaves whole files only; --skip-existing goes on from there.
@@ -110,15 +147,31 @@ def compress(
     """
     if quality is not None and math.isnan(quality):  # which the range lets pass
         raise typer.BadParameter("expected a number from 0 to 100", param_hint="--quality")
-    check_choices({"--quality": quality is not None, "--globals-only": globals_only})
+    if bpp is not None and not 0 < bpp < math.inf:
+        raise typer.BadParameter("expected a positive number", param_hint="--bpp")
+    check_choices(
+        {
+            "--quality": quality is not None,
+            "--globals-only": globals_only,
+            "--size": size is not None,
+            "--bpp": bpp is not None,
+            "--target": target is not None,
+        }
+    )
     check_choices({"--force": force, "--skip-existing": skip_existing})
+    aim = Aim(
+        DEFAULT_QUALITY if quality is None else quality, globals_only, size, bpp, target, effort
+    )
     if engine != LOCAL:
         check_choices({"--engine ray": True, "--verify": verify})
+        check_choices({"--engine ray": True, "--strip": strip})
+        check_choices({"--engine ray": True, "--effort": effort != DEFAULT_EFFORT})
+        check_choices({"--engine ray": True, "--size, --bpp or --target": aim.searches})
         run_collection(
             paths,
             collection_folder(output, out_dir),
             engine=engine,
-            quality=DEFAULT_QUALITY if quality is None else quality,
+            quality=aim.quality,
             globals_only=globals_only,
             device=device.value,
             workers=jobs,
@@ -129,13 +182,7 @@ def compress(
             quiet=quiet,
         )
         return
-    work = _Compression(
-        DEFAULT_QUALITY if quality is None else quality,
-        globals_only=globals_only,
-        verify=verify,
-        max_pixels=max_pixels,
-        force=force,
-    )
+    work = _Compression(aim, strip=strip, verify=verify, max_pixels=max_pixels, force=force)
     tasks = arrange(paths, output, out_dir, images_to(".sbt"), recursive=recursive)
     manner = Manner(jobs, force=force, skip_existing=skip_existing, json=json, quiet=quiet)
     if isinstance(tasks, Task):
@@ -148,8 +195,8 @@ def compress(
 class _Compression:
     """What is done with each image."""
 
-    quality: float
-    globals_only: bool
+    aim: Aim
+    strip: bool
     verify: bool
     max_pixels: int
     force: bool
@@ -162,16 +209,20 @@ class _Compression:
         from sbtcodec.image.pixels import load_image
 
         if isinstance(source, Path):
-            picture = load_image(source, max_pixels=self.max_pixels)
+            picture = load_image(source, max_pixels=self.max_pixels, strip=self.strip)
             before = source.stat().st_size
         else:
             content = read_image_bytes()
             before = len(content)
             with naming(source):
-                picture = load_image(io.BytesIO(content), max_pixels=self.max_pixels)
+                picture = load_image(
+                    io.BytesIO(content), max_pixels=self.max_pixels, strip=self.strip
+                )
         codec = workshop.codec()
         start = time.perf_counter()
-        data = codec.compress(picture, self.quality, globals_only=self.globals_only)
+        with naming(source):
+            made = self.aim.make(codec, picture)
+        data = made.data
         seconds = time.perf_counter() - start
         psnr = _verified(codec, data, picture.rgb, place_name(source)) if self.verify else None
         with workshop.writing():
@@ -186,14 +237,15 @@ class _Compression:
             "bpp": round(bpp, 6),
             "width": width,
             "height": height,
-            "quality": self.quality,
-            "globals_only": self.globals_only,
+            "quality": made.quality,
+            "globals_only": made.quality is None,
             "seconds": round(seconds, 3),
             "notices": picture.notices,
-        }
+        } | made.fields
         line = (
             f"{output}  {number(len(data))} bytes  {bpp:.3f} bpp"
             f"  of {number(before)} ({before / len(data):.0f}:1)  {seconds:.2f} s"
+            f"{made.note}"
         )
         if psnr is not None:
             fields["psnr"] = round(psnr, 4) if math.isfinite(psnr) else None

@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import BinaryIO, Literal, TypeAlias
 
 from sbtcodec.container import FileInfo, Header, is_sbt
-from sbtcodec.errors import ImageError, InvalidFileError, ModelMismatchError, OutputError
+from sbtcodec.errors import (
+    ImageError,
+    InvalidFileError,
+    ModelMismatchError,
+    OutputError,
+    RateError,
+)
 from sbtcodec.image.files import check_output, check_separate, write_atomically
 
 MAX_FILE_BYTES = 2**30  # above what the largest image needs
@@ -123,7 +129,7 @@ def naming(source: Place) -> Iterator[None]:
     """Put the name of a file before the errors of code that knows only its bytes."""
     try:
         yield
-    except (InvalidFileError, ModelMismatchError, ImageError) as error:
+    except (InvalidFileError, ModelMismatchError, ImageError, RateError) as error:
         raise type(error)(f"{place_name(source)}: {error}") from error
 
 

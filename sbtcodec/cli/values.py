@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import dataclass
 
 import typer
 
@@ -35,7 +36,15 @@ def size_in_bytes(text: str) -> int:
     return size
 
 
-def target(text: str) -> tuple[str, float]:
+@dataclass(frozen=True)
+class Target:
+    """A score to reach."""
+
+    metric: str
+    value: float
+
+
+def target(text: str) -> Target:
     """Return the metric and the value of "ssimulacra2=70", "psnr=32" or "ms-ssim=0.95".
 
     Raises `typer.BadParameter`.
@@ -55,7 +64,7 @@ def target(text: str) -> tuple[str, float]:
         raise typer.BadParameter(
             f"found {value!r}, expected a number above {low:g}, at most {high:g}, for {metric}"
         )
-    return metric, number
+    return Target(metric, number)
 
 
 def crop(text: str) -> Box:
