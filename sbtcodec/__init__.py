@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Codec", "SbtError", "__version__", "compress", "decompress", "inspect"]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def compress(

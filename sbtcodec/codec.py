@@ -16,22 +16,19 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sbtcodec.container import MAX_SIDE, Header, unpack
-from sbtcodec.decoding import levels_in, read_details, read_levels
+from sbtcodec.decoding import decode, levels_in, read_details, read_globals
 from sbtcodec.encoding import Analysis, Coding, encode
 from sbtcodec.errors import DeviceError, ImageError, InvalidFileError
-from sbtcodec.estimate import ATTENTION_HALO, SPREAD_HALO
-from sbtcodec.grid import CELL, CELLS_PER_TOKEN, Box, tokens_of
+from sbtcodec.grid import CELLS_PER_TOKEN, Box, tokens_of
 from sbtcodec.image.picture import Picture
 from sbtcodec.image.pixels import as_rgb
-from sbtcodec.networks import HALO, Networks
+from sbtcodec.networks import Networks
 from sbtcodec.refinement import DEFAULT_EFFORT, steps_of
 from sbtcodec.release import Release, load_release
 from sbtcodec.sidecar import chunks_of, picture_of
 from sbtcodec.symbols import TileSymbols
-from sbtcodec.tokenizer.layers import WINDOW
 from sbtcodec.tokens import Tokens
 
-REFINERS_REACH = 9  # cells that all refiners, one after the other, can see around a cell
 SCALES = (1, 2, 4, 8)
 
 RGB = NDArray[np.uint8]
@@ -236,34 +233,9 @@ class Codec:
             raise ValueError(f"scale is {scale}, expected one of {SCALES}")
         present = len(container.layers) - 1
         wanted = present if layers is None else min(layers, present)
-        boxes = dict(enumerate(header.tiles))
-        whole = tokens_of(header.width, header.height)
-        cells = crop.over(CELL)
-        # what was sent this near changes the crop's prediction or its pixels
-        near = cells.grown(HALO + REFINERS_REACH, whole.times(CELLS_PER_TOKEN))
-        area = near.grown(SPREAD_HALO, whole.times(CELLS_PER_TOKEN)).over(CELLS_PER_TOKEN)
-        tokens = area.grown(ATTENTION_HALO, whole).over(WINDOW).times(WINDOW).cut(whole)
-        area = area.times(CELLS_PER_TOKEN)
-        with self.networks.inference():
-            tiles = {
-                index: TileSymbols(self.release, header.quality, box)
-                for index, box in boxes.items()
-                if not box.cut(tokens).empty
-            }
-            for index, tile in tiles.items():
-                read_levels(container, index, tile)
-            detailed = {i: t for i, t in tiles.items() if not t.cells.cut(near).empty}
-            used, damage = read_details(container, detailed, wanted)
-            if damage and not allow_partial:
-                raise damage
-            estimate = self.networks.estimate(
-                header.quality, levels_in(tokens, tiles), tokens, area
-            )
-            self.networks.reconstruct(estimate, list(detailed.values()), used)
-            own = cells.seen_from(area)
-            rgb = self.networks.synthesise(estimate.y_hat, header.quality, used, own)
-        inside = crop.seen_from(cells.times(CELL))
-        rgb = rgb[inside.rows, inside.columns]
+        rgb, used, damage = decode(self.networks, container, wanted, crop)
+        if damage and not allow_partial:
+            raise damage
         if header.grayscale:
             rgb = _gray(rgb)
         if scale > 1:
@@ -313,18 +285,13 @@ class Codec:
         if header.model != self.release.number:
             other = load_release(header.model, self.release.folder)
             return Codec(other, self.device, bf16=self.bf16).tokens_of(data)
-        tiles = {
-            index: TileSymbols(self.release, header.quality, box)
-            for index, box in enumerate(header.tiles)
-        }
         layers = len(container.layers) - 1
+        whole = tokens_of(header.width, header.height)
         with self.networks.inference():
-            for index, tile in tiles.items():
-                read_levels(container, index, tile)
+            tiles = read_globals(container, self.release, whole)
             _, damage = read_details(container, tiles, layers)
         if damage:
             raise damage
-        whole = tokens_of(header.width, header.height)
         levels = levels_in(whole, tiles)[0].permute(1, 2, 0).numpy().astype(np.uint8)
         cells = whole.times(CELLS_PER_TOKEN)
         symbols = np.zeros((cells.height, cells.width, tiles[0].q.shape[2]), dtype=np.int16)

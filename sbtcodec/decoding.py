@@ -1,4 +1,4 @@
-"""From the layers of a file to the symbols of its tiles: integers alone, checked."""
+"""From a file to symbols, which are integers and checked, and from them to pixels."""
 
 import zlib
 
@@ -8,9 +8,71 @@ from torch import Tensor
 from sbtcodec.container import Container, Header, header_bytes
 from sbtcodec.entropy.coder import LayerDecoder
 from sbtcodec.errors import InvalidFileError
-from sbtcodec.grid import Box
+from sbtcodec.estimate import ATTENTION_HALO, SPREAD_HALO
+from sbtcodec.grid import CELL, CELLS_PER_TOKEN, Box, tokens_of
+from sbtcodec.networks import HALO, RGB, Networks
 from sbtcodec.release import Release
 from sbtcodec.symbols import TileSymbols
+from sbtcodec.tokenizer.layers import WINDOW
+
+REFINERS_REACH = 9  # cells that all refiners, one after the other, can see around a cell
+
+
+def decode(
+    networks: Networks, container: Container, wanted: int, crop: Box
+) -> tuple[RGB, int, InvalidFileError | None]:
+    """Decode a part of a picture, from the tiles that it needs.
+
+    Args:
+        networks: the model that the file was made with.
+        container: the file.
+        wanted: detail layers to use, of those that are there.
+        crop: in pixels, inside the picture.
+
+    Returns:
+        uint8 [crop.height, crop.width, 3], the number of detail layers that were whole and used,
+        and why it is not all of the wanted ones.
+
+    Raises:
+        InvalidFileError: the base layer is damaged.
+    """
+    header, release = container.header, networks.release
+    whole = tokens_of(header.width, header.height)
+    all_cells = whole.times(CELLS_PER_TOKEN)
+    cells = crop.over(CELL)
+    # what was sent this near changes the crop's prediction or its pixels
+    near = cells.grown(HALO + REFINERS_REACH, all_cells)
+    area = near.grown(SPREAD_HALO, all_cells).over(CELLS_PER_TOKEN)
+    tokens = area.grown(ATTENTION_HALO, whole).over(WINDOW).times(WINDOW).cut(whole)
+    area = area.times(CELLS_PER_TOKEN)
+    with networks.inference():
+        tiles = read_globals(container, release, tokens)
+        detailed = {i: t for i, t in tiles.items() if not t.cells.cut(near).empty}
+        used, damage = read_details(container, detailed, wanted)
+        levels = levels_in(tokens, tiles)
+        estimate = networks.estimate(header.quality, levels, tokens, area)
+        networks.reconstruct(estimate, list(detailed.values()), used)
+        shown = cells.seen_from(area)
+        rgb = networks.synthesise(estimate.y_hat, header.quality, used, shown)
+    inside = crop.seen_from(cells.times(CELL))
+    return rgb[inside.rows, inside.columns], used, damage
+
+
+def read_globals(container: Container, release: Release, tokens: Box) -> dict[int, TileSymbols]:
+    """The tiles over an area of global tokens, by their index, with their global tokens.
+
+    Raises:
+        InvalidFileError: they are damaged.
+    """
+    header = container.header
+    tiles = {
+        index: TileSymbols(release, header.quality, box)
+        for index, box in enumerate(header.tiles)
+        if not box.cut(tokens).empty
+    }
+    for index, tile in tiles.items():
+        read_levels(container, index, tile)
+    return tiles
 
 
 def read_levels(container: Container, index: int, tile: TileSymbols) -> None:

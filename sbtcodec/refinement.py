@@ -29,7 +29,7 @@ from sbtcodec.relaxation import Known, detail_pass
 from sbtcodec.release import Release
 from sbtcodec.tokenizer.model import Tokenizer
 
-STEPS = (0, 0, 0, 0, 3, 6, 12, 25, 50, 100)  # of each effort
+STEPS = (0, 0, 0, 0, 2, 4, 8, 16, 32, 64)  # of each effort
 PLAIN_EFFORT = 0
 DEFAULT_EFFORT = 3
 WHOLE_CELLS = 64  # a side up to this is refined whole; about 1 GB for 64 x 64 cells

@@ -237,9 +237,3 @@ def test_an_image_of_too_many_pixels_is_refused_as_pillow_does(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(Image.DecompressionBombError):
         opened(data)
-
-
-def test_the_example_in_the_module_runs():
-    import doctest
-
-    assert doctest.testmod(sbtcodec.pillow).attempted > 4

@@ -51,7 +51,7 @@ def test_ci_installs_and_tests_as_the_readme_says():
 
 
 def test_measurements_are_those_of_the_committed_results():
-    assert len(PART.findall(README)) == 3
+    assert len(PART.findall(README)) == 8
     assert with_measurements(README) == README
 
 
@@ -67,7 +67,7 @@ def test_exit_codes_are_those_of_the_help():
 
     in_help = re.findall(r"^ +(\d+)  (.+)$", EXIT_CODES, re.MULTILINE)
     in_readme = re.findall(r"^\| (\d+) \| (.+?) \|$", README, re.MULTILINE)
-    assert len(in_help) == 12
+    assert len(in_help) == 14
     assert in_readme == in_help
 
 
