@@ -28,7 +28,8 @@ from sbtcodec.container import DEFAULT_MAX_PIXELS
 from sbtcodec.errors import SbtError
 from sbtcodec.evaluation.datasets import Dataset
 from sbtcodec.image.files import write_atomically
-from sbtcodec.image.pixels import load_image, save_image
+from sbtcodec.image.pixels import load_image
+from sbtcodec.image.saving import save_image
 
 HEADINGS = ("", "total s", "start s", "MP/s", "MP/s after start")
 NOTE = """Total: from the first look at the folder to the last file and the whole manifest.
