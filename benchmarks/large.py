@@ -81,8 +81,6 @@ def main() -> None:
             at = f"{side // 2 + 100},{side // 2 + 100},{width},{width}"
             crop = ("decompress", packed, "--force", out, "--crop", at)
             rows.append(measured(f"decompress --crop {width}x{width}", width**2, *crop))
-        eighth = ("decompress", packed, "--force", out, "--scale", "1/8")
-        rows.append(measured("decompress --scale 1/8", (side // 8) ** 2, *eighth))
     text = [
         heading(dataset, Codec.load("cpu").model_id),
         f"a picture of {side} x {side} pixels, {size} bytes at quality 50",

@@ -29,13 +29,13 @@ from sbtcodec.relaxation import Known, detail_pass
 from sbtcodec.release import Release
 from sbtcodec.tokenizer.model import Tokenizer
 
-STEPS = (0, 0, 0, 0, 2, 4, 8, 16, 32, 64)  # of each effort
+STEPS = (0, 0, 0, 0, 3, 6, 12, 25, 50, 100)  # of each effort
 PLAIN_EFFORT = 0
 DEFAULT_EFFORT = 3
 WHOLE_CELLS = 64  # a side up to this is refined whole; about 1 GB for 64 x 64 cells
 WINDOW_CELLS, HALO_CELLS = 56, 4  # even, so that checkerboards of windows are those of the whole
-# Bits per squared step: high-resolution theory says 12 / ln 2 = 17; measured 15 at high rates.
-CURVATURE = 16.0
+# Bits per squared step: high-resolution theory says 12 / ln 2 = 17; more makes few steps safer.
+CURVATURE = 20.0
 LARGEST_MOVE = 0.3  # steps
 UNSEEN_COST = 40.0  # bits of a symbol outside of its table, which the coder clamps
 
