@@ -113,5 +113,6 @@ def test_a_file_of_an_unknown_model_is_refused(tiny_codec: Codec, small_file: by
 
 
 def test_a_file_of_other_weights_is_refused(codec: Codec, small_file: bytes) -> None:
+    same_number = small_file[:3] + bytes([codec.release.number]) + small_file[4:]
     with pytest.raises(InvalidFileError):
-        codec.decode(small_file)
+        codec.decode(same_number)
