@@ -216,8 +216,7 @@ class Codec:
         container = unpack(data, allow_partial=allow_partial)
         header = container.header
         if header.model != self.release.number:
-            other = load_release(header.model, self.release.folder)
-            return Codec(other, self.device, bf16=self.bf16).decode(
+            return self._of_model(header.model).decode(
                 data, layers, allow_partial=allow_partial, crop=crop, scale=scale
             )
         if header.detail_layers > self.tokenizer.config.layers:
@@ -283,8 +282,7 @@ class Codec:
         container = unpack(data)
         header = container.header
         if header.model != self.release.number:
-            other = load_release(header.model, self.release.folder)
-            return Codec(other, self.device, bf16=self.bf16).tokens_of(data)
+            return self._of_model(header.model).tokens_of(data)
         layers = len(container.layers) - 1
         whole = tokens_of(header.width, header.height)
         with self.networks.inference():
@@ -310,8 +308,7 @@ class Codec:
             ValueError: they do not fit the model: other sizes, levels or layers.
         """
         if tokens.model != self.release.number:
-            other = load_release(tokens.model, self.release.folder)
-            return Codec(other, self.device, bf16=self.bf16).detokenize(tokens)
+            return self._of_model(tokens.model).detokenize(tokens)
         config = self.tokenizer.config
         sizes = tokens.levels.shape[2], tokens.symbols.shape[2]
         if sizes != (len(config.levels), config.local_channels):
@@ -328,6 +325,14 @@ class Codec:
         levels = torch.from_numpy(tokens.levels.astype(np.int64)).permute(2, 0, 1)[None]
         rgb = self._picture(tokens, levels, [tile], tokens.quality, tokens.detail_layers)
         return Image.fromarray(rgb[:, :, 0] if tokens.grayscale else rgb)
+
+    def _of_model(self, number: int) -> "Codec":
+        """The codec of another model, on the same device.
+
+        Raises:
+            ModelMismatchError: no model of that number is installed.
+        """
+        return Codec(load_release(number, self.release.folder), self.device, bf16=self.bf16)
 
     def _picture(
         self,

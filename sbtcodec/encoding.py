@@ -93,6 +93,8 @@ def encode(
             whole = tokens_of(width, height)
             area = whole.times(CELLS_PER_TOKEN)
             estimate = networks.estimate(quality, analysis.levels, whole, area)
+            for tile in tiles:
+                tile.prepare_details()
         for group in range(detail_layers):
             encoders = [LayerEncoder(release.tables) for _ in tiles]
             for step in (2 * group, 2 * group + 1):
@@ -120,9 +122,8 @@ def _layer(
 
 
 def _put_levels(tile: TileSymbols, levels: Tensor) -> bytes:
-    """Code the global tokens of a tile, from those of the picture; prepares its details."""
+    """Code the global tokens of a tile, from those of the picture."""
     encoder = LayerEncoder(tile.release.tables)
     tile.levels = levels[:, :, tile.tokens.rows, tile.tokens.columns].clone()
     tile.code_levels(encoder.levels)
-    tile.prepare_details()
     return encoder.finish()
