@@ -15,18 +15,18 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from sbtcodec.container import MAX_SIDE, Header, unpack
-from sbtcodec.decoding import decode, levels_in, read_details, read_globals
+from sbtcodec.container import MAX_SIDE, unpack
+from sbtcodec.decoding import decode, gray, whole_picture
 from sbtcodec.encoding import Analysis, Coding, encode
 from sbtcodec.errors import DeviceError, ImageError, InvalidFileError
-from sbtcodec.grid import CELLS_PER_TOKEN, Box, tokens_of
+from sbtcodec.grid import Box
 from sbtcodec.image.picture import Picture
 from sbtcodec.image.pixels import as_rgb
 from sbtcodec.networks import Networks
 from sbtcodec.refinement import DEFAULT_EFFORT, steps_of
 from sbtcodec.release import Release, load_release
 from sbtcodec.sidecar import chunks_of, picture_of
-from sbtcodec.symbols import TileSymbols
+from sbtcodec.tokenization import picture_from, tokens_in
 from sbtcodec.tokens import Tokens
 
 SCALES = (1, 2, 4, 8)
@@ -175,10 +175,9 @@ class Codec:
         Returns:
             uint8 [H, W, 3].
         """
-        header = coding.container.header
-        tiles = list(coding.tiles)
-        layers = header.detail_layers
-        return self._picture(header, coding.levels, tiles, header.quality, layers)
+        return whole_picture(
+            self.networks, coding.container.header, coding.levels, list(coding.tiles)
+        )
 
     def decompress(
         self, data: bytes, layers: int | None = None, *, allow_partial: bool = False
@@ -236,7 +235,7 @@ class Codec:
         if damage and not allow_partial:
             raise damage
         if header.grayscale:
-            rgb = _gray(rgb)
+            rgb = gray(rgb)
         if scale > 1:
             rgb = np.asarray(Image.fromarray(rgb).reduce(scale))
         notice = None
@@ -283,22 +282,7 @@ class Codec:
         header = container.header
         if header.model != self.release.number:
             return self._of_model(header.model).tokens_of(data)
-        layers = len(container.layers) - 1
-        whole = tokens_of(header.width, header.height)
-        with self.networks.inference():
-            tiles = read_globals(container, self.release, whole)
-            _, damage = read_details(container, tiles, layers)
-        if damage:
-            raise damage
-        levels = levels_in(whole, tiles)[0].permute(1, 2, 0).numpy().astype(np.uint8)
-        cells = whole.times(CELLS_PER_TOKEN)
-        symbols = np.zeros((cells.height, cells.width, tiles[0].q.shape[2]), dtype=np.int16)
-        for tile in tiles.values():
-            symbols[tile.cells.rows, tile.cells.columns] = tile.q
-        size = header.width, header.height
-        return Tokens(
-            levels, symbols, *size, header.quality, layers, header.model, header.grayscale
-        )
+        return tokens_in(self.networks, container)
 
     def detokenize(self, tokens: Tokens) -> Image.Image:
         """The picture that tokens stand for, of mode RGB, or L if it is gray.
@@ -309,21 +293,7 @@ class Codec:
         """
         if tokens.model != self.release.number:
             return self._of_model(tokens.model).detokenize(tokens)
-        config = self.tokenizer.config
-        sizes = tokens.levels.shape[2], tokens.symbols.shape[2]
-        if sizes != (len(config.levels), config.local_channels):
-            raise ValueError(
-                f"the tokens have {sizes[0]} dimensions and {sizes[1]} channels, expected"
-                f" {len(config.levels)} and {config.local_channels}"
-            )
-        if (tokens.levels >= np.array(config.levels)).any():
-            raise ValueError(f"levels reach beyond the {config.levels} of the model")
-        if tokens.detail_layers > config.layers:
-            raise ValueError(f"the model has {config.layers} detail layers")
-        tile = TileSymbols(self.release, tokens.quality, tokens_of(tokens.width, tokens.height))
-        tile.q = tokens.symbols
-        levels = torch.from_numpy(tokens.levels.astype(np.int64)).permute(2, 0, 1)[None]
-        rgb = self._picture(tokens, levels, [tile], tokens.quality, tokens.detail_layers)
+        rgb = picture_from(self.networks, tokens)
         return Image.fromarray(rgb[:, :, 0] if tokens.grayscale else rgb)
 
     def _of_model(self, number: int) -> "Codec":
@@ -333,30 +303,6 @@ class Codec:
             ModelMismatchError: no model of that number is installed.
         """
         return Codec(load_release(number, self.release.folder), self.device, bf16=self.bf16)
-
-    def _picture(
-        self,
-        header: Header | Tokens,
-        levels: torch.Tensor,
-        tiles: list[TileSymbols],
-        quality: int,
-        layers: int,
-    ) -> RGB:
-        """The whole picture uint8 [H, W, 3] from all its symbols."""
-        whole = tokens_of(header.width, header.height)
-        area = whole.times(CELLS_PER_TOKEN)
-        with self.networks.inference():
-            estimate = self.networks.estimate(quality, levels, whole, area)
-            self.networks.reconstruct(estimate, tiles, layers)
-            rgb = self.networks.synthesise(estimate.y_hat, quality, layers, area)
-        rgb = np.ascontiguousarray(rgb[: header.height, : header.width])
-        return _gray(rgb) if header.grayscale else rgb
-
-
-def _gray(rgb: RGB) -> RGB:
-    """The mean of the channels, in each."""
-    gray = np.rint(rgb.mean(2, dtype=np.float32)).astype(np.uint8)
-    return np.repeat(gray[:, :, None], 3, 2)
 
 
 def _check_request(quality: float, effort: int) -> None:

@@ -2,6 +2,7 @@
 
 import zlib
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +15,7 @@ from sbtcodec.networks import HALO, RGB, Networks
 from sbtcodec.release import Release
 from sbtcodec.symbols import TileSymbols
 from sbtcodec.tokenizer.layers import WINDOW
+from sbtcodec.tokens import Tokens
 
 REFINERS_REACH = 9  # cells that all refiners, one after the other, can see around a cell
 
@@ -56,6 +58,33 @@ def decode(
         rgb = networks.synthesise(estimate.y_hat, header.quality, used, shown)
     inside = crop.seen_from(cells.times(CELL))
     return rgb[inside.rows, inside.columns], used, damage
+
+
+def whole_picture(
+    networks: Networks, header: Header | Tokens, levels: Tensor, tiles: list[TileSymbols]
+) -> RGB:
+    """The picture uint8 [height, width, 3] from all its symbols.
+
+    Args:
+        networks: the model that they are of.
+        header: size, quality, layers and whether it is gray.
+        levels: of its global tokens, int64 [1, dims, h, w].
+        tiles: with the symbols of its detail layers.
+    """
+    whole = tokens_of(header.width, header.height)
+    area, layers = whole.times(CELLS_PER_TOKEN), header.detail_layers
+    with networks.inference():
+        estimate = networks.estimate(header.quality, levels, whole, area)
+        networks.reconstruct(estimate, tiles, layers)
+        rgb = networks.synthesise(estimate.y_hat, header.quality, layers, area)
+    rgb = np.ascontiguousarray(rgb[: header.height, : header.width])
+    return gray(rgb) if header.grayscale else rgb
+
+
+def gray(rgb: RGB) -> RGB:
+    """The mean of the channels, in each: uint8 [H, W, 3]."""
+    mean = np.rint(rgb.mean(2, dtype=np.float32)).astype(np.uint8)
+    return np.repeat(mean[:, :, None], 3, 2)
 
 
 def read_globals(container: Container, release: Release, tokens: Box) -> dict[int, TileSymbols]:

@@ -18,6 +18,7 @@ from sbtcodec.entropy.coder import Symbols
 from sbtcodec.grid import CELLS_PER_TOKEN, Box
 from sbtcodec.release import Release
 from sbtcodec.tokenizer.bootstrap import checkerboard
+from sbtcodec.tokenizer.layers import pixel_rows
 
 BAND = 128  # rows of cells that go through the networks at once
 SPREAD_HALO = 4  # rows of cells that the predictor's convolutions can see beyond a band, and more
@@ -85,7 +86,7 @@ class Estimate:
         with floats(device, bf16=bf16):
             z = self.tokenizer.fsq.to_values(levels.to(device).float())
             own = area.over(CELLS_PER_TOKEN).seen_from(tokens)
-            attended = predictor.attend(_channels_last(z))[:, :, own.rows, own.columns]
+            attended = predictor.attend(pixel_rows(z))[:, :, own.rows, own.columns]
             features, y_hat = [], []
             for rows, inside in _bands(area.height, SPREAD_HALO):
                 part = slice(rows.start // CELLS_PER_TOKEN, rows.stop // CELLS_PER_TOKEN)
@@ -106,7 +107,7 @@ class Estimate:
             own = slice(rows.start + inside.start, rows.start + inside.stop)
             y_hat = torch.cat([above, self.y_hat[:, :, own.start : rows.stop]], 2)
             with floats(self.device, bf16=self.bf16):
-                delta = refiner(self.features[:, :, rows], _channels_last(y_hat)).float()
+                delta = refiner(self.features[:, :, rows], pixel_rows(y_hat)).float()
             delta = delta[:, :, inside]
             if parity == 1:
                 board = checkerboard(
@@ -124,7 +125,10 @@ class Estimate:
             cells: the tile, in the picture.
             step: 2 * layer + parity.
         """
-        at, channels, places = self._at(cells, step)
+        at, channels = self._at(cells, step)
+        shown = self.area.cut(cells)
+        parity = (step + shown.top + shown.left) % 2
+        places = checkerboard(shown.height, shown.width, parity, self.device)[0, 0]
         r = (y[:, channels, at.rows, at.columns] - self._mine(at, channels)) * self.gains[
             :, channels
         ]
@@ -133,7 +137,7 @@ class Estimate:
 
     def add(self, cells: Box, step: int, symbols: Symbols) -> None:
         """Apply the symbols int32 [n] of one tile, which may reach beyond the area."""
-        at, channels, _ = self._at(cells, step)
+        at, channels = self._at(cells, step)
         width = channels.stop - channels.start
         board = checkerboard(cells.height, cells.width, step % 2, torch.device("cpu"))[0, 0]
         whole = torch.zeros(cells.height, cells.width, width)
@@ -143,13 +147,10 @@ class Estimate:
         mine = self._mine(at, channels)[0].permute(1, 2, 0)
         mine += q * (1 / self.gains[0, channels, 0, 0])
 
-    def _at(self, cells: Box, step: int) -> tuple[Box, slice, Tensor]:
-        """Where a tile is in the area, the channels of a step, and the cells that it codes."""
-        shown = self.area.cut(cells)
-        parity = (step + shown.top + shown.left) % 2
-        places = checkerboard(shown.height, shown.width, parity, self.device)[0, 0]
+    def _at(self, cells: Box, step: int) -> tuple[Box, slice]:
+        """Where a tile is in the area, and the channels of a step."""
         channels = self.tokenizer.config.group_slice(step // 2)
-        return shown.seen_from(self.area), channels, places
+        return self.area.cut(cells).seen_from(self.area), channels
 
     def _mine(self, at: Box, channels: slice) -> Tensor:
         return self.y_hat[:, channels, at.rows, at.columns]
@@ -164,8 +165,4 @@ def _bands(height: int, halo: int) -> Iterator[tuple[slice, slice]]:
 
 
 def _joined(parts: list[Tensor]) -> Tensor:
-    return _channels_last(parts[0] if len(parts) == 1 else torch.cat(parts, 2))
-
-
-def _channels_last(t: Tensor) -> Tensor:
-    return t.contiguous(memory_format=torch.channels_last)
+    return pixel_rows(parts[0] if len(parts) == 1 else torch.cat(parts, 2))

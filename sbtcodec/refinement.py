@@ -27,6 +27,7 @@ from sbtcodec.estimate import Estimate
 from sbtcodec.grid import CELL, CELLS_PER_TOKEN, Box, blocks
 from sbtcodec.relaxation import Known, detail_pass
 from sbtcodec.release import Release
+from sbtcodec.structure import SMALLEST_SIDE, STRUCTURE_UNIT, ms_ssim
 from sbtcodec.tokenizer.model import Tokenizer
 
 STEPS = (0, 0, 0, 0, 3, 6, 12, 25, 50, 100)  # of each effort
@@ -36,6 +37,7 @@ WHOLE_CELLS = 64  # a side up to this is refined whole; about 1 GB for 64 x 64 c
 WINDOW_CELLS, HALO_CELLS = 56, 4  # even, so that checkerboards of windows are those of the whole
 # Bits per squared step: high-resolution theory says 12 / ln 2 = 17; more makes few steps safer.
 CURVATURE = 20.0
+STRUCTURE = 0.4  # share of the distortion that is 1 - MS-SSIM
 LARGEST_MOVE = 0.3  # steps
 UNSEEN_COST = 40.0  # bits of a symbol outside of its table, which the coder clamps
 
@@ -183,6 +185,14 @@ class _Window:
         y_hat, bits, coded = detail_pass(t, self.scales, self.known, y, layers, noise, self.costs)
         height, width = self.x.shape[2:]
         x_hat = t.decoder(y_hat, self.hats, layers)[:, :, :height, :width].float()
-        squares = (x_hat.clamp(0, 1) - self.x).square().sum() * (255**2 / 3)
-        distortion = self.lmbda * squares
+        distortion = self.lmbda * self._distortion(x_hat.clamp(0, 1))
         return y_hat, bits.sum() + distortion, float(coded.sum() + distortion.detach())
+
+    def _distortion(self, x_hat: Tensor) -> Tensor:
+        """Squared error and structural dissimilarity, mixed as in training, of all pixels."""
+        squares = (x_hat - self.x).square().sum() * (255**2 / 3)
+        height, width = self.x.shape[2:]
+        if min(height, width) < SMALLEST_SIDE:
+            return squares
+        dissimilarity = (1 - ms_ssim(self.x, x_hat)).sum() * (STRUCTURE_UNIT * height * width)
+        return (1 - STRUCTURE) * squares + STRUCTURE * dissimilarity

@@ -21,6 +21,7 @@ from sbtcodec.entropy.prior import SUBGRIDS, centred, subgrid
 from sbtcodec.grid import CELLS_PER_TOKEN, Box
 from sbtcodec.release import Release
 from sbtcodec.tokenizer.bootstrap import checkerboard
+from sbtcodec.tokenizer.layers import pixel_rows
 
 LevelCoding = Callable[[Frequencies, Symbols], Symbols]
 """Puts or gets levels int32 [n] under frequencies [n, K]; shown what the tile holds so far."""
@@ -58,7 +59,7 @@ class TileSymbols:
             mask = subgrid(self.tokens.height, self.tokens.width, index, known.device)
             at = torch.nonzero(mask[0, 0], as_tuple=True)
             if len(at[0]):
-                z = _channels_last(centred(self.levels, counts).float())
+                z = pixel_rows(centred(self.levels, counts).float())
                 features = prior.context(z, known)[:, :, at[0], at[1]][..., None]
                 for dim, count in enumerate(counts):
                     here = centred(self.levels, counts)[:, :, at[0], at[1]][..., None].float()
@@ -72,7 +73,7 @@ class TileSymbols:
 
     def prepare_details(self) -> None:
         """Compute what all detail steps share, from the global tokens."""
-        z = _channels_last(centred(self.levels, self.config.levels).float())
+        z = pixel_rows(centred(self.levels, self.config.levels).float())
         features = self.release.model.scales.features(z)
         # kept as bytes, which activations and magnitudes fit: tiles of a large picture add up
         self.features = _rows(features).to(torch.uint8)
@@ -130,10 +131,6 @@ class TileSymbols:
         """24-bit check of the symbols of detail layer `group` (0-based)."""
         symbols = np.ascontiguousarray(self.q[:, :, self.config.group_slice(group)]).astype("<i2")
         return zlib.crc32(symbols.tobytes(), seed) & 0xFFFFFF
-
-
-def _channels_last(t: Tensor) -> Tensor:
-    return t.contiguous(memory_format=torch.channels_last)
 
 
 def _rows(t: Tensor) -> Tensor:

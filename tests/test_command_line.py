@@ -422,7 +422,7 @@ finally:
         ("--help",): "",
         ("compress", "--help"): "",
         ("demo", "--help"): "",
-        ("info", sbt): "rich",
+        ("info", sbt): "",
         ("info", sbt, "--json"): "",
         ("info", photo): "",
         ("decompress", "none.sbt"): "",

@@ -18,10 +18,11 @@ from sbtcodec.entropy.quality import HAT_ONE, position
 from sbtcodec.errors import DatasetError, WeightsError
 from sbtcodec.relaxation import gaussian_bits
 from sbtcodec.release import read_state
+from sbtcodec.structure import MS_SSIM_WEIGHTS, ms_ssim
 from sbtcodec.training import checkpoint
 from sbtcodec.training.config import MODELS, PRESETS, TrainingConfig
 from sbtcodec.training.data import batch
-from sbtcodec.training.losses import MS_SSIM_WEIGHTS, ms_ssim, token_bits
+from sbtcodec.training.losses import token_bits
 from sbtcodec.training.publish import publish
 from sbtcodec.training.run import train
 from sbtcodec.training.step import TrainingPass

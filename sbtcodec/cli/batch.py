@@ -24,7 +24,8 @@ from sbtcodec.cli.paths import place_name
 from sbtcodec.cli.report import Screen, tell, to_json
 from sbtcodec.cli.summary import Summary
 from sbtcodec.cli.work import Manner, Result, Work
-from sbtcodec.cli.workshop import Workshop, available_cores
+from sbtcodec.cli.workshop import Workshop
+from sbtcodec.cores import usable_cores
 from sbtcodec.errors import OutputError
 
 MAX_DEFAULT_JOBS = 4
@@ -41,7 +42,7 @@ _Event: TypeAlias = _Outcome | Literal["interrupt"]
 
 def default_jobs() -> int:
     """Return the number of files at a time: a thread each is faster than many threads for one."""
-    return min(available_cores(), MAX_DEFAULT_JOBS)
+    return min(usable_cores(), MAX_DEFAULT_JOBS)
 
 
 def run_batch(tasks: Sequence[Task], work: Work, workshop: Workshop, manner: Manner) -> int:

@@ -1,7 +1,7 @@
 """The command `info`: what an `.sbt` file holds, without decoding it."""
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -9,9 +9,6 @@ from sbtcodec.cli.options import JsonOption, MaxPixelsOption
 from sbtcodec.cli.paths import check_pixels, naming, place, place_name, read_sbt
 from sbtcodec.cli.report import number, print_json
 from sbtcodec.container import DEFAULT_MAX_PIXELS, FileInfo, LayerInfo, describe
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 
 def info(
@@ -42,39 +39,35 @@ def info(
     if json:
         print_json({"input": source} | asdict(content))
         return
-    from rich.console import Console
-
     print(place_name(source))
     print(
         f"{content.width} x {content.height} pixels, model {content.model},"
         f" quality {content.quality:.0f}, format version {content.version}"
     )
-    Console().print(_table(content))
+    print(_table(content))
     print(_verdict(content))
 
 
-def _table(content: FileInfo) -> "Table":
-    from rich import box
-    from rich.table import Table
-
+def _table(content: FileInfo) -> str:
+    """The parts of a file, in columns. Not by rich, which takes long to import."""
     pixels = content.width * content.height
-    table = Table(box=box.SIMPLE, show_footer=True)
-    table.add_column("part", footer="file")
-    table.add_column("bytes", footer=number(content.file_bytes), justify="right")
-    table.add_column("bpp", footer=f"{content.bpp:.4f}", justify="right")
-    table.add_column("state")
-    for layer in content.layers:
-        bpp = 8 * layer.present_bytes / pixels
-        table.add_row(layer.name, number(layer.present_bytes), f"{bpp:.4f}", _state(layer))
-    chunk_bytes = [f"{kind} {number(size)}" for kind, size in content.chunks]
+    rows = [
+        (layer.name, layer.present_bytes, 8 * layer.present_bytes / pixels, _state(layer))
+        for layer in content.layers
+    ]
     overhead = content.overhead_bytes
-    table.add_row(
-        "overhead",
-        number(overhead),
-        f"{8 * overhead / pixels:.4f}",
-        f"with the chunks {', '.join(chunk_bytes)}" if chunk_bytes else "",
+    chunks = ", ".join(f"{kind} {number(size)}" for kind, size in content.chunks)
+    rows.append(
+        ("overhead", overhead, 8 * overhead / pixels, f"with the chunks {chunks}" if chunks else "")
     )
-    return table
+    rows.append(("file", content.file_bytes, content.bpp, ""))
+    lines = [f"  {'part':<21}  {'bytes':>10}  {'bpp':>8}  state"]
+    lines += [
+        f"  {name:<21}  {number(size):>10}  {bpp:>8.4f}  {state}".rstrip()
+        for name, size, bpp, state in rows
+    ]
+    rule = "  " + "-" * (max(map(len, lines)) - 2)
+    return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
 
 
 def _verdict(content: FileInfo) -> str:

@@ -1,22 +1,15 @@
 """What the workers of a batch share: the codec, loaded on first use, and the right to write."""
 
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from sbtcodec.cores import usable_cores
 from sbtcodec.errors import SbtError
 
 if TYPE_CHECKING:
     from sbtcodec.codec import Codec
-
-
-def available_cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class Workshop:
@@ -64,7 +57,7 @@ class Workshop:
     @contextmanager
     def shared_by(self, jobs: int) -> Iterator[None]:
         """Divide the cores among so many workers for a while."""
-        self._threads = max(1, available_cores() // jobs) if jobs > 1 else None
+        self._threads = max(1, usable_cores() // jobs) if jobs > 1 else None
         try:
             yield
         finally:

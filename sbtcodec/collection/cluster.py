@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sbtcodec.collection.extra import require
+from sbtcodec.cores import usable_cores
 from sbtcodec.errors import DeviceError, SbtError
 
 WORKER_BYTES = 2 * 2**30  # of memory, for the default number of workers
@@ -78,7 +79,7 @@ def cluster(address: str | None) -> Iterator[list[Node]]:
         if address is None:
             options = {
                 "address": "local",  # not one that the environment names
-                "num_cpus": _usable_cores(),
+                "num_cpus": usable_cores(),
                 "object_store_memory": OBJECT_STORE_BYTES,
                 "include_dashboard": False,
             }
@@ -140,9 +141,3 @@ def _node(resources: dict[str, float]) -> Node:
     return Node(
         int(resources.get("CPU", 0)), int(resources.get("GPU", 0)), int(resources.get("memory", 0))
     )
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

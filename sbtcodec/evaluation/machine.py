@@ -1,11 +1,12 @@
 """The surroundings of a run: processor, system, package versions and commit, for the records."""
 
-import os
 import platform
 import subprocess
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+
+from sbtcodec.cores import usable_cores
 
 _PACKAGES = (
     "sbtcodec",
@@ -37,7 +38,7 @@ def describe_machine(device: str) -> Machine:
     """This machine; `device` is where the networks ran, `cpu` or `cuda`."""
     return Machine(
         cpu=_cpu_model(),
-        cores=_usable_cores(),
+        cores=usable_cores(),
         system=f"{platform.system()} {platform.machine()}",
         python=platform.python_version(),
         accelerator=_accelerator(device),
@@ -95,12 +96,6 @@ def _cpu_model() -> str:
         if key.strip() == "model name":
             return value.strip()
     return platform.processor() or platform.machine() or "unknown"
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _accelerator(device: str) -> str | None:

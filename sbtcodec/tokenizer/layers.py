@@ -150,6 +150,11 @@ def channels_last(module: M) -> M:
     return module
 
 
+def pixel_rows(t: Tensor) -> Tensor:
+    """The tensor [B, C, H, W] with the channels of each place side by side in memory."""
+    return t.contiguous(memory_format=torch.channels_last)
+
+
 def round_ste(x: Tensor) -> Tensor:
     """Round, with the gradient of the identity (straight-through)."""
     return x + (x.round() - x).detach()

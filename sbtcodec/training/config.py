@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from sbtcodec.model import ModelConfig
+from sbtcodec.structure import STRUCTURE_UNIT
 from sbtcodec.tokenizer.config import TokenizerConfig
 
 
@@ -27,8 +28,7 @@ class TrainingConfig:
         balance: losses are weighted by (lmbda / lmbda_globals)^-balance, so that high rates do
             not drown low ones.
         structure: share of the distortion that is 1 - MS-SSIM instead of the squared error.
-        structure_unit: squared error that one unit of 1 - MS-SSIM stands for; measured along the
-            rate curve, nearly the same at all rates.
+        structure_unit: squared error that one unit of 1 - MS-SSIM stands for.
         globals_share: share of images sent without detail layers.
         partial_share: share of images sent with some detail layers but not all.
         bootstrap_weight: weight of the error between predicted and actual local tokens.
@@ -52,7 +52,7 @@ class TrainingConfig:
     lmbda_globals: float = 0.0008
     balance: float = 0.3
     structure: float = 0.0
-    structure_unit: float = 1500.0
+    structure_unit: float = STRUCTURE_UNIT
     globals_share: float = 0.25
     partial_share: float = 0.15
     bootstrap_weight: float = 0.02
@@ -78,8 +78,11 @@ PRESETS: dict[str, TrainingConfig] = {
         FINISH,
         structure=0.4,
         target_token_bits=17.5,
-        learning_rate=8e-4,
-        matrix_learning_rate=1.6e-3,
+        learning_rate=3e-4,
+        matrix_learning_rate=6e-4,
+        decay_share=1.0,
+        ema=0.998,
+        seed=1,
     ),
     "revive": replace(FINISH, revive=True),
     "tiny": replace(BASE, small_crop=(64, 2), large_crop=(64, 2), warmup_steps=10),

@@ -12,7 +12,8 @@ from sbtcodec.entropy.prior import centred
 from sbtcodec.entropy.quality import HAT_ONE
 from sbtcodec.model import CodecModel
 from sbtcodec.relaxation import Known, detail_pass
-from sbtcodec.training.losses import ms_ssim, token_bits
+from sbtcodec.structure import ms_ssim
+from sbtcodec.training.losses import token_bits
 
 
 class Pass(NamedTuple):
