@@ -4,18 +4,15 @@ bf16 autocast where the device is faster in it; one process per GPU under `torch
 """
 
 import json
-import math
 import os
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
 from sbtcodec.errors import WeightsError
@@ -27,140 +24,15 @@ from sbtcodec.training import checkpoint
 from sbtcodec.training.config import TrainingConfig
 from sbtcodec.training.data import Prefetcher, batch, load_photographs
 from sbtcodec.training.growth import grown
-from sbtcodec.training.muon import Muon
+from sbtcodec.training.objective import draw, loss_of
 from sbtcodec.training.revival import revive
-from sbtcodec.training.step import Pass, TrainingPass
+from sbtcodec.training.state import Run, make_optimisers, optimise
+from sbtcodec.training.step import TrainingPass
 
 CHECKPOINT = "checkpoint.safetensors"
 LOG = "log.jsonl"
 SECONDS_PER_CHECKPOINT = 180.0
 SECONDS_PER_LOG_LINE = 20.0
-
-
-@dataclass
-class Run:
-    """All that a run holds; `train` drives it."""
-
-    config: TrainingConfig
-    model: CodecModel
-    device: torch.device
-    optimisers: list[torch.optim.Optimizer]
-    averaged: dict[str, Tensor]
-    step: int = 0
-    seconds: float = 0.0
-    token_weight: float = 0.1
-    sums: dict[str, list[float]] = field(default_factory=dict)
-
-    @property
-    def progress(self) -> float:
-        """Share of the run's time that is over, 0..1."""
-        return min(1.0, self.seconds / (60 * self.config.minutes))
-
-    def rate_factor(self) -> float:
-        """Learning rate relative to its peak: warm-up, plateau, linear decay to zero."""
-        c = self.config
-        decay = min(1.0, (1.0 - self.progress) / c.decay_share)
-        return min(1.0, (self.step + 1) / c.warmup_steps) * max(decay, 0.002)
-
-    def state(self) -> dict[str, Any]:
-        """What a checkpoint says besides tensors."""
-        return {
-            "step": self.step,
-            "seconds": self.seconds,
-            "token_weight": self.token_weight,
-            "config": self.config.to_json(),
-            "model": self.model.config.to_json(),
-        }
-
-
-def make_optimisers(model: CodecModel, config: TrainingConfig) -> list[torch.optim.Optimizer]:
-    """AdamW; or Muon for the matrices of the float networks and AdamW for the rest."""
-    matrices: list[nn.Parameter] = []
-    others: list[nn.Parameter] = []
-    for name, p in model.named_parameters():
-        is_matrix = name.startswith("tokenizer.") and p.ndim == 2 and min(p.shape) >= 32
-        use = matrices if is_matrix and config.matrix_learning_rate else others
-        use.append(p)
-    optimisers: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(others, lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=0.0)
-    ]
-    if matrices:
-        optimisers.append(Muon(matrices, config.matrix_learning_rate))
-    for optimiser in optimisers:
-        for group in optimiser.param_groups:
-            group["peak"] = group["lr"]
-    return optimisers
-
-
-def loss_of(run: Run, out: Pass, quality: Tensor, layers: Tensor) -> Tensor:
-    """The training loss, and its parts added to the run's sums."""
-    c = run.config
-    mse = out.mse
-    distortion = (1 - c.structure) * mse + c.structure * c.structure_unit * out.dissimilarity
-    low, high = math.log(c.lmbda_min), math.log(c.lmbda_max)
-    lmbda = torch.exp(low + (high - low) * quality / 255)
-    weight = (lmbda / c.lmbda_globals).pow(-c.balance)
-    is_global = layers == 0
-    detail = weight * (lmbda * distortion + out.detail_bpp)
-    base = c.lmbda_globals * distortion + c.bootstrap_weight * out.bootstrap
-    token_bpp = out.token_bits / 1024  # one token per 32x32 pixels
-    loss = torch.where(is_global, base, detail) + run.token_weight * token_bpp
-    n = is_global.sum().clamp_min(1)
-    m = (~is_global).sum().clamp_min(1)
-    parts = {
-        "loss": loss.mean(),
-        "token_bits": out.token_bits.mean(),
-        "mse_globals": (mse * is_global).sum() / n,
-        "dissimilarity": out.dissimilarity.mean(),
-        "bootstrap": (out.bootstrap * is_global).sum() / n,
-        "mse_detail": (mse * ~is_global).sum() / m,
-        "bpp_detail": (out.detail_bpp * ~is_global).sum() / m,
-    }
-    for key, value in parts.items():
-        run.sums.setdefault(key, []).append(value.item())
-    # hold the token rate: the weight follows the excess, slowly
-    excess = run.sums["token_bits"][-1] - c.target_token_bits
-    run.token_weight = min(30.0, max(0.05, run.token_weight * math.exp(0.002 * excess)))
-    return loss.mean()
-
-
-def draw(run: Run, count: int, side: int, rank: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Qualities, layer counts and noise of one step; they depend on seed, rank and step alone."""
-    c, t = run.config, run.model.config.tokenizer
-    g = torch.Generator().manual_seed((c.seed * 1_000_003 + rank) * 10_000_019 + run.step)
-    quality = torch.rand(count, generator=g) * 255
-    kind = (torch.arange(count) + torch.rand(1, generator=g)) / count  # stratified
-    some = torch.randint(1, max(2, t.layers), (count,), generator=g)
-    layers = torch.where(kind < c.globals_share + c.partial_share, some, t.layers)
-    layers = torch.where(kind < c.globals_share, 0, layers)
-    noise = torch.rand(count, t.local_channels, side // 16, side // 16, generator=g) - 0.5
-    return quality.to(run.device), layers.to(run.device), noise.to(run.device)
-
-
-def optimise(run: Run, loss: Tensor, world: int) -> None:
-    """One update of the weights and of their average."""
-    for optimiser in run.optimisers:
-        optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    parameters = [p for p in run.model.parameters() if p.grad is not None]
-    if world > 1:
-        for p in parameters:
-            dist.all_reduce(p.grad)
-            assert p.grad is not None
-            p.grad /= world
-    norm = nn.utils.clip_grad_norm_(parameters, run.config.clip)
-    run.sums.setdefault("gradient_norm", []).append(float(norm))
-    factor = run.rate_factor()
-    for optimiser in run.optimisers:
-        for group in optimiser.param_groups:
-            group["lr"] = group["peak"] * factor
-        optimiser.step()
-    decay = min(run.config.ema, (1 + run.step) / (10 + run.step))
-    current = dict(run.model.named_parameters())
-    names = list(run.averaged)
-    torch._foreach_lerp_(
-        [run.averaged[n] for n in names], [current[n].detach() for n in names], 1 - decay
-    )
 
 
 def shapes(run: Run) -> Iterator[tuple[int, int]]:

@@ -1,0 +1,93 @@
+"""What a training run holds, its optimisers and one update of the weights."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from sbtcodec.model import CodecModel
+from sbtcodec.training.config import TrainingConfig
+from sbtcodec.training.muon import Muon
+
+
+@dataclass
+class Run:
+    """All that a run holds; `train` drives it."""
+
+    config: TrainingConfig
+    model: CodecModel
+    device: torch.device
+    optimisers: list[torch.optim.Optimizer]
+    averaged: dict[str, Tensor]
+    step: int = 0
+    seconds: float = 0.0
+    token_weight: float = 0.1
+    sums: dict[str, list[float]] = field(default_factory=dict)
+
+    @property
+    def progress(self) -> float:
+        """Share of the run's time that is over, 0..1."""
+        return min(1.0, self.seconds / (60 * self.config.minutes))
+
+    def rate_factor(self) -> float:
+        """Learning rate relative to its peak: warm-up, plateau, linear decay to zero."""
+        c = self.config
+        decay = min(1.0, (1.0 - self.progress) / c.decay_share)
+        return min(1.0, (self.step + 1) / c.warmup_steps) * max(decay, 0.002)
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint says besides tensors."""
+        return {
+            "step": self.step,
+            "seconds": self.seconds,
+            "token_weight": self.token_weight,
+            "config": self.config.to_json(),
+            "model": self.model.config.to_json(),
+        }
+
+
+def make_optimisers(model: CodecModel, config: TrainingConfig) -> list[torch.optim.Optimizer]:
+    """AdamW; or Muon for the matrices of the float networks and AdamW for the rest."""
+    matrices: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
+    for name, p in model.named_parameters():
+        is_matrix = name.startswith("tokenizer.") and p.ndim == 2 and min(p.shape) >= 32
+        use = matrices if is_matrix and config.matrix_learning_rate else others
+        use.append(p)
+    optimisers: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(others, lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=0.0)
+    ]
+    if matrices:
+        optimisers.append(Muon(matrices, config.matrix_learning_rate))
+    for optimiser in optimisers:
+        for group in optimiser.param_groups:
+            group["peak"] = group["lr"]
+    return optimisers
+
+
+def optimise(run: Run, loss: Tensor, world: int) -> None:
+    """One update of the weights and of their average."""
+    for optimiser in run.optimisers:
+        optimiser.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    parameters = [p for p in run.model.parameters() if p.grad is not None]
+    if world > 1:
+        for p in parameters:
+            dist.all_reduce(p.grad)
+            assert p.grad is not None
+            p.grad /= world
+    norm = nn.utils.clip_grad_norm_(parameters, run.config.clip)
+    run.sums.setdefault("gradient_norm", []).append(float(norm))
+    factor = run.rate_factor()
+    for optimiser in run.optimisers:
+        for group in optimiser.param_groups:
+            group["lr"] = group["peak"] * factor
+        optimiser.step()
+    decay = min(run.config.ema, (1 + run.step) / (10 + run.step))
+    current = dict(run.model.named_parameters())
+    names = list(run.averaged)
+    torch._foreach_lerp_(
+        [run.averaged[n] for n in names], [current[n].detach() for n in names], 1 - decay
+    )
