@@ -17,8 +17,6 @@ from sbtcodec.symbols import TileSymbols
 from sbtcodec.tokenizer.layers import WINDOW
 from sbtcodec.tokens import Tokens
 
-REFINERS_REACH = 9  # cells that all refiners, one after the other, can see around a cell
-
 
 def decode(
     networks: Networks, container: Container, wanted: int, crop: Box
@@ -43,7 +41,9 @@ def decode(
     all_cells = whole.times(CELLS_PER_TOKEN)
     cells = crop.over(CELL)
     # what was sent this near changes the crop's prediction or its pixels
-    near = cells.grown(HALO + REFINERS_REACH, all_cells)
+    t = networks.tokenizer
+    reach = t.steps * t.config.refine_depth + 1  # of all refiners, one after the other
+    near = cells.grown(HALO + reach, all_cells)
     area = near.grown(SPREAD_HALO, all_cells).over(CELLS_PER_TOKEN)
     tokens = area.grown(ATTENTION_HALO, whole).over(WINDOW).times(WINDOW).cut(whole)
     area = area.times(CELLS_PER_TOKEN)

@@ -11,7 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sbtcodec.entropy.integer_net import IntegerConv, IntegerNet, activate, spans
+from sbtcodec.entropy.integer_net import (
+    WEIGHT_ONE,
+    IntegerConv,
+    IntegerNet,
+    activate,
+    spans,
+)
 
 TABLES = 64
 SCALE_MIN = 0.11
@@ -42,8 +48,12 @@ class DetailScales(IntegerNet):
         anchors: int,
         width: int = 96,
         trunk: int = 128,
+        depth: int = 1,
     ) -> None:
-        """Networks for detail layers of `groups` channels and quality given by `anchors` hats."""
+        """Networks for detail layers of `groups` channels and quality given by `anchors` hats.
+
+        `width`, `trunk` and `depth` are the sizes of `sbtcodec.model.ModelConfig`.
+        """
         super().__init__()
         self.groups = spans(groups)
         self.trunk = nn.ModuleList(
@@ -60,6 +70,9 @@ class DetailScales(IntegerNet):
             [IntegerConv(width, width, kernel=3, depthwise=True) for _ in seen]
         )
         self.mix = nn.ModuleList([IntegerConv(width, width, gain=0.7) for _ in seen])
+        self.further = nn.ModuleList(
+            [nn.Sequential(*[_Residual(width) for _ in range(depth - 1)]) for _ in seen]
+        )
         self.heads = nn.ModuleList(
             [IntegerConv(width, groups[step // 2], gain=0.5) for step in range(len(seen))]
         )
@@ -73,7 +86,7 @@ class DetailScales(IntegerNet):
         """Centred levels [B, dims, H, W] -> activations [B, width, 2H, 2W]."""
         enter, depthwise, mix, leave = self.trunk
         h = activate(enter(z))
-        h = activate(mix(activate(depthwise(h))) + h * 128)
+        h = activate(mix(activate(depthwise(h))) + h * WEIGHT_ONE)
         return activate(F.pixel_shuffle(leave(h), 2))
 
     def magnitude(self, q: Tensor) -> Tensor:
@@ -93,9 +106,23 @@ class DetailScales(IntegerNet):
         told = hats.expand(-1, -1, height, width)
         x = torch.cat([features, told, seen[:, : self.seen[step]]], 1)
         h = activate(self.enter[step](x))
-        h = activate(self.mix[step](activate(self.depthwise[step](h))) + h * 128)
+        h = activate(self.mix[step](activate(self.depthwise[step](h))) + h * WEIGHT_ONE)
+        h = self.further[step](h)
         total: Tensor = self.heads[step](h)
         return total
+
+
+class _Residual(nn.Module):
+    """A depthwise and a pointwise layer, added to their input."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.depthwise = IntegerConv(width, width, kernel=3, depthwise=True)
+        self.mix = IntegerConv(width, width, gain=0.7)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Activations [B, width, H, W] -> activations of the same shape."""
+        return activate(self.mix(activate(self.depthwise(h))) + h * WEIGHT_ONE)
 
 
 def table_index(total: Tensor, gain_offset: Tensor) -> Tensor:

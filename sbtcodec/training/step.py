@@ -88,3 +88,55 @@ class TrainingPass(nn.Module):
             bits.sum((1, 2)) / (x.shape[2] * x.shape[3]),
             bootstrap,
         )
+
+
+class DetailCost(NamedTuple):
+    """What coding local tokens costs, per image and quality; float32 [B].
+
+    Attributes:
+        bpp: bits per pixel of the detail layers that count as sent.
+        error: squared error of the local tokens, in steps, per pixel.
+    """
+
+    bpp: Tensor
+    error: Tensor
+
+
+class DetailPass(nn.Module):
+    """The coding of local tokens alone, with an encoder that stays as it is."""
+
+    def __init__(self, model: CodecModel) -> None:
+        """Wrap `model`; nothing is copied."""
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor, quality: Tensor, layers: Tensor, noise: Tensor) -> DetailCost:
+        """Encode a batch once, and code it at several qualities.
+
+        Args:
+            x: float32 [B, 3, 16H, 16W] in [0, 1].
+            quality: float32 [n * B], codes in [0, 255]; image i is coded at those of i + k * B.
+            layers: int64 [n * B], detail layers that are sent.
+            noise: float32 [n * B, local_channels, H, W], uniform in (-0.5, 0.5).
+        """
+        t, scales = self.model.tokenizer, self.model.scales
+        n = quality.shape[0] // x.shape[0]
+        with torch.no_grad():
+            y = t.local_encoder(x).float()
+            z = t.fsq(t.global_encoder(y))
+            integers = centred(z.levels, t.config.levels).float()
+            features, y_hat = t.predictor(z.values)
+            hats = t.hats(quality)
+            known = Known(
+                features.repeat(n, 1, 1, 1),
+                y_hat.float().repeat(n, 1, 1, 1),
+                torch.zeros(0),
+                torch.floor(hats * HAT_ONE + 0.5)[:, :, None, None],
+                t.gains(hats),
+            )
+            y = y.repeat(n, 1, 1, 1)
+        known = known._replace(scale_features=scales.features(integers).repeat(n, 1, 1, 1))
+        coded = detail_pass(t, scales, known, y, layers, noise, rounding=torch.round)
+        error = ((coded.y_hat - y) * known.log_gain.exp()).square().sum((1, 2, 3))
+        pixels = x.shape[2] * x.shape[3]
+        return DetailCost(coded.bits.sum((1, 2)) / pixels, error / pixels)
