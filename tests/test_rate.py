@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from costs import bits_per_pixel
 from numpy.typing import NDArray
 
 from sbtcodec.codec import Codec
@@ -94,10 +95,7 @@ def test_the_encoder_knows_the_picture_that_will_be_decoded(
 
 
 def cost(codec: Codec, image: NDArray[np.uint8], quality: float, effort: int) -> float:
-    """Bits, and squared errors at the price that the model sets for them."""
-    data = codec.compress(image, quality, effort=effort)
-    squares = np.square(codec.decode(data).rgb.astype(float) - image).sum() / 3
-    return 8 * len(data) + codec.release.lmbda(round(quality * 2.55)) * float(squares)
+    return bits_per_pixel(codec, codec.compress(image, quality, effort=effort), image, quality)
 
 
 @pytest.mark.parametrize("quality", [30, 80])

@@ -34,7 +34,7 @@ def compress(
     paths: Annotated[
         list[str],
         typer.Argument(
-            metavar="IN",
+            metavar="IN...",
             path_type=str,
             help="Images, folders or patterns; - is stdin.",
         ),

@@ -39,7 +39,7 @@ def decompress(
     paths: Annotated[
         list[str],
         typer.Argument(
-            metavar="FILE.sbt",
+            metavar="FILE.sbt...",
             path_type=str,
             help="Files, folders or patterns; - is stdin.",
         ),

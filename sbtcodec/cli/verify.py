@@ -35,7 +35,7 @@ def verify(
     paths: Annotated[
         list[str],
         typer.Argument(
-            metavar="FILE.sbt", path_type=str, help="Files, folders or patterns; - is stdin."
+            metavar="FILE.sbt...", path_type=str, help="Files, folders or patterns; - is stdin."
         ),
     ],
     against: Annotated[
