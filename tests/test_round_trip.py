@@ -173,13 +173,18 @@ def test_tiles_have_no_seams_and_cost_little(
     codec: Codec, photo: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = codec.compress(photo, quality=30)
-    picture = codec.decode(whole).rgb.astype(int)
+    tokens, picture = codec.tokens_of(whole), codec.decode(whole).rgb.astype(int)
     monkeypatch.setattr("sbtcodec.grid.TOKENS_PER_TILE", 4)
     tiled = codec.compress(photo, quality=30)
     assert describe(tiled).tiles > 1
     assert len(tiled) < 1.25 * len(whole)
-    # the same prediction and the same symbols: only where they are written differs
-    assert np.abs(codec.decode(tiled).rgb.astype(int) - picture).max() <= 1
+    # the same prediction, and the same symbols but for ties that floats break either way
+    again = codec.tokens_of(tiled)
+    assert np.array_equal(again.levels, tokens.levels)
+    moved = np.abs(again.symbols.astype(int) - tokens.symbols)
+    assert moved.max() <= 1
+    assert moved.sum() <= 3
+    assert (np.abs(codec.decode(tiled).rgb.astype(int) - picture) > 1).mean() < 0.02
 
 
 @pytest.mark.parametrize("box", [(0, 0, 20, 30), (250, 100, 300, 330), (97, 3, 98, 4)])
