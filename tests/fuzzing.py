@@ -72,7 +72,7 @@ def mutated(rng: random.Random, data: bytes, others: list[bytes]) -> bytes:
             out[at:at] = out[at : at + size]
         elif kind == 4:
             other = rng.choice(others)
-            start = rng.randrange(len(other))
+            start = rng.randrange(len(other) + 1)  # of which one may be empty
             out[at : at + size] = other[start : start + size]
         elif kind == 5 and at < len(out):
             out[at] = rng.choice((0, 1, 0x7F, 0x80, 0xFF))
