@@ -187,9 +187,10 @@ def with_right_check(codec: Codec, data: bytes) -> bytes:
 
 
 def _kind(error: Exception) -> str:
-    """The error without its numbers."""
+    """The error without its numbers and names."""
     numbers = r"\b(?=\w*\d)\w+\b|\b[0-9A-F]{2}\b|\b[0-9A-F]{8}\b|\b[a-f]{6}\b"
-    return re.sub(r"[-#]*#([ ,#]*#)?", "#", re.sub(numbers, "#", str(error)))
+    text = re.sub(r"\([A-Za-z]{4}\)", "(TYPE)", str(error))  # of a chunk
+    return re.sub(r"[-#]*#([ ,#]*#)?", "#", re.sub(numbers, "#", text))
 
 
 def _memory() -> int:
