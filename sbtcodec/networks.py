@@ -13,7 +13,7 @@ from sbtcodec.grid import CELL, CELLS_PER_TOKEN, Box, blocks, tokens_of
 from sbtcodec.image.padding import pixels_in
 from sbtcodec.release import Release
 from sbtcodec.symbols import TileSymbols
-from sbtcodec.tokenizer.layers import channels_last
+from sbtcodec.tokenizer.layers import channels_last, pixel_rows
 
 BLOCK = 128  # side, in cells, of what the pixel networks take at once
 HALO = 8  # cells that the pixel networks can see beyond a block: their reach is under 8
@@ -61,7 +61,7 @@ class Networks:
         encoder = self.tokenizer.global_encoder
         with self.inference():
             y = torch.empty(1, self.tokenizer.config.local_channels, cells.height, cells.width)
-            y = y.to(self.device).contiguous(memory_format=torch.channels_last)
+            y = pixel_rows(y.to(self.device))
             pooled = []
             for block in blocks(cells, BLOCK):
                 seen = block.grown(HALO, cells)

@@ -169,22 +169,27 @@ def test_blocks_and_bands_give_the_picture_of_the_whole(
     assert np.abs(tiny_codec.decode(data).rgb.astype(int) - whole).max() <= 1
 
 
+@pytest.mark.parametrize("quality", [10, 30])
 def test_tiles_have_no_seams_and_cost_little(
-    codec: Codec, photo: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+    codec: Codec, photo: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch, quality: int
 ) -> None:
-    whole = codec.compress(photo, quality=30)
+    whole = codec.compress(photo, quality)
     tokens, picture = codec.tokens_of(whole), codec.decode(whole).rgb.astype(int)
     monkeypatch.setattr("sbtcodec.grid.TOKENS_PER_TILE", 4)
-    tiled = codec.compress(photo, quality=30)
+    tiled = codec.compress(photo, quality)
     assert describe(tiled).tiles > 1
     assert len(tiled) < 1.25 * len(whole)
-    # the same prediction, and the same symbols but for ties that floats break either way
+    # The same prediction, and the same symbols but for some of size one: which table is picked near
+    # a border depends on the tile, and table 0 codes nothing but zeros.
     again = codec.tokens_of(tiled)
     assert np.array_equal(again.levels, tokens.levels)
     moved = np.abs(again.symbols.astype(int) - tokens.symbols)
     assert moved.max() <= 1
     assert moved.sum() <= 3
-    assert (np.abs(codec.decode(tiled).rgb.astype(int) - picture) > 1).mean() < 0.02
+    assert not (again.symbols * tokens.symbols)[moved > 0].any()
+    differs = np.abs(codec.decode(tiled).rgb.astype(int) - picture) > 1
+    assert differs.mean() < 0.02
+    assert moved.any() or not differs.any()
 
 
 @pytest.mark.parametrize("box", [(0, 0, 20, 30), (250, 100, 300, 330), (97, 3, 98, 4)])

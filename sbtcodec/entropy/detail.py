@@ -86,7 +86,7 @@ class DetailScales(IntegerNet):
         """Centred levels [B, dims, H, W] -> activations [B, width, 2H, 2W]."""
         enter, depthwise, mix, leave = self.trunk
         h = activate(enter(z))
-        h = activate(mix(activate(depthwise(h))) + h * WEIGHT_ONE)
+        h = _residual(depthwise, mix, h)
         return activate(F.pixel_shuffle(leave(h), 2))
 
     def magnitude(self, q: Tensor) -> Tensor:
@@ -106,10 +106,15 @@ class DetailScales(IntegerNet):
         told = hats.expand(-1, -1, height, width)
         x = torch.cat([features, told, seen[:, : self.seen[step]]], 1)
         h = activate(self.enter[step](x))
-        h = activate(self.mix[step](activate(self.depthwise[step](h))) + h * WEIGHT_ONE)
+        h = _residual(self.depthwise[step], self.mix[step], h)
         h = self.further[step](h)
         total: Tensor = self.heads[step](h)
         return total
+
+
+def _residual(depthwise: nn.Module, mix: nn.Module, h: Tensor) -> Tensor:
+    """Two layers added to their input, activations of the same shape."""
+    return activate(mix(activate(depthwise(h))) + h * WEIGHT_ONE)
 
 
 class _Residual(nn.Module):
@@ -122,7 +127,7 @@ class _Residual(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         """Activations [B, width, H, W] -> activations of the same shape."""
-        return activate(self.mix(activate(self.depthwise(h))) + h * WEIGHT_ONE)
+        return _residual(self.depthwise, self.mix, h)
 
 
 def table_index(total: Tensor, gain_offset: Tensor) -> Tensor:

@@ -39,9 +39,13 @@ def grown(
     levels, anchors = new.tokenizer.levels, new.tokenizer.gain_anchors
     before = old.tokenizer.levels
     more = anchors - old.tokenizer.gain_anchors
-    depths = new.tokenizer.refine_depth, new.scale_depth
-    tokenizer = replace(old.tokenizer, levels=levels, gain_anchors=anchors, refine_depth=depths[0])
-    same = replace(old, tokenizer=tokenizer, scale_depth=depths[1])
+    tokenizer = replace(
+        old.tokenizer,
+        levels=levels,
+        gain_anchors=anchors,
+        refine_depth=new.tokenizer.refine_depth,
+    )
+    same = replace(old, tokenizer=tokenizer, scale_depth=new.scale_depth)
     if same != new or levels[: len(before)] != before or more < 0:
         raise WeightsError(f"cannot start a model of {new} from one of {old}")
     state = {name: _with_anchors(name, value, more, old) for name, value in state.items()}

@@ -14,7 +14,7 @@ from sbtcodec.entropy.detail import SCALE_MIN, SCALE_STEP, SUMS_PER_INDEX
 from sbtcodec.entropy.integer_net import SUM_ONE, IntegerConv
 from sbtcodec.model import CodecModel
 from sbtcodec.tokenizer.bootstrap import Refiner
-from sbtcodec.tokenizer.layers import Pointwise
+from sbtcodec.tokenizer.layers import Pointwise, pixel_rows
 
 SILENT = 1.0  # steps at the highest quality; a channel that deviates less carries next to nothing
 DEVIATION = 0.5  # of a revived channel
@@ -43,7 +43,7 @@ def revive(model: CodecModel, x: Tensor) -> int:
     """
     t = model.tokenizer
     head = _pointwise(t.local_encoder.layers[-1])
-    features = (x - 0.5).contiguous(memory_format=torch.channels_last)
+    features = pixel_rows(x - 0.5)
     for layer in list(t.local_encoder.layers)[:-1]:
         features = layer(features)
     f = features.permute(0, 2, 3, 1).flatten(0, 2).double()

@@ -19,7 +19,7 @@ from sbtcodec.errors import WeightsError
 from sbtcodec.estimate import fast_bf16
 from sbtcodec.model import CodecModel, ModelConfig
 from sbtcodec.release import read_state
-from sbtcodec.tokenizer.layers import channels_last
+from sbtcodec.tokenizer.layers import channels_last, pixel_rows
 from sbtcodec.training import checkpoint
 from sbtcodec.training.config import TrainingConfig
 from sbtcodec.training.data import Prefetcher, batch, load_photographs
@@ -119,9 +119,11 @@ def train(
         tqdm.write(f"{revived} local channels carried nothing and were made anew", sys.stderr)
         for name, value in model.named_parameters():
             averaged[name].copy_(value.detach())
-    forward: nn.Module = TrainingPass(model, structure=config.structure > 0)
-    if config.details_only:
-        forward = DetailPass(model)
+    forward: nn.Module = (
+        DetailPass(model)
+        if config.details_only
+        else TrainingPass(model, structure=config.structure > 0)
+    )
     if compiled:
         forward.compile(dynamic=False)
     _loop(run, forward, Prefetcher(images, config.seed, rank), out, rank, world, steps)
@@ -169,8 +171,7 @@ def _loop(
         if run.progress >= 1 or (steps is not None and run.step >= steps):
             break
         start = time.monotonic()
-        x = raw.to(run.device).to(torch.float32).div_(255)
-        x = x.contiguous(memory_format=torch.channels_last)
+        x = pixel_rows(raw.to(run.device).to(torch.float32).div_(255))
         quality, layers, noise = draw(run, x.shape[0] * run.config.draws, x.shape[2], rank)
         with torch.autocast(run.device.type, torch.bfloat16, enabled=bf16):
             result = forward(x, quality, layers, noise)

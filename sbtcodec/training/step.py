@@ -61,15 +61,9 @@ class TrainingPass(nn.Module):
         integers = z.values * 64 + (integers - z.values * 64).detach()
         bits_z = token_bits(self.model.prior(integers), z.levels, z.position)
 
-        features, y_hat = t.predictor(z.values)
         hats = t.hats(quality)
-        known = Known(
-            features,
-            y_hat.float(),
-            scales.features(integers),
-            torch.floor(hats * HAT_ONE + 0.5)[:, :, None, None],
-            t.gains(hats),
-        )
+        features, y_hat = t.predictor(z.values)
+        known = _known(self.model, features, y_hat, scales.features(integers), hats)
         y_hat, bits, _ = detail_pass(t, scales, known, y, layers, noise)
 
         target = y.detach()
@@ -88,6 +82,19 @@ class TrainingPass(nn.Module):
             bits.sum((1, 2)) / (x.shape[2] * x.shape[3]),
             bootstrap,
         )
+
+
+def _known(
+    model: CodecModel, features: Tensor, y_hat: Tensor, scale_features: Tensor, hats: Tensor
+) -> Known:
+    """What the decoder knows before the details, with the quality as weights of the anchors."""
+    return Known(
+        features,
+        y_hat.float(),
+        scale_features,
+        torch.floor(hats * HAT_ONE + 0.5)[:, :, None, None],
+        model.tokenizer.gains(hats),
+    )
 
 
 class DetailCost(NamedTuple):
@@ -125,17 +132,10 @@ class DetailPass(nn.Module):
             y = t.local_encoder(x).float()
             z = t.fsq(t.global_encoder(y))
             integers = centred(z.levels, t.config.levels).float()
-            features, y_hat = t.predictor(z.values)
-            hats = t.hats(quality)
-            known = Known(
-                features.repeat(n, 1, 1, 1),
-                y_hat.float().repeat(n, 1, 1, 1),
-                torch.zeros(0),
-                torch.floor(hats * HAT_ONE + 0.5)[:, :, None, None],
-                t.gains(hats),
-            )
-            y = y.repeat(n, 1, 1, 1)
-        known = known._replace(scale_features=scales.features(integers).repeat(n, 1, 1, 1))
+            predicted = t.predictor(z.values)
+        found = (y, *predicted, scales.features(integers))
+        y, features, y_hat, scale_features = (f.repeat(n, 1, 1, 1) for f in found)
+        known = _known(self.model, features, y_hat, scale_features, t.hats(quality))
         coded = detail_pass(t, scales, known, y, layers, noise, rounding=torch.round)
         error = ((coded.y_hat - y) * known.log_gain.exp()).square().sum((1, 2, 3))
         pixels = x.shape[2] * x.shape[3]
