@@ -18,11 +18,11 @@ import torch
 from numpy.typing import NDArray
 
 from sbtcodec.codec import Codec
+from sbtcodec.effort import DEFAULT_EFFORT, STEPS
 from sbtcodec.evaluation.curves import METRICS, Curve, Point, bd_rate
 from sbtcodec.evaluation.metrics import ms_ssim, psnr, ssimulacra2
 from sbtcodec.image.files import write_atomically
 from sbtcodec.image.pixels import load_image
-from sbtcodec.refinement import DEFAULT_EFFORT, STEPS
 
 HEIGHT, WIDTH = 256, 384
 

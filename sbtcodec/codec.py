@@ -17,13 +17,13 @@ from PIL import Image
 
 from sbtcodec.container import MAX_SIDE, unpack
 from sbtcodec.decoding import decode, gray, whole_picture
+from sbtcodec.effort import DEFAULT_EFFORT, steps_of
 from sbtcodec.encoding import Analysis, Coding, encode
 from sbtcodec.errors import DeviceError, ImageError, InvalidFileError
 from sbtcodec.grid import Box
 from sbtcodec.image.picture import Picture
 from sbtcodec.image.pixels import as_rgb
 from sbtcodec.networks import Networks
-from sbtcodec.refinement import DEFAULT_EFFORT, steps_of
 from sbtcodec.release import Release, load_release
 from sbtcodec.sidecar import chunks_of, picture_of
 from sbtcodec.tokenization import picture_from, tokens_in

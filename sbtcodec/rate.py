@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sbtcodec.codec import Codec
+from sbtcodec.effort import DEFAULT_EFFORT, PLAIN_EFFORT, steps_of
 from sbtcodec.encoding import Analysis
 from sbtcodec.entropy.quality import CODES
 from sbtcodec.errors import ImageError, RateError
 from sbtcodec.image.picture import Picture
-from sbtcodec.refinement import DEFAULT_EFFORT, PLAIN_EFFORT, steps_of
 
 GLOBALS_ONLY = -1  # the rung of the ladder below quality code 0
 BEYOND = (2, 3)  # rungs tried past the found one; the search itself has tried the first

@@ -30,9 +30,6 @@ from sbtcodec.release import Release
 from sbtcodec.structure import SMALLEST_SIDE, STRUCTURE_UNIT, ms_ssim
 from sbtcodec.tokenizer.model import Tokenizer
 
-STEPS = (0, 0, 0, 0, 3, 6, 12, 25, 50, 100)  # of each effort
-PLAIN_EFFORT = 0
-DEFAULT_EFFORT = 3
 WHOLE_CELLS = 64  # a side up to this is refined whole; about 1 GB for 64 x 64 cells
 WINDOW_CELLS, HALO_CELLS = 56, 4  # even, so that checkerboards of windows are those of the whole
 # Bits per squared step: high-resolution theory says 12 / ln 2 = 17; more makes few steps safer.
@@ -40,17 +37,6 @@ CURVATURE = 20.0
 STRUCTURE = 0.4  # share of the distortion that is 1 - MS-SSIM
 LARGEST_MOVE = 0.3  # steps
 UNSEEN_COST = 40.0  # bits of a symbol outside of its table, which the coder clamps
-
-
-def steps_of(effort: int) -> int:
-    """Gradient steps of an effort.
-
-    Raises:
-        ValueError: it is not 0 to 9.
-    """
-    if effort not in range(len(STEPS)):
-        raise ValueError(f"effort is {effort}, expected 0 to {len(STEPS) - 1}")
-    return STEPS[effort]
 
 
 def refined(

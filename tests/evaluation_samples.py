@@ -22,9 +22,10 @@ class StubModel:
 
     model_id = "stub-1"
 
-    def compress(self, image, *, quality=50.0, globals_only=False):
+    def compress(self, image, *, quality=50.0, globals_only=False, effort=3):
         buffer = io.BytesIO()
-        Image.fromarray(image).save(buffer, "WEBP", quality=0 if globals_only else int(quality))
+        quality = 0 if globals_only else int(quality)
+        Image.fromarray(image).save(buffer, "WEBP", quality=quality, method=min(effort, 6))
         return (b"G" if globals_only else b"Q") + buffer.getvalue()
 
     def decompress(self, data):

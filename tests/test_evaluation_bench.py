@@ -46,6 +46,15 @@ def test_bench_prints_pure_json_for_machines(call):
     assert [codec["name"] for codec in json.loads(done.stdout)["codecs"]] == ["sbt", "jpeg"]
 
 
+def test_bench_measures_an_effort_and_says_so(call):
+    plain, slow = (json.loads(call("--json", *more).stdout) for more in ((), ("--effort", "6")))
+    settings = [run["codecs"][0]["settings"] for run in (plain, slow)]
+    assert settings == ["model stub-1", "model stub-1, effort 6"]
+    sizes = [[m["size"] for m in run["codecs"][0]["measurements"]] for run in (plain, slow)]
+    assert sizes[0] != sizes[1]
+    assert "effort 6" in " ".join(call("--effort", "6").stdout.split())
+
+
 def test_bench_refuses_before_it_works(call, tmp_path):
     out = tmp_path / "results.json"
     out.write_text("kept")

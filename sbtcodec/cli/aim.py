@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sbtcodec.cli.values import Target
+from sbtcodec.effort import DEFAULT_EFFORT
 
 if TYPE_CHECKING:
     from sbtcodec.codec import Codec
@@ -11,7 +12,6 @@ if TYPE_CHECKING:
     from sbtcodec.rate import Score
 
 DEFAULT_QUALITY = 50.0
-DEFAULT_EFFORT = 3  # that of the codec, stated again because help does not load it
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from sbtcodec.effort import DEFAULT_EFFORT
 from sbtcodec.image.files import check_output, write_atomically
 
 
@@ -18,6 +19,9 @@ def bench(
         list[str] | None,
         typer.Option(help="`10,50,90`, or for one codec `sbt=globals,10,50`; may be repeated."),
     ] = None,
+    effort: Annotated[
+        int, typer.Option(min=0, max=9, help="Effort of sbt, as in `compress`.")
+    ] = DEFAULT_EFFORT,
     limit: Annotated[int | None, typer.Option(help="Only the first N images.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write all measurements as JSON.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write an HTML report.")] = None,
@@ -43,6 +47,7 @@ def bench(
       sbtcodec bench --dataset kodak --out results.json --report report.html
       sbtcodec bench --dataset photos --codecs sbt,webp --qualities 30,60 --limit 4
       sbtcodec bench --codecs sbt --qualities sbt=globals,10,50 --reuse results.json
+      sbtcodec bench --codecs sbt --effort 4 --reuse results.json --out effort4.json
     """
     from rich.console import Console
 
@@ -57,7 +62,7 @@ def bench(
     shown = _words(crops)
     for name in shown:
         images.path(name)  # an unknown image has to be reported before the work, not after it
-    jobs = run.make_jobs(_words(codecs), qualities or (), device=device)
+    jobs = run.make_jobs(_words(codecs), qualities or (), device=device, effort=effort)
     earlier = None if reuse is None else document.read_results(reuse)
     results = run.run_benchmark(images, jobs, device=device)
     shown_codecs = [job.codec for job in jobs]

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from sbtcodec.cli import values
-from sbtcodec.cli.aim import DEFAULT_EFFORT, DEFAULT_QUALITY, Aim
+from sbtcodec.cli.aim import DEFAULT_QUALITY, Aim
 from sbtcodec.cli.arguments import Task, arrange, images_to
 from sbtcodec.cli.batch import run_batch, run_one
 from sbtcodec.cli.collection import LOCAL, collection_folder, run_collection
@@ -28,6 +28,7 @@ from sbtcodec.cli.options import (
 from sbtcodec.cli.work import Manner
 from sbtcodec.cli.workshop import Workshop
 from sbtcodec.container import DEFAULT_MAX_PIXELS
+from sbtcodec.effort import DEFAULT_EFFORT
 
 
 def compress(

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image, features
 
+from sbtcodec.effort import DEFAULT_EFFORT
 from sbtcodec.errors import SbtError
 from sbtcodec.evaluation.extras import import_extra
 from sbtcodec.evaluation.metrics import Rgb
@@ -81,7 +82,9 @@ class PillowCodec:
 class SbtModel(Protocol):
     """What the benchmark uses of `sbtcodec.codec.Codec`."""
 
-    def compress(self, image: Rgb, *, quality: float = ..., globals_only: bool = ...) -> bytes:
+    def compress(
+        self, image: Rgb, *, quality: float = ..., globals_only: bool = ..., effort: int = ...
+    ) -> bytes:
         """The `.sbt` file for an image."""
         ...
 
@@ -95,6 +98,7 @@ class SbtCodec:
     """Our codec with its model loaded; quality `globals` sends the global tokens alone."""
 
     model: SbtModel
+    effort: int = DEFAULT_EFFORT
     name: str = "sbt"
     default_qualities: tuple[Quality, ...] = (GLOBALS, 0, 5, *range(10, 101, 10))
     quality_range: tuple[int, int] = (0, 100)
@@ -106,21 +110,22 @@ class SbtCodec:
 
     @property
     def settings(self) -> str:
-        """The model that decides the bytes."""
-        return f"model {self.model_id}"
+        """The model and the effort that decide the bytes."""
+        effort = "" if self.effort == DEFAULT_EFFORT else f", effort {self.effort}"
+        return f"model {self.model_id}{effort}"
 
     def encode(self, rgb: Rgb, quality: Quality) -> bytes:
         """The complete `.sbt` file for an image, uint8 `[H, W, 3]`."""
         if isinstance(quality, str):
-            return self.model.compress(rgb, globals_only=True)
-        return self.model.compress(rgb, quality=quality)
+            return self.model.compress(rgb, globals_only=True, effort=self.effort)
+        return self.model.compress(rgb, quality=quality, effort=self.effort)
 
     def decode(self, data: bytes) -> Rgb:
         """The image in a `.sbt` file, uint8 `[H, W, 3]`."""
         return np.asarray(self.model.decompress(data).convert("RGB"))
 
 
-def load_sbt(device: str) -> SbtCodec:
+def load_sbt(device: str, effort: int = DEFAULT_EFFORT) -> SbtCodec:
     """Our codec with the weights of this installation on a device, `cpu` or `cuda`.
 
     Raises:
@@ -128,7 +133,7 @@ def load_sbt(device: str) -> SbtCodec:
     """
     from sbtcodec.codec import Codec
 
-    return SbtCodec(Codec.load(device=device))
+    return SbtCodec(Codec.load(device=device), effort)
 
 
 def _jpeg(device: str) -> PillowCodec:
@@ -184,23 +189,24 @@ def _jxl(device: str) -> PillowCodec:
 
 
 _LOADERS: dict[str, Callable[[str], ImageCodec]] = {
-    "sbt": load_sbt,
     "jpeg": _jpeg,
     "webp": _webp,
     "avif": _avif,
     "jxl": _jxl,
 }
 
-CODEC_NAMES = tuple(_LOADERS)
+CODEC_NAMES = ("sbt", *_LOADERS)
 """Names of all codecs, ours first."""
 
 
-def load_codec(name: str, *, device: str = "cpu") -> ImageCodec:
-    """The codec of that name, ready to run; the device matters only to sbt.
+def load_codec(name: str, *, device: str = "cpu", effort: int = DEFAULT_EFFORT) -> ImageCodec:
+    """The codec of that name, ready to run; device and effort (0 to 9) matter only to sbt.
 
     Raises:
         SbtError: no such codec, or what it needs is not installed.
     """
+    if name == "sbt":
+        return load_sbt(device, effort)
     if name not in _LOADERS:
         msg = f"no codec is called {name!r}; there are {', '.join(CODEC_NAMES)}"
         raise SbtError(msg)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from sbtcodec.effort import DEFAULT_EFFORT
 from sbtcodec.errors import SbtError
 from sbtcodec.evaluation import metrics
 from sbtcodec.evaluation.codecs import ImageCodec, SbtCodec, load_codec
@@ -28,7 +29,11 @@ class Job:
 
 
 def make_jobs(
-    codecs: Sequence[str], quality_options: Iterable[str] = (), *, device: str = "cpu"
+    codecs: Sequence[str],
+    quality_options: Iterable[str] = (),
+    *,
+    device: str = "cpu",
+    effort: int = DEFAULT_EFFORT,
 ) -> list[Job]:
     """Load codecs, each with its default qualities or those that `--qualities` options give it.
 
@@ -37,7 +42,7 @@ def make_jobs(
     """
     names = list(dict.fromkeys(codecs))
     chosen = parse_qualities(quality_options, names)
-    loaded = [load_codec(name, device=device) for name in names]
+    loaded = [load_codec(name, device=device, effort=effort) for name in names]
     return [Job(codec, chosen.get(codec.name, codec.default_qualities)) for codec in loaded]
 
 

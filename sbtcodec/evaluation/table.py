@@ -77,7 +77,7 @@ def caption(results: Results) -> str:
     where = f"{machine.cpu}, {machine.cores} cores"
     if machine.accelerator:
         where += f", {machine.accelerator}"
-    model = f", model {results.model_id}" if results.model_id else ""
+    model = f", {results.subject.settings}" if results.model_id else ""
     torch = results.packages.get("torch", "none")
     return (
         f"Mean over {count} {'image' if count == 1 else 'images'} of {results.dataset}{model}; "
