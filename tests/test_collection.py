@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -89,6 +90,40 @@ def test_a_folder_in_memory_becomes_a_collection_that_decodes(
     assert (row["width"], row["height"], row["bytes"]) == (*photo.shape[1::-1], len(data))
     assert row["bpp"] == pytest.approx(8 * len(data) / (photo.shape[0] * photo.shape[1]))
     assert not filesystem.exists(f"{path}/manifest.parts")
+
+
+def test_workers_make_the_file_of_effort_and_strip(
+    tmp_path: Path,
+    settings: Settings,
+    tiny_weights: Path,
+    tiny_codec: Codec,
+    photo: NDArray[np.uint8],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compress = Codec.compress
+    asked: list[int] = []
+
+    def noted(self: Codec, *arguments: Any, effort: int, **options: Any) -> bytes:
+        asked.append(effort)
+        return compress(self, *arguments, effort=effort, **options)
+
+    (tmp_path / "in").mkdir()
+    exif = Image.Exif()
+    exif[0x010E] = "a cat"
+    Image.fromarray(photo[:64, :64]).save(tmp_path / "in" / "cat.png", exif=exif)
+    made = {}
+    for effort, strip in ((3, False), (3, True), (4, True)):
+        out = tmp_path / f"{effort}{strip}"
+        told = replace(settings, effort=effort, strip=strip)
+        with monkeypatch.context() as patch:
+            patch.setattr(Codec, "compress", noted)
+            record(make_plan([str(tmp_path / "in")], str(out), told), tiny_weights)
+        made[effort, strip] = (out / "cat.sbt").read_bytes()
+        assert manifest.read(storage.find_place(str(out), OutputError))[1] == told
+    assert b"a cat" in made[3, False]
+    assert made[3, True] == tiny_codec.compress(photo[:64, :64], 30)
+    assert made[4, True] == tiny_codec.compress(photo[:64, :64], 30, effort=4)
+    assert asked == [3, 3, 4]
 
 
 def test_one_broken_image_is_a_row_and_the_others_are_done(

@@ -10,6 +10,7 @@ import typer
 from sbtcodec.cli.report import Screen, number, to_json
 from sbtcodec.cli.summary import Summary
 from sbtcodec.container import DEFAULT_MAX_PIXELS
+from sbtcodec.effort import DEFAULT_EFFORT
 
 if TYPE_CHECKING:
     from sbtcodec.collection.manifest import Entry
@@ -53,6 +54,8 @@ def run_collection(
     quality: float,
     globals_only: bool,
     device: str,
+    effort: int = DEFAULT_EFFORT,
+    strip: bool = False,
     workers: int | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     force: bool = False,
@@ -70,6 +73,8 @@ def run_collection(
         quality: 0 to 100.
         globals_only: send the global tokens alone.
         device: "auto", "cpu" or "cuda".
+        effort: 0 to 9.
+        strip: leave out metadata.
         workers: how many; as many as fit if not given.
         max_pixels: of an image.
         force: make the collection anew.
@@ -96,7 +101,8 @@ def run_collection(
     start = time.perf_counter()
     summary = Summary()
     release = load_release(folder=weights)
-    settings = Settings(quality, globals_only, f"{release.name} ({release.sha256[:12]})")
+    model = f"{release.name} ({release.sha256[:12]})"
+    settings = Settings(quality, globals_only, model, effort, strip)
     plan = make_plan(sources, out, settings, force=force, skip_existing=skip_existing)
     summary.skipped = plan.recorded
     with _screen(plan) as screen:

@@ -153,8 +153,6 @@ def compress(
     )
     if engine != LOCAL:
         check_choices({"--engine ray": True, "--verify": verify})
-        check_choices({"--engine ray": True, "--strip": strip})
-        check_choices({"--engine ray": True, "--effort": effort != DEFAULT_EFFORT})
         check_choices({"--engine ray": True, "--size, --bpp or --target": aim.searches})
         run_collection(
             paths,
@@ -162,6 +160,8 @@ def compress(
             engine=engine,
             quality=aim.quality,
             globals_only=globals_only,
+            effort=effort,
+            strip=strip,
             device=device.value,
             workers=jobs,
             max_pixels=max_pixels,

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from sbtcodec.collection.extra import require
 from sbtcodec.collection.storage import Place, list_sizes, write_whole
+from sbtcodec.effort import DEFAULT_EFFORT
 from sbtcodec.errors import OutputError
 
 if TYPE_CHECKING:
@@ -42,16 +43,21 @@ class Settings:
         quality: 0 to 100.
         globals_only: whether the files hold the global tokens alone.
         model: name and digest, as `Codec.model_id` gives them.
+        effort: 0 to 9.
+        strip: whether metadata is left out.
     """
 
     quality: float
     globals_only: bool
     model: str
+    effort: int = DEFAULT_EFFORT
+    strip: bool = False
 
     def __str__(self) -> str:
         """The settings for people."""
         what = "global tokens alone" if self.globals_only else f"quality {self.quality:g}"
-        return f"{what}, model {self.model}"
+        effort = "" if self.effort == DEFAULT_EFFORT else f", effort {self.effort}"
+        return f"{what}{effort}{', without metadata' if self.strip else ''}, model {self.model}"
 
 
 @dataclass(frozen=True)

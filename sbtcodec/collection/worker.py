@@ -101,14 +101,19 @@ class Worker:
 
         start = time.perf_counter()
         try:
+            settings = self._order.settings
             content = _read(item.place)
             try:
-                picture = load_image(content, max_pixels=self._order.max_pixels)
+                picture = load_image(
+                    content, max_pixels=self._order.max_pixels, strip=settings.strip
+                )
             except ImageError as error:  # which knows no name
                 raise ImageError(f"{item.source}: {error}") from error
-            settings = self._order.settings
             data = self._codec.compress(
-                picture, settings.quality, globals_only=settings.globals_only
+                picture,
+                settings.quality,
+                globals_only=settings.globals_only,
+                effort=settings.effort,
             )
             write_whole(self._order.out.below(item.path), data)
         except (KeyboardInterrupt, SystemExit):
