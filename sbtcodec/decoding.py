@@ -42,7 +42,7 @@ def decode(
     cells = crop.over(CELL)
     # what was sent this near changes the crop's prediction or its pixels
     t = networks.tokenizer
-    reach = t.steps * t.config.refine_depth + 1  # of all refiners, one after the other
+    reach = t.steps + 1  # of all refiners, one after the other
     near = cells.grown(HALO + reach, all_cells)
     area = near.grown(SPREAD_HALO, all_cells).over(CELLS_PER_TOKEN)
     tokens = area.grown(ATTENTION_HALO, whole).over(WINDOW).times(WINDOW).cut(whole)

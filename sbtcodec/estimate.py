@@ -21,6 +21,7 @@ from sbtcodec.tokenizer.bootstrap import checkerboard
 from sbtcodec.tokenizer.layers import pixel_rows
 
 BAND = 128  # rows of cells that go through the networks at once
+REFINER_REACH = 1  # cells that a refinement can see around a cell
 SPREAD_HALO = 4  # rows of cells that the predictor's convolutions can see beyond a band, and more
 ATTENTION_HALO = 24  # tokens that the predictor's attention can see beyond an area, and more
 
@@ -102,8 +103,7 @@ class Estimate:
         mine = channels.stop - channels.start
         refiner = self.tokenizer.refiners[step]
         above = self.y_hat[:, :, :0]  # the last row of the band before, as it was
-        reach = self.tokenizer.config.refine_depth  # cells that it can see around a cell
-        for rows, inside in _bands(self.area.height, reach):
+        for rows, inside in _bands(self.area.height, REFINER_REACH):
             own = slice(rows.start + inside.start, rows.start + inside.stop)
             y_hat = torch.cat([above, self.y_hat[:, :, own.start : rows.stop]], 2)
             with floats(self.device, bf16=self.bf16):
@@ -114,7 +114,7 @@ class Estimate:
                     delta.shape[2], delta.shape[3], 1 - own.start % 2, delta.device
                 )
                 delta[:, :mine] *= board
-            above = self.y_hat[:, :, own.stop - reach : own.stop].clone()
+            above = self.y_hat[:, :, own.stop - REFINER_REACH : own.stop].clone()
             self.y_hat[:, channels.start :, own] += delta
 
     def residual(self, y: Tensor, cells: Box, step: int) -> NDArray[np.float32]:

@@ -21,7 +21,6 @@ class ModelConfig:
         prior_hidden: hidden channels of the prior's heads.
         scale_width: channels of the network that picks the detail tables.
         scale_trunk: channels of its trunk over global tokens.
-        scale_depth: its residual layers in each step.
     """
 
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
@@ -29,7 +28,6 @@ class ModelConfig:
     prior_hidden: int = 64
     scale_width: int = 96
     scale_trunk: int = 128
-    scale_depth: int = 1
 
     def to_json(self) -> dict[str, Any]:
         """As plain dictionaries and lists."""
@@ -65,5 +63,4 @@ class CodecModel(nn.Module):
             t.gain_anchors,
             config.scale_width,
             config.scale_trunk,
-            config.scale_depth,
         )

@@ -6,7 +6,6 @@ Letters: B images, C local channels, H W rows and columns of 16-pixel cells.
 """
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -70,7 +69,6 @@ def detail_pass(
     layers: Tensor,
     noise: Tensor,
     costs: Tensor | None = None,
-    rounding: Callable[[Tensor], Tensor] = round_ste,
 ) -> Details:
     """Code the local tokens.
 
@@ -81,8 +79,6 @@ def detail_pass(
         y: the local tokens, float32 [B, C, H, W].
         layers: int64 [B], detail layers that are sent.
         noise: float32 [B, C, H, W], uniform in (-0.5, 0.5).
-        rounding: of residuals; `torch.round` where y cannot move, so that the error of y_hat has
-            the gradient that a better prediction gives it.
         costs: bits of the symbols 0..MAX_SYMBOL under each table, float32 [TABLES, MAX_SYMBOL + 1].
     """
     t = tokenizer
@@ -116,7 +112,7 @@ def detail_pass(
         residual = (y[:, channels] - mine) * gain[:, channels]
         cost = gaussian_bits(residual + noise[:, channels], scale)
         bits = bits + (cost * (cells * sent)).sum(1)
-        q = rounding(residual).clamp(-MAX_SYMBOL, MAX_SYMBOL)
+        q = round_ste(residual).clamp(-MAX_SYMBOL, MAX_SYMBOL)
         if costs is not None:
             index = table_index(total, offset[:, channels]).long()
             coded = costs[index, q.detach().abs().long()]

@@ -16,7 +16,6 @@ from benchmarks.ideal_rate import counting
 from sbtcodec.codec import Codec
 from sbtcodec.entropy.quality import HAT_ONE, position
 from sbtcodec.errors import DatasetError, WeightsError
-from sbtcodec.grid import Box
 from sbtcodec.relaxation import gaussian_bits
 from sbtcodec.release import read_state
 from sbtcodec.structure import MS_SSIM_WEIGHTS, ms_ssim
@@ -94,47 +93,6 @@ def test_released_weights_warm_start_a_run(photographs: Path, tmp_path: Path) ->
     _, state, _ = read_state(weights)
     for name, value in state.items():
         assert torch.equal(tensors[f"model.{name}"], value), name
-
-
-def test_details_alone_are_trained_in_a_deeper_model_that_starts_as_the_shallow_one(
-    photographs: Path, tmp_path: Path
-) -> None:
-    shallow = MODELS["tiny"]
-    deeper = replace(shallow, tokenizer=replace(shallow.tokenizer, refine_depth=2), scale_depth=2)
-    config = replace(TINY, details_only=True, draws=2, globals_share=0.0, learning_rate=0.01)
-    first = run(photographs, tmp_path / "first", 20)
-
-    def trained(steps: int) -> Path:
-        return train(
-            config,
-            deeper,
-            data=photographs,
-            out=tmp_path / str(steps),
-            warm_start=first,
-            steps=steps,
-            compiled=False,
-            device="cpu",
-        )
-
-    image = np.asarray(Image.open(photographs / "coffee.png"))[:160, :128]
-    before = Codec.load("cpu", weights=publish(first, tmp_path / "before").parent)
-    grown = Codec.load("cpu", weights=publish(trained(0), tmp_path / "grown").parent)
-    data = before.compress(image, 70)
-    assert len(grown.compress(image, 70)) == len(data)
-    assert np.array_equal(grown.decode(grown.compress(image, 70)).rgb, before.decode(data).rgb)
-
-    tensors, _ = checkpoint.load(trained(0))
-    after, _ = checkpoint.load(trained(3))
-    changed = {n for n, t in tensors.items() if n.startswith("model.") and (t != after[n]).any()}
-    rooms = ("model.tokenizer.refiners.", "model.scales.")
-    assert {room for room in rooms if any(n.startswith(room) for n in changed)} == set(rooms)
-    assert all(n.startswith(rooms) for n in changed)
-
-    codec = Codec.load("cpu", weights=publish(trained(3), tmp_path / "after").parent)
-    data = codec.compress(image, 70)
-    crop = codec.decode(data, crop=Box(48, 32, 80, 96)).rgb
-    near = codec.decode(data).rgb[48:80, 32:96]
-    assert np.abs(crop.astype(int) - near).max() <= 1
 
 
 def test_crops_depend_on_the_seed_alone() -> None:

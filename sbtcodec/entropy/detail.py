@@ -48,11 +48,10 @@ class DetailScales(IntegerNet):
         anchors: int,
         width: int = 96,
         trunk: int = 128,
-        depth: int = 1,
     ) -> None:
         """Networks for detail layers of `groups` channels and quality given by `anchors` hats.
 
-        `width`, `trunk` and `depth` are the sizes of `sbtcodec.model.ModelConfig`.
+        `width` and `trunk` are the sizes of `sbtcodec.model.ModelConfig`.
         """
         super().__init__()
         self.groups = spans(groups)
@@ -70,9 +69,6 @@ class DetailScales(IntegerNet):
             [IntegerConv(width, width, kernel=3, depthwise=True) for _ in seen]
         )
         self.mix = nn.ModuleList([IntegerConv(width, width, gain=0.7) for _ in seen])
-        self.further = nn.ModuleList(
-            [nn.Sequential(*[_Residual(width) for _ in range(depth - 1)]) for _ in seen]
-        )
         self.heads = nn.ModuleList(
             [IntegerConv(width, groups[step // 2], gain=0.5) for step in range(len(seen))]
         )
@@ -107,7 +103,6 @@ class DetailScales(IntegerNet):
         x = torch.cat([features, told, seen[:, : self.seen[step]]], 1)
         h = activate(self.enter[step](x))
         h = _residual(self.depthwise[step], self.mix[step], h)
-        h = self.further[step](h)
         total: Tensor = self.heads[step](h)
         return total
 
@@ -115,19 +110,6 @@ class DetailScales(IntegerNet):
 def _residual(depthwise: nn.Module, mix: nn.Module, h: Tensor) -> Tensor:
     """Two layers added to their input, activations of the same shape."""
     return activate(mix(activate(depthwise(h))) + h * WEIGHT_ONE)
-
-
-class _Residual(nn.Module):
-    """A depthwise and a pointwise layer, added to their input."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.depthwise = IntegerConv(width, width, kernel=3, depthwise=True)
-        self.mix = IntegerConv(width, width, gain=0.7)
-
-    def forward(self, h: Tensor) -> Tensor:
-        """Activations [B, width, H, W] -> activations of the same shape."""
-        return _residual(self.depthwise, self.mix, h)
 
 
 def table_index(total: Tensor, gain_offset: Tensor) -> Tensor:

@@ -70,7 +70,6 @@ class Refiner(nn.Module):
         self.from_features = Pointwise(config.widths[2], width)
         self.from_estimate = Pointwise(config.local_channels, width)
         self.block = Block(width)
-        self.further = nn.Sequential(*[Block(width) for _ in range(config.refine_depth - 1)])
         self.head = Pointwise(width, config.local_channels - self.start, gain=0.1)
 
     def forward(self, features: Tensor, y_hat: Tensor) -> Tensor:
@@ -81,7 +80,7 @@ class Refiner(nn.Module):
             y_hat: float [B, local_channels, H, W], what was sent where it was, predicted elsewhere.
         """
         h = F.gelu(self.from_features(features) + self.from_estimate(y_hat))
-        delta: Tensor = self.head(self.further(self.block(h)))
+        delta: Tensor = self.head(self.block(h))
         return delta
 
 

@@ -20,7 +20,6 @@ class TokenizerConfig:
         predictor_attention: attention layers of the bootstrapped predictor.
         predictor_depth: convolutional blocks of the bootstrapped predictor at stride 16.
         refine_width: width of the networks that refine the prediction between detail layers.
-        refine_depth: blocks of each of those networks.
         gain_anchors: qualities at which the per-channel gains are learned.
     """
 
@@ -36,7 +35,6 @@ class TokenizerConfig:
     predictor_attention: int = 3
     predictor_depth: int = 3
     refine_width: int = 128
-    refine_depth: int = 1
     gain_anchors: int = 7
 
     def __post_init__(self) -> None:

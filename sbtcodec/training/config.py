@@ -35,10 +35,6 @@ class TrainingConfig:
         target_token_bits: the token rate is weighted as needed to hold this many bits a token.
         ema: decay of the averaged weights.
         clip: largest norm of the gradient.
-        details_only: train only what predicts local tokens from what was sent, and their
-            distributions; encoder, global tokens and decoder stay, and are not run backwards.
-        draws: qualities at which each crop is coded in a step of such a training.
-        curvature: bits that a squared step of error in a local token costs there, twice.
         revive: at a warm start, make local channels anew that carry nothing.
     """
 
@@ -63,9 +59,6 @@ class TrainingConfig:
     target_token_bits: float = 16.0
     ema: float = 0.999
     clip: float = 1.0
-    details_only: bool = False
-    draws: int = 1
-    curvature: float = 12.0
     revive: bool = False
 
     def to_json(self) -> dict[str, Any]:
@@ -84,22 +77,12 @@ PRESETS: dict[str, TrainingConfig] = {
     "structure": replace(
         FINISH,
         structure=0.4,
-        target_token_bits=17.5,
+        target_token_bits=18.0,
         learning_rate=3e-4,
         matrix_learning_rate=6e-4,
         decay_share=1.0,
         ema=0.998,
         seed=1,
-    ),
-    "details": replace(
-        FINISH,
-        learning_rate=1e-3,
-        matrix_learning_rate=1e-3,
-        decay_share=1.0,
-        ema=0.998,
-        details_only=True,
-        draws=4,
-        globals_share=0.0,
     ),
     "revive": replace(FINISH, revive=True),
     "tiny": replace(BASE, small_crop=(64, 2), large_crop=(64, 2), warmup_steps=10),
@@ -121,7 +104,6 @@ TINY_TOKENIZER = TokenizerConfig(
 )
 MODELS: dict[str, ModelConfig] = {
     "base": ModelConfig(),
-    "details": ModelConfig(TokenizerConfig(refine_depth=2), scale_depth=2),
     "tiny": ModelConfig(TINY_TOKENIZER, 16, 16, 16, 16),
 }
 """Sizes by preset name; a preset without its own uses the base."""

@@ -2,8 +2,7 @@
 
 New dimensions of the global tokens come after the old ones; the networks that read tokens ignore
 them at first (their new input weights are zero). A new anchor of the gains comes below the old ones
-and starts as a copy of the lowest, with larger steps. Further blocks of networks that refine and
-that pick tables change nothing at first.
+and starts as a copy of the lowest, with larger steps.
 """
 
 from dataclasses import replace
@@ -19,9 +18,6 @@ NATS_BETWEEN_ANCHORS = (
 )
 
 
-ENDS_OF_BRANCHES = (".scale", ".mix.weight", ".mix.bias")
-
-
 def grown(
     state: dict[str, Tensor], old: ModelConfig, new: ModelConfig, model: CodecModel
 ) -> dict[str, Tensor]:
@@ -30,7 +26,7 @@ def grown(
     Args:
         state: parameters of the old model, by name.
         old: its sizes.
-        new: the same sizes, but for further FSQ levels at the end, further gain anchors and blocks.
+        new: the same sizes, but for further FSQ levels at the end and further gain anchors.
         model: a freshly initialised model of the new sizes; gives the parameters that are new.
 
     Raises:
@@ -43,9 +39,8 @@ def grown(
         old.tokenizer,
         levels=levels,
         gain_anchors=anchors,
-        refine_depth=new.tokenizer.refine_depth,
     )
-    same = replace(old, tokenizer=tokenizer, scale_depth=new.scale_depth)
+    same = replace(old, tokenizer=tokenizer)
     if same != new or levels[: len(before)] != before or more < 0:
         raise WeightsError(f"cannot start a model of {new} from one of {old}")
     state = {name: _with_anchors(name, value, more, old) for name, value in state.items()}
@@ -65,8 +60,6 @@ def grown(
             else:
                 value = torch.zeros_like(value)
                 value[tuple(slice(n) for n in kept.shape)] = kept
-        elif ".further." in name and name.endswith(ENDS_OF_BRANCHES):
-            value.zero_()
         made[name] = value
     return made
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from sbtcodec.training.config import TrainingConfig
 from sbtcodec.training.state import Run
-from sbtcodec.training.step import DetailCost, Pass
+from sbtcodec.training.step import Pass
 
 
 def loss_of(run: Run, out: Pass, quality: Tensor, layers: Tensor) -> Tensor:
@@ -38,15 +38,6 @@ def loss_of(run: Run, out: Pass, quality: Tensor, layers: Tensor) -> Tensor:
     excess = run.sums["token_bits"][-1] - c.target_token_bits
     run.token_weight = min(30.0, max(0.05, run.token_weight * math.exp(0.002 * excess)))
     return loss.mean()
-
-
-def detail_loss_of(run: Run, out: DetailCost, quality: Tensor) -> Tensor:
-    """The loss of coding local tokens alone, and its parts added to the run's sums."""
-    _, weight = _weights(run.config, quality)
-    loss = (weight * (out.bpp + run.config.curvature / 2 * out.error)).mean()
-    for key, value in (("loss", loss), ("bpp", out.bpp.mean()), ("error", out.error.mean())):
-        run.sums.setdefault(key, []).append(value.item())
-    return loss
 
 
 def _weights(c: TrainingConfig, quality: Tensor) -> tuple[Tensor, Tensor]:

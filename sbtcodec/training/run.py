@@ -24,10 +24,10 @@ from sbtcodec.training import checkpoint
 from sbtcodec.training.config import TrainingConfig
 from sbtcodec.training.data import Prefetcher, batch, load_photographs
 from sbtcodec.training.growth import grown
-from sbtcodec.training.objective import detail_loss_of, draw, loss_of
+from sbtcodec.training.objective import draw, loss_of
 from sbtcodec.training.revival import revive
 from sbtcodec.training.state import Run, make_optimisers, optimise
-from sbtcodec.training.step import DetailPass, TrainingPass
+from sbtcodec.training.step import TrainingPass
 
 CHECKPOINT = "checkpoint.safetensors"
 LOG = "log.jsonl"
@@ -97,10 +97,6 @@ def train(
         dist.init_process_group("nccl" if cuda else "gloo")
     torch.manual_seed(config.seed)
     model = channels_last(CodecModel(model_config).to(where))
-    if config.details_only:
-        model.requires_grad_(requires_grad=False)
-        for part in (model.tokenizer.refiners, model.scales):
-            part.requires_grad_(requires_grad=True)
     averaged = {k: v.detach().clone() for k, v in model.named_parameters()}
     run = Run(config, model, torch.device(where), make_optimisers(model, config), averaged)
     out.mkdir(parents=True, exist_ok=True)
@@ -119,11 +115,7 @@ def train(
         tqdm.write(f"{revived} local channels carried nothing and were made anew", sys.stderr)
         for name, value in model.named_parameters():
             averaged[name].copy_(value.detach())
-    forward: nn.Module = (
-        DetailPass(model)
-        if config.details_only
-        else TrainingPass(model, structure=config.structure > 0)
-    )
+    forward: nn.Module = TrainingPass(model, structure=config.structure > 0)
     if compiled:
         forward.compile(dynamic=False)
     _loop(run, forward, Prefetcher(images, config.seed, rank), out, rank, world, steps)
@@ -172,13 +164,10 @@ def _loop(
             break
         start = time.monotonic()
         x = pixel_rows(raw.to(run.device).to(torch.float32).div_(255))
-        quality, layers, noise = draw(run, x.shape[0] * run.config.draws, x.shape[2], rank)
+        quality, layers, noise = draw(run, x.shape[0], x.shape[2], rank)
         with torch.autocast(run.device.type, torch.bfloat16, enabled=bf16):
             result = forward(x, quality, layers, noise)
-        if run.config.details_only:
-            loss = detail_loss_of(run, result, quality)
-        else:
-            loss = loss_of(run, result, quality, layers)
+        loss = loss_of(run, result, quality, layers)
         optimise(run, loss, world)
         run.step += 1
         pixels += x.shape[0] * x.shape[2] * x.shape[3]

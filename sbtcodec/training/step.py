@@ -63,7 +63,13 @@ class TrainingPass(nn.Module):
 
         hats = t.hats(quality)
         features, y_hat = t.predictor(z.values)
-        known = _known(self.model, features, y_hat, scales.features(integers), hats)
+        known = Known(
+            features,
+            y_hat.float(),
+            scales.features(integers),
+            torch.floor(hats * HAT_ONE + 0.5)[:, :, None, None],
+            t.gains(hats),
+        )
         y_hat, bits, _ = detail_pass(t, scales, known, y, layers, noise)
 
         target = y.detach()
@@ -82,61 +88,3 @@ class TrainingPass(nn.Module):
             bits.sum((1, 2)) / (x.shape[2] * x.shape[3]),
             bootstrap,
         )
-
-
-def _known(
-    model: CodecModel, features: Tensor, y_hat: Tensor, scale_features: Tensor, hats: Tensor
-) -> Known:
-    """What the decoder knows before the details, with the quality as weights of the anchors."""
-    return Known(
-        features,
-        y_hat.float(),
-        scale_features,
-        torch.floor(hats * HAT_ONE + 0.5)[:, :, None, None],
-        model.tokenizer.gains(hats),
-    )
-
-
-class DetailCost(NamedTuple):
-    """What coding local tokens costs, per image and quality; float32 [B].
-
-    Attributes:
-        bpp: bits per pixel of the detail layers that count as sent.
-        error: squared error of the local tokens, in steps, per pixel.
-    """
-
-    bpp: Tensor
-    error: Tensor
-
-
-class DetailPass(nn.Module):
-    """The coding of local tokens alone, with an encoder that stays as it is."""
-
-    def __init__(self, model: CodecModel) -> None:
-        """Wrap `model`; nothing is copied."""
-        super().__init__()
-        self.model = model
-
-    def forward(self, x: Tensor, quality: Tensor, layers: Tensor, noise: Tensor) -> DetailCost:
-        """Encode a batch once, and code it at several qualities.
-
-        Args:
-            x: float32 [B, 3, 16H, 16W] in [0, 1].
-            quality: float32 [n * B], codes in [0, 255]; image i is coded at those of i + k * B.
-            layers: int64 [n * B], detail layers that are sent.
-            noise: float32 [n * B, local_channels, H, W], uniform in (-0.5, 0.5).
-        """
-        t, scales = self.model.tokenizer, self.model.scales
-        n = quality.shape[0] // x.shape[0]
-        with torch.no_grad():
-            y = t.local_encoder(x).float()
-            z = t.fsq(t.global_encoder(y))
-            integers = centred(z.levels, t.config.levels).float()
-            predicted = t.predictor(z.values)
-        found = (y, *predicted, scales.features(integers))
-        y, features, y_hat, scale_features = (f.repeat(n, 1, 1, 1) for f in found)
-        known = _known(self.model, features, y_hat, scale_features, t.hats(quality))
-        coded = detail_pass(t, scales, known, y, layers, noise, rounding=torch.round)
-        error = ((coded.y_hat - y) * known.log_gain.exp()).square().sum((1, 2, 3))
-        pixels = x.shape[2] * x.shape[3]
-        return DetailCost(coded.bits.sum((1, 2)) / pixels, error / pixels)
