@@ -16,6 +16,12 @@ from sbtcodec.errors import DatasetError
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".ppm"}
 LONGEST_SIDE = 1024  # larger photographs are reduced: their pixels are mostly camera noise
 RESIZED_SHARE = 0.5  # of the crops; the data are mostly JPEG, and reducing removes its artefacts
+# Saturated colours are rare in photographs, and networks that saw few of them code them badly.
+COLOURED_SHARE = 0.4  # of the crops get other colours
+PERMUTED_SHARE = 0.25  # of those have their channels permuted
+SATURATION = (0.7, 2.2)
+CONTRAST = (0.75, 1.35)
+LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
 def photograph_paths(folder: Path) -> list[Path]:
@@ -53,16 +59,31 @@ def load_photographs(folder: Path, smallest_side: int) -> list[NDArray[np.uint8]
 
 
 def crop(rgb: NDArray[np.uint8], side: int, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A random square of `side` pixels, mirrored half of the time, reduced half of the time."""
+    """A random square of `side` pixels: half of them reduced, half mirrored, some recoloured."""
     h, w = rgb.shape[:2]
     source = side
     if rng.random() < RESIZED_SHARE:
         source = int(rng.integers(side, min(2 * side, h, w) + 1))
     top, left = int(rng.integers(0, h - source + 1)), int(rng.integers(0, w - source + 1))
-    square = rgb[top : top + source, left : left + source]
+    square: NDArray[np.uint8] = rgb[top : top + source, left : left + source]
     if source != side:
         square = np.asarray(Image.fromarray(square).resize((side, side), Image.Resampling.LANCZOS))
+    if rng.random() < COLOURED_SHARE:
+        square = recoloured(square, rng)
     return square[:, ::-1] if rng.random() < 0.5 else square
+
+
+def recoloured(rgb: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """The same uint8 [H, W, 3] with another saturation and contrast, and perhaps other channels."""
+    if rng.random() < PERMUTED_SHARE:
+        rgb = rgb[:, :, rng.permutation(3)]
+    saturation, contrast = np.float32(rng.uniform(*SATURATION)), np.float32(rng.uniform(*CONTRAST))
+    pixels = rgb.astype(np.float32)
+    luma = (pixels @ LUMA)[:, :, None]
+    mean = luma.mean()
+    pixels = mean + contrast * (luma + saturation * (pixels - luma) - mean)
+    made: NDArray[np.uint8] = pixels.round().clip(0, 255).astype(np.uint8)
+    return made
 
 
 def batch(images: list[NDArray[np.uint8]], side: int, count: int, seed: tuple[int, ...]) -> Tensor:
