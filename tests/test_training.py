@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
+from skimage import data
 
 from benchmarks.ideal_rate import counting
 from sbtcodec.codec import Codec
@@ -21,7 +22,7 @@ from sbtcodec.release import read_state
 from sbtcodec.structure import MS_SSIM_WEIGHTS, ms_ssim
 from sbtcodec.training import checkpoint
 from sbtcodec.training.config import MODELS, PRESETS, TrainingConfig
-from sbtcodec.training.data import batch
+from sbtcodec.training.data import batch, recoloured
 from sbtcodec.training.losses import token_bits
 from sbtcodec.training.publish import publish
 from sbtcodec.training.run import train
@@ -32,8 +33,6 @@ TINY: TrainingConfig = replace(PRESETS["tiny"], minutes=60.0, matrix_learning_ra
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from skimage import data
-
     folder = tmp_path_factory.mktemp("photographs")
     for name in ("astronaut", "coffee"):
         Image.fromarray(getattr(data, name)()).save(folder / f"{name}.png")
@@ -99,6 +98,21 @@ def test_crops_depend_on_the_seed_alone() -> None:
     images = [np.arange(200 * 220 * 3, dtype=np.uint32).astype(np.uint8).reshape(200, 220, 3)]
     assert torch.equal(batch(images, 64, 4, (1, 0, 7)), batch(images, 64, 4, (1, 0, 7)))
     assert not torch.equal(batch(images, 64, 4, (1, 0, 7)), batch(images, 64, 4, (1, 0, 8)))
+
+
+def test_crops_come_in_other_colours_and_keep_what_they_show() -> None:
+    rgb = data.coffee()[100:228, 200:328]
+    gray = np.repeat(rgb[:, :, :1], 3, axis=2)
+    luma = rgb.mean(2)
+    spreads = []
+    for seed in range(30):
+        made = recoloured(rgb, np.random.default_rng(seed))
+        assert (made.dtype, made.shape) == (np.uint8, rgb.shape)
+        assert np.corrcoef(made.mean(2).ravel(), luma.ravel())[0, 1] > 0.8
+        spreads.append(float(np.ptp(made.astype(int), axis=2).mean()))
+        assert np.ptp(recoloured(gray, np.random.default_rng(seed)).astype(int), axis=2).max() <= 1
+    mean = float(np.ptp(rgb.astype(int), axis=2).mean())
+    assert min(spreads) < mean < max(spreads)
 
 
 def test_a_damaged_checkpoint_is_one_clear_error(photographs: Path, tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def markdown_table(results: Results, *, codecs: Sequence[str] | None = None) -> 
 
     Args:
         results: a run.
-        codecs: whose points to list; by default only those of sbt (or the first codec).
+        codecs: whose points to list, if any; by default those of sbt (or the first codec).
     """
     listed = [results.subject.name] if codecs is None else list(codecs)
     blocks: list[str] = []
@@ -129,7 +129,8 @@ def markdown_table(results: Results, *, codecs: Sequence[str] | None = None) -> 
         if codec.name in listed
         for point in mean_curve(codec).points
     ]
-    blocks.append(_markdown(["codec", *POINT_HEADINGS], rows))
+    if rows:
+        blocks.append(_markdown(["codec", *POINT_HEADINGS], rows))
     blocks.append(caption(results))
     return "\n\n".join(blocks) + "\n"
 
