@@ -2,9 +2,9 @@
 
     python benchmarks/readme_table.py
 
-writes anew the parts of README.md that end with `<!-- end -->` and begin with `<!-- results: FILE -->`
-(BD-rates and points), `<!-- rates: FILE -->` (BD-rates) or `<!-- printed: FILE -->` (what a script
-printed).
+writes anew the parts of README.md that end with `<!-- end -->` and begin with `<!-- results: FILE
+-->` (BD-rates and points), `<!-- rates: FILE -->` (BD-rates) or `<!-- printed: FILE -->` (what a
+script printed).
 """
 
 import re

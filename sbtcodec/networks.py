@@ -102,10 +102,9 @@ class Networks:
         for block in blocks(cells, BLOCK):
             seen = block.grown(HALO, whole)
             with floats(self.device, bf16=self.bf16):
-                x_hat = self.tokenizer.decoder(y_hat[:, :, seen.rows, seen.columns], hats, arrived)
-            inside = block.seen_from(seen).times(CELL)
-            x_hat = x_hat[0, :, inside.rows, inside.columns].float()
-            pixels = (x_hat * 255).round_().clamp_(0, 255).to(torch.uint8)
+                part = y_hat[:, :, seen.rows, seen.columns]
+                x_hat = self.tokenizer.decoder(part, hats, arrived, block.seen_from(seen))[0]
+            pixels = (x_hat.float() * 255).round_().clamp_(0, 255).to(torch.uint8)
             to = block.seen_from(cells).times(CELL)
             rgb[to.rows, to.columns] = pixels.permute(1, 2, 0).cpu().numpy()
         return rgb

@@ -21,6 +21,8 @@ from sbtcodec.grid import Box
 from sbtcodec.image.picture import Picture
 from sbtcodec.image.pixels import as_rgb
 from sbtcodec.symbols import TileSymbols
+from sbtcodec.tokenizer.config import TokenizerConfig
+from sbtcodec.tokenizer.decoder import Decoder
 
 SIZES = [(1, 1), (1, 200), (200, 1), (31, 33), (64, 64), (100, 257)]
 
@@ -167,6 +169,25 @@ def test_blocks_and_bands_give_the_picture_of_the_whole(
     monkeypatch.setattr("sbtcodec.estimate.BAND", 6)
     assert tiny_codec.compress(image, quality=60) == data
     assert np.abs(tiny_codec.decode(data).rgb.astype(int) - whole).max() <= 1
+
+
+def test_a_part_decodes_as_in_the_whole() -> None:
+    torch.manual_seed(0)
+    decoder = Decoder(TokenizerConfig())
+    with torch.no_grad():
+        for p in decoder.parameters():  # so that all that is near has an effect
+            p.normal_(0, 0.3 if p.ndim > 2 else 0.1)
+        y_hat = torch.randn(1, 160, 24, 22)
+        hats, layers = torch.eye(7)[:1], torch.tensor([4])
+        whole = decoder(y_hat, hats, layers)
+        for box in (Box(8, 9, 11, 14), Box(0, 0, 5, 22), Box(20, 1, 24, 2), Box(0, 0, 24, 22)):
+            pixels = box.times(16)
+            part = decoder(y_hat, hats, layers, box)
+            assert torch.allclose(part, whole[:, :, pixels.rows, pixels.columns], atol=1e-2)
+            around = box.grown(8, Box(0, 0, 24, 22))
+            seen = y_hat[:, :, around.rows, around.columns]
+            alone = decoder(seen, hats, layers, box.seen_from(around))
+            assert torch.allclose(alone, part, atol=1e-2)
 
 
 @pytest.mark.parametrize("quality", [10, 30])

@@ -1,10 +1,13 @@
 """The decoder: local tokens, sent or predicted, to pixels."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
+from sbtcodec.grid import CELL, Box
 from sbtcodec.tokenizer.config import TokenizerConfig
-from sbtcodec.tokenizer.layers import Block, Pointwise
+from sbtcodec.tokenizer.layers import Block, Pointwise, pixel_rows
 
 
 class Decoder(nn.Module):
@@ -29,23 +32,43 @@ class Decoder(nn.Module):
         self.condition = nn.Linear(config.gain_anchors + config.layers + 1, c16 + c8 + c4)
         nn.init.zeros_(self.condition.weight)
         self.split = (c16, c8, c4)
+        # cells that the stages at strides 8 and 4, or at 4 alone, can see around a cell
+        self.reach8 = math.ceil(n8 / 2 + (n4 + 1) / 4)
+        self.reach4 = math.ceil((n4 + 1) / 4)
 
-    def forward(self, y_hat: Tensor, hats: Tensor, layers: Tensor) -> Tensor:
+    def forward(
+        self, y_hat: Tensor, hats: Tensor, layers: Tensor, inside: Box | None = None
+    ) -> Tensor:
         """Decode.
 
         Args:
             y_hat: float [B, local_channels, H, W].
             hats: float [B, gain_anchors], the quality as weights of its two nearest anchors.
             layers: int64 [B], detail layers that arrived.
+            inside: the cells to show, of H x W; all if not given. The finer stages, which take most
+                of the time, run only on these and what they see around them.
 
         Returns:
-            x_hat float [B, 3, 16H, 16W], about [0, 1], not clamped.
+            x_hat float [B, 3, 16H, 16W] of the cells inside, about [0, 1], not clamped.
         """
+        whole = Box(0, 0, *y_hat.shape[2:])
+        inside = whole if inside is None else inside
+        near, close = inside.grown(self.reach8, whole), inside.grown(self.reach4, whole)
         arrived = nn.functional.one_hot(layers, self.condition.in_features - hats.shape[1])
         told = torch.cat([hats * (layers > 0).unsqueeze(1), arrived.to(hats.dtype)], 1)
         b16, b8, b4 = self.condition(told)[:, :, None, None].split(self.split, 1)
         h = self.stage16(self.enter16(y_hat) + b16)
+        h = _part(h, near, 1)
         h = self.stage8(self.enter8(h) + b8)
+        h = _part(h, close.seen_from(near), 2)
         h = self.stage4(self.enter4(h) + b4)
         x_hat: Tensor = self.leave(h)
-        return x_hat + 0.5
+        return _part(x_hat, inside.seen_from(close), CELL) + 0.5
+
+
+def _part(h: Tensor, cells: Box, fineness: int) -> Tensor:
+    """Some cells of float [B, C, H, W], which has `fineness` rows and columns for each."""
+    box = cells.times(fineness)
+    if box.sides == (0, 0, *h.shape[2:]):
+        return h
+    return pixel_rows(h[:, :, box.rows, box.columns])
