@@ -84,7 +84,7 @@ class Codec:
 
     @property
     def model_id(self) -> str:
-        """Name and digest of the model, for results: `sbt-3 (0123456789ab)`."""
+        """Name and digest of the model, for results: `sbt-4 (0123456789ab)`."""
         return f"{self.release.name} ({self.release.sha256[:12]})"
 
     @classmethod
