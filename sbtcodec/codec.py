@@ -84,8 +84,8 @@ class Codec:
 
     @property
     def model_id(self) -> str:
-        """Name and digest of the model, for results: `sbt-4 (0123456789ab)`."""
-        return f"{self.release.name} ({self.release.sha256[:12]})"
+        """Name and digest of the model, as `Release.model_id` gives them."""
+        return self.release.model_id
 
     @classmethod
     def load(

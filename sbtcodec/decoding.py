@@ -9,7 +9,7 @@ from torch import Tensor
 from sbtcodec.container import Container, Header, header_bytes
 from sbtcodec.entropy.coder import LayerDecoder
 from sbtcodec.errors import InvalidFileError
-from sbtcodec.estimate import ATTENTION_HALO, SPREAD_HALO
+from sbtcodec.estimate import ATTENTION_HALO, REFINER_REACH, SPREAD_HALO
 from sbtcodec.grid import CELL, CELLS_PER_TOKEN, Box, tokens_of
 from sbtcodec.networks import HALO, RGB, Networks
 from sbtcodec.release import Release
@@ -41,9 +41,8 @@ def decode(
     all_cells = whole.times(CELLS_PER_TOKEN)
     cells = crop.over(CELL)
     # what was sent this near changes the crop's prediction or its pixels
-    t = networks.tokenizer
-    reach = t.steps + 1  # of all refiners, one after the other
-    near = cells.grown(HALO + reach, all_cells)
+    refinements = networks.tokenizer.steps + 1  # one after the other
+    near = cells.grown(HALO + refinements * REFINER_REACH, all_cells)
     area = near.grown(SPREAD_HALO, all_cells).over(CELLS_PER_TOKEN)
     tokens = area.grown(ATTENTION_HALO, whole).over(WINDOW).times(WINDOW).cut(whole)
     area = area.times(CELLS_PER_TOKEN)

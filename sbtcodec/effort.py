@@ -5,6 +5,11 @@ PLAIN_EFFORT = 0
 DEFAULT_EFFORT = 3
 
 
+def as_setting(effort: int) -> str:
+    """What an effort adds to settings in words: nothing if it is the default."""
+    return "" if effort == DEFAULT_EFFORT else f", effort {effort}"
+
+
 def steps_of(effort: int) -> int:
     """Gradient steps of an effort.
 

@@ -58,9 +58,5 @@ class CodecModel(nn.Module):
         self.tokenizer = Tokenizer(t)
         self.prior = Prior(t.levels, config.prior_width, config.prior_hidden)
         self.scales = DetailScales(
-            t.levels,
-            t.groups,
-            t.gain_anchors,
-            config.scale_width,
-            config.scale_trunk,
+            t.levels, t.groups, t.gain_anchors, config.scale_width, config.scale_trunk
         )

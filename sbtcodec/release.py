@@ -61,6 +61,11 @@ class Release:
     gain_offsets: NDArray[np.int64]
     recipe: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def model_id(self) -> str:
+        """Name and digest, for results: `sbt-4 (0123456789ab)`."""
+        return f"{self.name} ({self.sha256[:12]})"
+
     def lmbda(self, quality: int) -> float:
         """Bits per pixel that the model gives for one unit of squared error (8-bit samples).
 

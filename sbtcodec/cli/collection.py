@@ -101,8 +101,7 @@ def run_collection(
     start = time.perf_counter()
     summary = Summary()
     release = load_release(folder=weights)
-    model = f"{release.name} ({release.sha256[:12]})"
-    settings = Settings(quality, globals_only, model, effort, strip)
+    settings = Settings(quality, globals_only, release.model_id, effort, strip)
     plan = make_plan(sources, out, settings, force=force, skip_existing=skip_existing)
     summary.skipped = plan.recorded
     with _screen(plan) as screen:

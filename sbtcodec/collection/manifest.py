@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from sbtcodec.collection.extra import require
 from sbtcodec.collection.storage import Place, list_sizes, write_whole
-from sbtcodec.effort import DEFAULT_EFFORT
+from sbtcodec.effort import DEFAULT_EFFORT, as_setting
 from sbtcodec.errors import OutputError
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ class Settings:
     def __str__(self) -> str:
         """The settings for people."""
         what = "global tokens alone" if self.globals_only else f"quality {self.quality:g}"
-        effort = "" if self.effort == DEFAULT_EFFORT else f", effort {self.effort}"
-        return f"{what}{effort}{', without metadata' if self.strip else ''}, model {self.model}"
+        strip = ", without metadata" if self.strip else ""
+        return f"{what}{as_setting(self.effort)}{strip}, model {self.model}"
 
 
 @dataclass(frozen=True)

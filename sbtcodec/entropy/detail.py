@@ -11,13 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sbtcodec.entropy.integer_net import (
-    WEIGHT_ONE,
-    IntegerConv,
-    IntegerNet,
-    activate,
-    spans,
-)
+from sbtcodec.entropy.integer_net import WEIGHT_ONE, IntegerConv, IntegerNet, activate, spans
 
 TABLES = 64
 SCALE_MIN = 0.11

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image, features
 
-from sbtcodec.effort import DEFAULT_EFFORT
+from sbtcodec.effort import DEFAULT_EFFORT, as_setting
 from sbtcodec.errors import SbtError
 from sbtcodec.evaluation.extras import import_extra
 from sbtcodec.evaluation.metrics import Rgb
@@ -111,8 +111,7 @@ class SbtCodec:
     @property
     def settings(self) -> str:
         """The model and the effort that decide the bytes."""
-        effort = "" if self.effort == DEFAULT_EFFORT else f", effort {self.effort}"
-        return f"model {self.model_id}{effort}"
+        return f"model {self.model_id}{as_setting(self.effort)}"
 
     def encode(self, rgb: Rgb, quality: Quality) -> bytes:
         """The complete `.sbt` file for an image, uint8 `[H, W, 3]`."""

@@ -35,12 +35,7 @@ def grown(
     levels, anchors = new.tokenizer.levels, new.tokenizer.gain_anchors
     before = old.tokenizer.levels
     more = anchors - old.tokenizer.gain_anchors
-    tokenizer = replace(
-        old.tokenizer,
-        levels=levels,
-        gain_anchors=anchors,
-    )
-    same = replace(old, tokenizer=tokenizer)
+    same = replace(old, tokenizer=replace(old.tokenizer, levels=levels, gain_anchors=anchors))
     if same != new or levels[: len(before)] != before or more < 0:
         raise WeightsError(f"cannot start a model of {new} from one of {old}")
     state = {name: _with_anchors(name, value, more, old) for name, value in state.items()}

@@ -5,7 +5,6 @@ import math
 import torch
 from torch import Tensor
 
-from sbtcodec.training.config import TrainingConfig
 from sbtcodec.training.state import Run
 from sbtcodec.training.step import Pass
 
@@ -15,7 +14,9 @@ def loss_of(run: Run, out: Pass, quality: Tensor, layers: Tensor) -> Tensor:
     c = run.config
     mse = out.mse
     distortion = (1 - c.structure) * mse + c.structure * c.structure_unit * out.dissimilarity
-    lmbda, weight = _weights(c, quality)
+    low, high = math.log(c.lmbda_min), math.log(c.lmbda_max)
+    lmbda = torch.exp(low + (high - low) * quality / 255)
+    weight = (lmbda / c.lmbda_globals).pow(-c.balance)
     is_global = layers == 0
     detail = weight * (lmbda * distortion + out.detail_bpp)
     base = c.lmbda_globals * distortion + c.bootstrap_weight * out.bootstrap
@@ -38,13 +39,6 @@ def loss_of(run: Run, out: Pass, quality: Tensor, layers: Tensor) -> Tensor:
     excess = run.sums["token_bits"][-1] - c.target_token_bits
     run.token_weight = min(30.0, max(0.05, run.token_weight * math.exp(0.002 * excess)))
     return loss.mean()
-
-
-def _weights(c: TrainingConfig, quality: Tensor) -> tuple[Tensor, Tensor]:
-    """lmbda of quality codes, and the weights of their losses; float32 [B] each."""
-    low, high = math.log(c.lmbda_min), math.log(c.lmbda_max)
-    lmbda = torch.exp(low + (high - low) * quality / 255)
-    return lmbda, (lmbda / c.lmbda_globals).pow(-c.balance)
 
 
 def draw(run: Run, count: int, side: int, rank: int) -> tuple[Tensor, Tensor, Tensor]:

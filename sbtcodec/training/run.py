@@ -167,8 +167,7 @@ def _loop(
         quality, layers, noise = draw(run, x.shape[0], x.shape[2], rank)
         with torch.autocast(run.device.type, torch.bfloat16, enabled=bf16):
             result = forward(x, quality, layers, noise)
-        loss = loss_of(run, result, quality, layers)
-        optimise(run, loss, world)
+        optimise(run, loss_of(run, result, quality, layers), world)
         run.step += 1
         pixels += x.shape[0] * x.shape[2] * x.shape[3]
         now = time.monotonic()

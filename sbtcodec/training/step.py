@@ -61,8 +61,8 @@ class TrainingPass(nn.Module):
         integers = z.values * 64 + (integers - z.values * 64).detach()
         bits_z = token_bits(self.model.prior(integers), z.levels, z.position)
 
-        hats = t.hats(quality)
         features, y_hat = t.predictor(z.values)
+        hats = t.hats(quality)
         known = Known(
             features,
             y_hat.float(),
