@@ -15,14 +15,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sbtcodec.entropy.coder import Symbols
-from sbtcodec.grid import CELLS_PER_TOKEN, Box
+from sbtcodec.grid import CELLS_PER_TOKEN, Box, blocks
 from sbtcodec.release import Release
 from sbtcodec.tokenizer.bootstrap import checkerboard
 from sbtcodec.tokenizer.layers import pixel_rows
 
-BAND = 128  # rows of cells that go through the networks at once
+# What goes through the networks at once should fit the processor's cache.
+SPREAD_BLOCK = 64  # cells of the side of a block, for the predictor's convolutions
+BAND_CELLS = 4096  # cells of a band of rows, for refinements
+LEAST_ROWS = 6  # of a band, for the sake of what is computed twice around it
 REFINER_REACH = 1  # cells that a refinement can see around a cell
-SPREAD_HALO = 4  # rows of cells that the predictor's convolutions can see beyond a band, and more
+SPREAD_HALO = 4  # cells that the predictor's convolutions can see around a block, and more
 ATTENTION_HALO = 24  # tokens that the predictor's attention can see beyond an area, and more
 
 
@@ -87,14 +90,21 @@ class Estimate:
             z = self.tokenizer.fsq.to_values(levels.to(device).float())
             own = area.over(CELLS_PER_TOKEN).seen_from(tokens)
             attended = predictor.attend(pixel_rows(z))[:, :, own.rows, own.columns]
-            features, y_hat = [], []
-            for rows, inside in _bands(area.height, SPREAD_HALO):
-                part = slice(rows.start // CELLS_PER_TOKEN, rows.stop // CELLS_PER_TOKEN)
-                f, y = predictor.spread_out(attended[:, :, part])
-                features.append(f[:, :, inside])
-                y_hat.append(y[:, :, inside].float())
-        self.features = _joined(features)
-        self.y_hat = _joined(y_hat)
+            self.features = self._planes(self.tokenizer.config.widths[2])
+            self.y_hat = self._planes(self.tokenizer.config.local_channels)
+            whole = Box(0, 0, area.height, area.width)
+            for block in blocks(whole, SPREAD_BLOCK):
+                seen = block.grown(SPREAD_HALO, whole)
+                part, inside = seen.over(CELLS_PER_TOKEN), block.seen_from(seen)
+                found = predictor.spread_out(pixel_rows(attended[:, :, part.rows, part.columns]))
+                for planes, made in zip((self.features, self.y_hat), found, strict=True):
+                    shown = made[:, :, inside.rows, inside.columns]
+                    planes[:, :, block.rows, block.columns] = shown
+
+    def _planes(self, channels: int) -> Tensor:
+        """Room for float32 [1, channels, H, W] of the area."""
+        size = 1, channels, self.area.height, self.area.width
+        return pixel_rows(torch.empty(*size, device=self.device))
 
     def refine(self, step: int) -> None:
         """Correct the prediction of what is not known yet, before `step` (2 * layer + parity)."""
@@ -103,7 +113,7 @@ class Estimate:
         mine = channels.stop - channels.start
         refiner = self.tokenizer.refiners[step]
         above = self.y_hat[:, :, :0]  # the last row of the band before, as it was
-        for rows, inside in _bands(self.area.height, REFINER_REACH):
+        for rows, inside in _bands(self.area, REFINER_REACH):
             own = slice(rows.start + inside.start, rows.start + inside.stop)
             y_hat = torch.cat([above, self.y_hat[:, :, own.start : rows.stop]], 2)
             with floats(self.device, bf16=self.bf16):
@@ -156,13 +166,10 @@ class Estimate:
         return self.y_hat[:, channels, at.rows, at.columns]
 
 
-def _bands(height: int, halo: int) -> Iterator[tuple[slice, slice]]:
+def _bands(area: Box, halo: int) -> Iterator[tuple[slice, slice]]:
     """Bands of rows to compute from, and the rows of each that are the band's own."""
-    for start in range(0, height, BAND):
-        stop = min(start + BAND, height)
+    height, rows = area.height, max(LEAST_ROWS, BAND_CELLS // area.width)
+    for start in range(0, height, rows):
+        stop = min(start + rows, height)
         first, last = max(0, start - halo), min(height, stop + halo)
         yield slice(first, last), slice(start - first, stop - first)
-
-
-def _joined(parts: list[Tensor]) -> Tensor:
-    return pixel_rows(parts[0] if len(parts) == 1 else torch.cat(parts, 2))

@@ -113,3 +113,17 @@ def blocks(area: Box, side: int) -> Iterator[Box]:
     for top in range(area.top, area.bottom, side):
         for left in range(area.left, area.right, side):
             yield Box(top, left, min(top + side, area.bottom), min(left + side, area.right))
+
+
+def even_blocks(area: Box, most: int) -> Iterator[Box]:
+    """Cut an area into blocks of about the same sides, at most `most`, row by row.
+
+    Raises:
+        ValueError: `most` is below 1.
+    """
+    if most < 1:
+        raise ValueError(f"cannot cut into blocks of {most}")
+    height, width = (-(-side // max(1, -(-side // most))) for side in (area.height, area.width))
+    for top in range(area.top, area.bottom, max(1, height)):
+        for left in range(area.left, area.right, max(1, width)):
+            yield Box(top, left, min(top + height, area.bottom), min(left + width, area.right))

@@ -9,14 +9,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sbtcodec.estimate import Estimate, floats
-from sbtcodec.grid import CELL, CELLS_PER_TOKEN, Box, blocks, tokens_of
+from sbtcodec.grid import CELL, CELLS_PER_TOKEN, Box, even_blocks, tokens_of
 from sbtcodec.image.padding import pixels_in
 from sbtcodec.release import Release
 from sbtcodec.symbols import TileSymbols
 from sbtcodec.tokenizer.layers import channels_last, pixel_rows
 
-BLOCK = 128  # side, in cells, of what the pixel networks take at once
-HALO = 8  # cells that the pixel networks can see beyond a block: their reach is under 8
+# Sides, in cells, of what networks take at once: the more fits the processor's cache, the faster,
+# but the more is computed twice around it.
+COARSE_BLOCK = 80  # layers at stride 16
+FINE_BLOCK = 48  # layers at strides 8 and 4
+HALO = 8  # cells that the decoder can see around a cell
 
 RGB = NDArray[np.uint8]
 
@@ -60,18 +63,10 @@ class Networks:
         cells = tokens_of(width, height).times(CELLS_PER_TOKEN)
         encoder = self.tokenizer.global_encoder
         with self.inference():
-            y = torch.empty(1, self.tokenizer.config.local_channels, cells.height, cells.width)
-            y = pixel_rows(y.to(self.device))
+            y = self._local_tokens(rgb, cells)
             pooled = []
-            for block in blocks(cells, BLOCK):
-                seen = block.grown(HALO, cells)
-                x = torch.tensor(pixels_in(rgb, seen.times(CELL))).to(self.device)
-                inside = block.seen_from(seen)
-                with floats(self.device, bf16=self.bf16):
-                    local = self.tokenizer.local_encoder(x.permute(2, 0, 1)[None].float() / 255)
-                y[:, :, block.rows, block.columns] = local[:, :, inside.rows, inside.columns]
-            for top in range(0, cells.height, BLOCK):
-                band = Box(top, 0, min(top + BLOCK, cells.height), cells.width)
+            for top in range(0, cells.height, COARSE_BLOCK):
+                band = Box(top, 0, min(top + COARSE_BLOCK, cells.height), cells.width)
                 seen = band.grown(CELLS_PER_TOKEN, cells)
                 inside = band.seen_from(seen).over(CELLS_PER_TOKEN)
                 with floats(self.device, bf16=self.bf16):
@@ -79,6 +74,29 @@ class Networks:
             with floats(self.device, bf16=self.bf16):
                 levels = self.tokenizer.fsq(encoder.attend(torch.cat(pooled, 2))).levels.cpu()
         return y, levels
+
+    def _local_tokens(self, rgb: RGB, cells: Box) -> Tensor:
+        """Local tokens float32 [1, local_channels, H, W] of uint8 [height, width, 3]."""
+        encoder, config = self.tokenizer.local_encoder, self.tokenizer.config
+        features = self._planes(config.widths[2], cells)
+        for block in even_blocks(cells, FINE_BLOCK):
+            seen = block.grown(encoder.fine_reach, cells)
+            x = torch.tensor(pixels_in(rgb, seen.times(CELL))).to(self.device)
+            with floats(self.device, bf16=self.bf16):
+                h = encoder.fine(x.permute(2, 0, 1)[None].float() / 255, block.seen_from(seen))
+            features[:, :, block.rows, block.columns] = h
+        y = self._planes(config.local_channels, cells)
+        for block in even_blocks(cells, COARSE_BLOCK):
+            seen = block.grown(encoder.coarse_reach, cells)
+            inside = block.seen_from(seen)
+            with floats(self.device, bf16=self.bf16):
+                h = encoder.coarse(pixel_rows(features[:, :, seen.rows, seen.columns]))
+            y[:, :, block.rows, block.columns] = h[:, :, inside.rows, inside.columns]
+        return y
+
+    def _planes(self, channels: int, cells: Box) -> Tensor:
+        """Room for float32 [1, channels, H, W]."""
+        return pixel_rows(torch.empty(1, channels, cells.height, cells.width, device=self.device))
 
     def estimate(self, quality: int, levels: Tensor, tokens: Box, area: Box) -> Estimate:
         """The prediction of an area from global tokens; arguments are those of `Estimate`."""
@@ -99,12 +117,16 @@ class Networks:
         arrived = torch.tensor([layers], device=self.device)
         whole = Box(0, 0, *y_hat.shape[2:])
         rgb = np.empty((cells.height * CELL, cells.width * CELL, 3), dtype=np.uint8)
-        for block in blocks(cells, BLOCK):
+        decoder = self.tokenizer.decoder
+        for block in even_blocks(cells, COARSE_BLOCK):
             seen = block.grown(HALO, whole)
             with floats(self.device, bf16=self.bf16):
-                part = y_hat[:, :, seen.rows, seen.columns]
-                x_hat = self.tokenizer.decoder(part, hats, arrived, block.seen_from(seen))[0]
-            pixels = (x_hat.float() * 255).round_().clamp_(0, 255).to(torch.uint8)
-            to = block.seen_from(cells).times(CELL)
-            rgb[to.rows, to.columns] = pixels.permute(1, 2, 0).cpu().numpy()
+                part = pixel_rows(y_hat[:, :, seen.rows, seen.columns])
+                features = decoder.coarse(part, hats, arrived)
+            for piece in even_blocks(block, FINE_BLOCK):
+                with floats(self.device, bf16=self.bf16):
+                    x_hat = decoder.fine(features, hats, arrived, piece.seen_from(seen))[0]
+                pixels = (x_hat.float() * 255).round_().clamp_(0, 255).to(torch.uint8)
+                to = piece.seen_from(cells).times(CELL)
+                rgb[to.rows, to.columns] = pixels.permute(1, 2, 0).cpu().numpy()
         return rgb

@@ -6,17 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage import data as photographs
 
-from sbtcodec.grid import Box, blocks, tiles_of, tokens_of
+from sbtcodec.grid import Box, blocks, even_blocks, tiles_of, tokens_of
 from sbtcodec.image.padding import pixels_in
 
 numbers = st.integers(0, 40)
 boxes = st.builds(lambda t, l, h, w: Box(t, l, t + h, l + w), numbers, numbers, numbers, numbers)
 
 
+@pytest.mark.parametrize("cut", [blocks, even_blocks])
 @given(boxes, st.integers(1, 20))
-def test_blocks_cover_an_area_once(area, side):
+def test_blocks_cover_an_area_once(cut, area, side):
     covered = np.zeros((100, 100), int)
-    for block in blocks(area, side):
+    for block in cut(area, side):
         assert 0 < block.height <= side
         assert 0 < block.width <= side
         covered[block.rows, block.columns] += 1
@@ -25,9 +26,15 @@ def test_blocks_cover_an_area_once(area, side):
     assert np.array_equal(covered, expected)
 
 
-def test_blocks_of_nothing_are_refused():
+def test_even_blocks_leave_no_sliver():
+    sides = [block.width for block in even_blocks(Box(0, 0, 1, 49), 48)]
+    assert sides == [25, 24]
+
+
+@pytest.mark.parametrize("cut", [blocks, even_blocks])
+def test_blocks_of_nothing_are_refused(cut):
     with pytest.raises(ValueError, match="cannot cut"):
-        list(blocks(Box(0, 0, 1, 1), 0))
+        list(cut(Box(0, 0, 1, 1), 0))
 
 
 @given(boxes, boxes)

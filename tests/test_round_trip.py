@@ -23,6 +23,7 @@ from sbtcodec.image.pixels import as_rgb
 from sbtcodec.symbols import TileSymbols
 from sbtcodec.tokenizer.config import TokenizerConfig
 from sbtcodec.tokenizer.decoder import Decoder
+from sbtcodec.tokenizer.local_encoder import LocalEncoder
 
 SIZES = [(1, 1), (1, 200), (200, 1), (31, 33), (64, 64), (100, 257)]
 
@@ -165,10 +166,28 @@ def test_blocks_and_bands_give_the_picture_of_the_whole(
     image = large(450, 330)
     data = tiny_codec.compress(image, quality=60)
     whole = tiny_codec.decode(data).rgb.astype(int)
-    monkeypatch.setattr("sbtcodec.networks.BLOCK", 10)
-    monkeypatch.setattr("sbtcodec.estimate.BAND", 6)
+    monkeypatch.setattr("sbtcodec.networks.COARSE_BLOCK", 10)
+    monkeypatch.setattr("sbtcodec.networks.FINE_BLOCK", 3)
+    monkeypatch.setattr("sbtcodec.estimate.SPREAD_BLOCK", 6)
+    monkeypatch.setattr("sbtcodec.estimate.BAND_CELLS", 6)
     assert tiny_codec.compress(image, quality=60) == data
     assert np.abs(tiny_codec.decode(data).rgb.astype(int) - whole).max() <= 1
+
+
+def test_a_part_is_encoded_as_in_the_whole() -> None:
+    torch.manual_seed(0)
+    encoder = LocalEncoder(TokenizerConfig())
+    with torch.no_grad():
+        for p in encoder.parameters():  # so that all that is near has an effect
+            p.normal_(0, 0.3 if p.ndim > 2 else 0.1)
+        x, whole_box = torch.rand(1, 3, 16 * 14, 16 * 12), Box(0, 0, 14, 12)
+        whole = encoder.fine(x)
+        assert torch.allclose(encoder.coarse(whole), encoder(x))
+        for box in (Box(6, 5, 8, 7), Box(0, 0, 3, 12), Box(13, 0, 14, 2)):
+            seen = box.grown(encoder.fine_reach, whole_box)
+            pixels = seen.times(16)
+            part = encoder.fine(x[:, :, pixels.rows, pixels.columns], box.seen_from(seen))
+            assert torch.allclose(part, whole[:, :, box.rows, box.columns], rtol=1e-3, atol=1e-3)
 
 
 def test_a_part_decodes_as_in_the_whole() -> None:

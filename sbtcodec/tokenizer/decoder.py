@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from sbtcodec.grid import CELL, Box
 from sbtcodec.tokenizer.config import TokenizerConfig
-from sbtcodec.tokenizer.layers import Block, Pointwise, pixel_rows
+from sbtcodec.tokenizer.layers import Block, Pointwise, part_of
 
 
 class Decoder(nn.Module):
@@ -51,24 +51,31 @@ class Decoder(nn.Module):
         Returns:
             x_hat float [B, 3, 16H, 16W] of the cells inside, about [0, 1], not clamped.
         """
-        whole = Box(0, 0, *y_hat.shape[2:])
+        return self.fine(self.coarse(y_hat, hats, layers), hats, layers, inside)
+
+    def coarse(self, y_hat: Tensor, hats: Tensor, layers: Tensor) -> Tensor:
+        """The part at stride 16; arguments of `forward` to float [B, widths[2], H, W]."""
+        h: Tensor = self.stage16(self.enter16(y_hat) + self._told(hats, layers)[0])
+        return h
+
+    def fine(
+        self, features: Tensor, hats: Tensor, layers: Tensor, inside: Box | None = None
+    ) -> Tensor:
+        """The part at strides 8 and 4, from what `coarse` gives; else as `forward`."""
+        whole = Box(0, 0, *features.shape[2:])
         inside = whole if inside is None else inside
         near, close = inside.grown(self.reach8, whole), inside.grown(self.reach4, whole)
+        _, b8, b4 = self._told(hats, layers)
+        h = part_of(features, near, 1)
+        h = self.stage8(self.enter8(h) + b8)
+        h = part_of(h, close.seen_from(near), 2)
+        h = self.stage4(self.enter4(h) + b4)
+        x_hat: Tensor = self.leave(h)
+        return part_of(x_hat, inside.seen_from(close), CELL) + 0.5
+
+    def _told(self, hats: Tensor, layers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The biases at strides 16, 8 and 4."""
         arrived = nn.functional.one_hot(layers, self.condition.in_features - hats.shape[1])
         told = torch.cat([hats * (layers > 0).unsqueeze(1), arrived.to(hats.dtype)], 1)
         b16, b8, b4 = self.condition(told)[:, :, None, None].split(self.split, 1)
-        h = self.stage16(self.enter16(y_hat) + b16)
-        h = _part(h, near, 1)
-        h = self.stage8(self.enter8(h) + b8)
-        h = _part(h, close.seen_from(near), 2)
-        h = self.stage4(self.enter4(h) + b4)
-        x_hat: Tensor = self.leave(h)
-        return _part(x_hat, inside.seen_from(close), CELL) + 0.5
-
-
-def _part(h: Tensor, cells: Box, fineness: int) -> Tensor:
-    """Some cells of float [B, C, H, W], which has `fineness` rows and columns for each."""
-    box = cells.times(fineness)
-    if box.sides == (0, 0, *h.shape[2:]):
-        return h
-    return pixel_rows(h[:, :, box.rows, box.columns])
+        return b16, b8, b4

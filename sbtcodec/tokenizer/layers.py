@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sbtcodec.grid import Box
+
 M = TypeVar("M", bound=nn.Module)
 
 WINDOW = 8  # global tokens per window side: 8 x 32 px = 256 px, the paper's 64 tokens
@@ -153,6 +155,14 @@ def channels_last(module: M) -> M:
 def pixel_rows(t: Tensor) -> Tensor:
     """The tensor [B, C, H, W] with the channels of each place side by side in memory."""
     return t.contiguous(memory_format=torch.channels_last)
+
+
+def part_of(h: Tensor, cells: Box, fineness: int) -> Tensor:
+    """Some cells of float [B, C, H, W], which has `fineness` rows and columns for each."""
+    box = cells.times(fineness)
+    if box.sides == (0, 0, *h.shape[2:]):
+        return h
+    return pixel_rows(h[:, :, box.rows, box.columns])
 
 
 def round_ste(x: Tensor) -> Tensor:

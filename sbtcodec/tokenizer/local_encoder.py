@@ -1,9 +1,12 @@
 """The local encoder: pixels to local tokens y, one per 16x16 pixels."""
 
+import math
+
 from torch import Tensor, nn
 
+from sbtcodec.grid import CELL, Box
 from sbtcodec.tokenizer.config import TokenizerConfig
-from sbtcodec.tokenizer.layers import Block, Pointwise
+from sbtcodec.tokenizer.layers import Block, Pointwise, part_of
 
 
 class LocalEncoder(nn.Module):
@@ -30,8 +33,39 @@ class LocalEncoder(nn.Module):
             *[Block(c16) for _ in range(n16)],
             Pointwise(c16, config.local_channels),
         )
+        self.depths = config.encoder_depths
+        # cells that the parts can see around a cell
+        self.fine_reach = math.ceil((n8 + (n4 + 2) // 2) / 2)
+        self.coarse_reach = n16
 
     def forward(self, x: Tensor) -> Tensor:
         """float [B, 3, 16H, 16W] in [0, 1] -> y float [B, local_channels, H, W]."""
-        y: Tensor = self.layers(x - 0.5)
+        return self.coarse(self.fine(x))
+
+    def fine(self, x: Tensor, inside: Box | None = None) -> Tensor:
+        """The part at strides 4 and 8, which takes most of the time.
+
+        Args:
+            x: float [B, 3, 16H, 16W] in [0, 1].
+            inside: the cells wanted, of H x W; all if not given. What they see around them should
+                be there, up to `fine_reach` cells.
+
+        Returns:
+            float [B, widths[2], h, w] of the cells inside, to give to `coarse`.
+        """
+        n4, n8, _ = self.depths
+        whole = Box(0, 0, x.shape[2] // CELL, x.shape[3] // CELL)
+        inside = whole if inside is None else inside
+        # in places of stride 8: what the layers at stride 8 see, and at stride 4 beyond that
+        near = inside.times(2).grown(n8, whole.times(2))
+        far = near.grown((n4 + 2) // 2, whole.times(2))
+        h = part_of(x, far, 8) - 0.5
+        h = part_of(self.layers[: n4 + 2](h), near.seen_from(far), 2)
+        h = part_of(self.layers[n4 + 2 : n4 + n8 + 4](h), inside.times(2).seen_from(near), 1)
+        features: Tensor = self.layers[n4 + n8 + 4 : n4 + n8 + 6](h)
+        return features
+
+    def coarse(self, features: Tensor) -> Tensor:
+        """The part at stride 16: what `fine` gives -> y float [B, local_channels, H, W]."""
+        y: Tensor = self.layers[sum(self.depths[:2]) + 6 :](features)
         return y
