@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -328,16 +329,18 @@ from pathlib import Path
 import typer
 from sbtcodec.cli.collection import run_collection
 try:
-    run_collection([sys.argv[1]], sys.argv[2], engine="ray", quality=30, globals_only=False,
+    run_collection([sys.argv[1]], sys.argv[2], engine=sys.argv[4], quality=30, globals_only=False,
                    device="cpu", workers=2, json=True, weights=Path(sys.argv[3]))
 except typer.Exit as end:
     sys.exit(end.exit_code)
 """
 
 
-def start_run(source: Path, out: Path, weights: Path) -> subprocess.Popen[str]:
+def start_run(
+    source: Path, out: Path, weights: Path, engine: str = "ray"
+) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", RUN, str(source), str(out), str(weights)],
+        [sys.executable, "-c", RUN, str(source), str(out), str(weights), engine],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -422,3 +425,39 @@ def test_ctrl_c_leaves_whole_files_and_the_next_run_does_the_rest(
     assert process.returncode == 0, errors
     assert f'"skipped": {len(before)}' in rest.splitlines()[-1]
     assert len(pq.read_table(out / "manifest.parquet")) == 12
+
+
+@pytest.fixture
+def two_machines() -> Iterator[Any]:
+    """A running Ray cluster of two nodes, of one processor each."""
+    pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
+    cluster.second = cluster.add_node(num_cpus=2)
+    yield cluster
+    cluster.shutdown()
+
+
+@pytest.mark.slow
+def test_a_running_cluster_is_joined_and_may_lose_a_machine(
+    two_machines: Any, dozen: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    process = start_run(dozen, out, tiny_weights, f"ray:{two_machines.address}")
+    assert process.stdout is not None
+    process.stdout.readline()
+    two_machines.remove_node(two_machines.second, allow_graceful=False)
+    rest, errors = process.communicate(timeout=600)
+    assert process.returncode == 0, errors
+    assert '"done": 12' in rest.splitlines()[-1]
+    codec = Codec.load("cpu", weights=tiny_weights)
+    for row in pq.read_table(out / "manifest.parquet").to_pylist():
+        assert codec.decode((out / row["path"]).read_bytes()).rgb.shape[:2] == (
+            row["height"],
+            row["width"],
+        )
+    joined = start_run(dozen, out, tiny_weights, f"ray:{two_machines.address}")
+    rest, errors = joined.communicate(timeout=600)  # the first run has not ended the cluster
+    assert joined.returncode == 0, errors
+    assert '"skipped": 12' in rest.splitlines()[-1]
