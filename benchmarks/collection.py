@@ -19,6 +19,8 @@ from pathlib import Path
 import torch
 
 from benchmarks.output import add_options, check, dataset_of, heading, paragraph, publish, table
+from sbtcodec.cli.aim import Aim
+from sbtcodec.cli.making import Making
 from sbtcodec.codec import Codec
 from sbtcodec.collection.engine import images_per_task, run
 from sbtcodec.collection.extra import require
@@ -93,7 +95,8 @@ def with_ray(folder: Path, out: Path, settings: Settings, workers: int) -> Timin
         results.append((pixels, time.perf_counter() - start))
 
     plan = make_plan([str(folder)], str(out), settings)
-    run(plan, note, device="cpu", workers=workers, max_pixels=DEFAULT_MAX_PIXELS)
+    maker = Making(Aim(settings.quality))
+    run(plan, note, maker, device="cpu", workers=workers, max_pixels=DEFAULT_MAX_PIXELS)
     first = workers * images_per_task(len(plan.items), workers)
     return Timing(results, time.perf_counter() - start, first)
 

@@ -15,8 +15,19 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from sbtcodec.cli.aim import Aim
+from sbtcodec.cli.making import Making
 from sbtcodec.codec import Codec
-from sbtcodec.errors import DeviceError, ImageError, OutputError, SbtError, WeightsError
+from sbtcodec.errors import (
+    DeviceError,
+    ImageError,
+    OutputError,
+    RateError,
+    SbtError,
+    WeightsError,
+)
+from sbtcodec.evaluation.metrics import psnr
+from sbtcodec.rate import compress_to_size
 
 fsspec = pytest.importorskip("fsspec")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -55,7 +66,8 @@ def put(address: str, data: bytes) -> None:
 
 def order_for(plan: Plan, weights: Path) -> Order:
     roots = (plan.items[0].place,)
-    return Order(roots, plan.out, plan.settings, "cpu", 1, 2**20, weights)
+    aim = Aim(plan.settings.quality, effort=plan.settings.effort)
+    return Order(roots, plan.out, plan.settings, Making(aim), "cpu", 1, 2**20, weights)
 
 
 def record(plan: Plan, weights: Path) -> list[Entry]:
@@ -125,6 +137,31 @@ def test_workers_make_the_file_of_effort_and_strip(
     assert made[3, True] == tiny_codec.compress(photo[:64, :64], 30)
     assert made[4, True] == tiny_codec.compress(photo[:64, :64], 30, effort=4)
     assert asked == [3, 3, 4]
+
+
+def test_workers_search_and_verify(
+    tmp_path: Path, tiny_weights: Path, tiny_codec: Codec, photo: NDArray[np.uint8]
+) -> None:
+    (tmp_path / "in").mkdir()
+    least = len(tiny_codec.compress(photo, globals_only=True))
+    for name, image in (("cat", photo), ("paw", photo[:64, :64])):
+        Image.fromarray(image).save(tmp_path / "in" / f"{name}.png")
+    aim = Aim(size=least - 1)
+    settings = Settings(aim.quality, False, tiny_codec.model_id, search=aim.search)
+    plan = make_plan([str(tmp_path / "in")], str(tmp_path / "out"), settings)
+    worker = Worker(replace(order_for(plan, tiny_weights), maker=Making(aim, verify=True)))
+    too_large, row = manifest.to_entries(worker(to_rows(plan.items, (plan.items[0].place,))))
+    assert (too_large.status, too_large.exit_code) == ("failed", RateError.exit_code)
+    found = compress_to_size(tiny_codec, photo[:64, :64], least - 1)
+    assert (tmp_path / "out" / "paw.sbt").read_bytes() == found.data
+    assert (row.status, row.quality) == ("done", found.quality)
+    assert row.psnr == pytest.approx(
+        psnr(photo[:64, :64], tiny_codec.decode(found.data).rgb), abs=1e-3
+    )
+    assert str(settings).startswith(f"size={least - 1}, ")
+    with pytest.raises(OutputError, match="was made with"):
+        record(plan, tiny_weights)
+        make_plan([str(tmp_path / "in")], str(tmp_path / "out"), replace(settings, search=""))
 
 
 def test_one_broken_image_is_a_row_and_the_others_are_done(
@@ -327,18 +364,18 @@ RUN = """
 import sys
 from pathlib import Path
 import typer
+from sbtcodec.cli.aim import Aim
 from sbtcodec.cli.collection import run_collection
+from sbtcodec.cli.making import Making
 try:
-    run_collection([sys.argv[1]], sys.argv[2], engine=sys.argv[4], quality=30, globals_only=False,
+    run_collection([sys.argv[1]], sys.argv[2], engine=sys.argv[4], making=Making(Aim(30.0)),
                    device="cpu", workers=2, json=True, weights=Path(sys.argv[3]))
 except typer.Exit as end:
     sys.exit(end.exit_code)
 """
 
 
-def start_run(
-    source: Path, out: Path, weights: Path, engine: str = "ray"
-) -> subprocess.Popen[str]:
+def start_run(source: Path, out: Path, weights: Path, engine: str = "ray") -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", RUN, str(source), str(out), str(weights), engine],
         stdout=subprocess.PIPE,

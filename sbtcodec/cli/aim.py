@@ -27,7 +27,7 @@ class Made:
 
     data: bytes
     quality: float | None
-    fields: dict[str, float]
+    fields: dict[str, float | None]
     note: str
 
 
@@ -54,7 +54,16 @@ class Aim:
     @property
     def searches(self) -> bool:
         """Whether the quality has to be found first."""
-        return not (self.size is None and self.bpp is None and self.target is None)
+        return bool(self.search)
+
+    @property
+    def search(self) -> str:
+        """What is searched for, as one would ask for it; nothing if nothing is."""
+        if self.size is not None:
+            return f"size={self.size}"
+        if self.bpp is not None:
+            return f"bpp={self.bpp:g}"
+        return "" if self.target is None else f"{self.target.metric}={self.target.value:g}"
 
     def make(self, codec: "Codec", picture: "Picture") -> Made:
         """Compress a picture.
@@ -78,7 +87,7 @@ class Aim:
             found = rate.compress_to_score(codec, picture, measure, value, effort=self.effort)
         level = "globals only" if found.quality is None else f"quality {found.quality:.1f}"
         note = f"  {level}"
-        fields: dict[str, float] = {"tried": found.tried}
+        fields: dict[str, float | None] = {"tried": found.tried}
         if self.target is not None:
             note += f", {self.target.metric} {found.reached:.4g}"
             fields[self.target.metric] = round(found.reached, 5)

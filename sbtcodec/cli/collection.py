@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from sbtcodec.cli.making import Making
 from sbtcodec.cli.report import Screen, number, to_json
 from sbtcodec.cli.summary import Summary
 from sbtcodec.container import DEFAULT_MAX_PIXELS
-from sbtcodec.effort import DEFAULT_EFFORT
 
 if TYPE_CHECKING:
     from sbtcodec.collection.manifest import Entry
@@ -51,10 +51,8 @@ def run_collection(
     out: str,
     *,
     engine: str,
-    quality: float,
-    globals_only: bool,
+    making: Making,
     device: str,
-    effort: int = DEFAULT_EFFORT,
     strip: bool = False,
     workers: int | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
@@ -70,10 +68,8 @@ def run_collection(
         sources: folders, patterns or images; local paths or URIs.
         out: folder of the collection, a local path or URI.
         engine: `ray` or `ray:ADDRESS`.
-        quality: 0 to 100.
-        globals_only: send the global tokens alone.
+        making: how each file is made.
         device: "auto", "cpu" or "cuda".
-        effort: 0 to 9.
         strip: leave out metadata.
         workers: how many; as many as fit if not given.
         max_pixels: of an image.
@@ -101,7 +97,10 @@ def run_collection(
     start = time.perf_counter()
     summary = Summary()
     release = load_release(folder=weights)
-    settings = Settings(quality, globals_only, release.model_id, effort, strip)
+    aim = making.aim
+    settings = Settings(
+        aim.quality, aim.globals_only, release.model_id, aim.effort, strip, aim.search
+    )
     plan = make_plan(sources, out, settings, force=force, skip_existing=skip_existing)
     summary.skipped = plan.recorded
     with _screen(plan) as screen:
@@ -113,6 +112,7 @@ def run_collection(
             run(
                 plan,
                 report,
+                making,
                 address=address,
                 device=device,
                 workers=workers,
@@ -157,11 +157,16 @@ def _tell(
             "bpp": round(bpp, 6),
             "width": entry.width,
             "height": entry.height,
-            "quality": plan.settings.quality,
-            "globals_only": plan.settings.globals_only,
+            "quality": entry.quality,
+            "globals_only": entry.quality is None,
             "seconds": round(seconds, 3),
             "notices": entry.notices.split("; ") if entry.notices else [],
         }
+        if plan.settings.search and entry.quality is not None:
+            line += f"  quality {entry.quality:.1f}"
+        if entry.psnr is not None:
+            fields["psnr"] = entry.psnr
+            line += f"  verified, PSNR {entry.psnr:.2f} dB"
     if entry.notices:
         screen.warn(entry.source, entry.notices)
     if json:

@@ -11,6 +11,7 @@ from sbtcodec.cli.arguments import Task, arrange, images_to
 from sbtcodec.cli.batch import run_batch, run_one
 from sbtcodec.cli.collection import LOCAL, collection_folder, run_collection
 from sbtcodec.cli.compression import Compression
+from sbtcodec.cli.making import Making
 from sbtcodec.cli.options import (
     Device,
     DeviceOption,
@@ -151,16 +152,13 @@ def compress(
     aim = Aim(
         DEFAULT_QUALITY if quality is None else quality, globals_only, size, bpp, target, effort
     )
+    making = Making(aim, verify=verify)
     if engine != LOCAL:
-        check_choices({"--engine ray": True, "--verify": verify})
-        check_choices({"--engine ray": True, "--size, --bpp or --target": aim.searches})
         run_collection(
             paths,
             collection_folder(output, out_dir),
             engine=engine,
-            quality=aim.quality,
-            globals_only=globals_only,
-            effort=effort,
+            making=making,
             strip=strip,
             device=device.value,
             workers=jobs,
@@ -171,7 +169,7 @@ def compress(
             quiet=quiet,
         )
         return
-    work = Compression(aim, strip=strip, verify=verify, max_pixels=max_pixels, force=force)
+    work = Compression(making, strip=strip, max_pixels=max_pixels, force=force)
     tasks = arrange(paths, output, out_dir, images_to(".sbt"), recursive=recursive)
     manner = Manner(jobs, force=force, skip_existing=skip_existing, json=json, quiet=quiet)
     if isinstance(tasks, Task):

@@ -1,34 +1,24 @@
 """What `compress` does with each image."""
 
 import io
-import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from sbtcodec.cli.aim import Aim
 from sbtcodec.cli.arguments import Task
-from sbtcodec.cli.paths import check_place, naming, place_name, read_image_bytes, write_place
+from sbtcodec.cli.making import Making
+from sbtcodec.cli.paths import check_place, naming, read_image_bytes, write_place
 from sbtcodec.cli.report import number
 from sbtcodec.cli.work import Result
 from sbtcodec.cli.workshop import Workshop
-from sbtcodec.errors import InvalidFileError, SbtError
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from sbtcodec.codec import Codec
 
 
 @dataclass(frozen=True)
 class Compression:
     """What is done with each image."""
 
-    aim: Aim
+    making: Making
     strip: bool
-    verify: bool
     max_pixels: int
     force: bool
 
@@ -52,10 +42,9 @@ class Compression:
         codec = workshop.codec()
         start = time.perf_counter()
         with naming(source):
-            made = self.aim.make(codec, picture)
+            made = self.making(codec, picture)
         data = made.data
         seconds = time.perf_counter() - start
-        psnr = _verified(codec, data, picture.rgb, place_name(source)) if self.verify else None
         with workshop.writing():
             write_place(output, data, force=self.force)
 
@@ -78,30 +67,6 @@ class Compression:
             f"  of {number(before)} ({before / len(data):.0f}:1)  {seconds:.2f} s"
             f"{made.note}"
         )
-        if psnr is not None:
-            fields["psnr"] = round(psnr, 4) if math.isfinite(psnr) else None
-            line += f"  verified, PSNR {psnr:.2f} dB"
         return Result(
             line, fields, before, len(data), len(data), width * height, tuple(picture.notices)
         )
-
-
-def _verified(codec: "Codec", data: bytes, rgb: "NDArray[np.uint8]", name: str) -> float:
-    """Decode fresh bytes, and return the PSNR in dB.
-
-    Raises `InvalidFileError` if they do not give a whole picture of the size of the original.
-    """
-    from sbtcodec.evaluation.metrics import psnr
-
-    try:
-        decoded = codec.decode(data)
-    except SbtError as error:
-        reason = str(error)
-    else:
-        if decoded.notice is None and decoded.rgb.shape == rgb.shape:
-            return psnr(rgb, decoded.rgb)
-        reason = decoded.notice or f"it decodes to {list(decoded.rgb.shape)}"
-    raise InvalidFileError(
-        f"{name}: the result failed its verification, nothing was written ({reason});"
-        " this machine or this installation is broken"
-    )

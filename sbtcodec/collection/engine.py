@@ -18,7 +18,7 @@ from sbtcodec.collection.extra import require
 from sbtcodec.collection.manifest import Entry, Manifest, to_entries
 from sbtcodec.collection.plan import Item, Plan
 from sbtcodec.collection.storage import Place, remove_leftovers
-from sbtcodec.collection.worker import REFUSED, Order, Worker, to_rows
+from sbtcodec.collection.worker import REFUSED, Maker, Order, Worker, to_rows
 from sbtcodec.errors import SbtError
 
 MAX_TASK_IMAGES = 16  # what a killed worker has to repeat at most
@@ -30,6 +30,7 @@ LOST_EXIT_CODE = 1
 def run(
     plan: Plan,
     report: Callable[[Entry], None],
+    maker: Maker,
     *,
     address: str | None = None,
     device: str = "auto",
@@ -44,6 +45,7 @@ def run(
     Args:
         plan: what to do.
         report: called with the row of each image, as it is finished.
+        maker: makes each file.
         address: of a Ray cluster; a Ray of this machine's processors is started without one.
         device: see `Crew.of`.
         workers: see `Crew.of`.
@@ -64,7 +66,9 @@ def run(
     with _tidied(plan.out), only_from_this_thread(), cluster(address) as nodes:
         crew = Crew.of(nodes, device, workers)
         roots = _roots(plan.items)
-        order = Order(roots, plan.out, plan.settings, crew.device, crew.cpus, max_pixels, weights)
+        order = Order(
+            roots, plan.out, plan.settings, maker, crew.device, crew.cpus, max_pixels, weights
+        )
         with _recorder(plan, report) as record:
             for entry in plan.decided:
                 record(entry)

@@ -40,11 +40,12 @@ class Settings:
     """What all files of a collection have in common.
 
     Attributes:
-        quality: 0 to 100.
+        quality: 0 to 100; of no account if one is searched for, or with global tokens alone.
         globals_only: whether the files hold the global tokens alone.
         model: name and digest, as `Codec.model_id` gives them.
         effort: 0 to 9.
         strip: whether metadata is left out.
+        search: what the quality of each file is searched for, such as "size=20000".
     """
 
     quality: float
@@ -52,10 +53,12 @@ class Settings:
     model: str
     effort: int = DEFAULT_EFFORT
     strip: bool = False
+    search: str = ""
 
     def __str__(self) -> str:
         """The settings for people."""
-        what = "global tokens alone" if self.globals_only else f"quality {self.quality:g}"
+        what = self.search or f"quality {self.quality:g}"
+        what = "global tokens alone" if self.globals_only else what
         strip = ", without metadata" if self.strip else ""
         return f"{what}{as_setting(self.effort)}{strip}, model {self.model}"
 
@@ -74,6 +77,8 @@ class Entry:
         width: in pixels, None unless done.
         height: in pixels, None unless done.
         bpp: bits of the file per pixel, None unless done.
+        quality: 0 to 100, None unless done, and with global tokens alone.
+        psnr: of the decoded picture in dB, None unless done and verified.
         seconds: for the work on this image, None unless done.
         error: a sentence, None unless failed.
         exit_code: that belongs to the error; 0 without one.
@@ -88,6 +93,8 @@ class Entry:
     width: int | None = None
     height: int | None = None
     bpp: float | None = None
+    quality: float | None = None
+    psnr: float | None = None
     seconds: float | None = None
     error: str | None = None
     exit_code: int = 0
@@ -106,6 +113,8 @@ def schema(settings: Settings | None = None) -> "pa.Schema":
         pa.field("width", pa.int32()),
         pa.field("height", pa.int32()),
         pa.field("bpp", pa.float64()),
+        pa.field("quality", pa.float64()),
+        pa.field("psnr", pa.float64()),
         pa.field("seconds", pa.float64()),
         pa.field("error", pa.string()),
         pa.field("exit_code", pa.int16(), nullable=False),

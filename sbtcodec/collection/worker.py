@@ -1,10 +1,10 @@
 """A worker of a collection: one codec, which compresses the images of the tables it is given."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from sbtcodec.collection.extra import require
 from sbtcodec.collection.manifest import Entry, Settings, to_table
@@ -16,10 +16,34 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from sbtcodec.codec import Codec
+    from sbtcodec.image.picture import Picture
 
 REFUSED = "refused"
 SYSTEM_EXIT_CODE = 1
 BUG_EXIT_CODE = 70
+
+
+class File(Protocol):
+    """What a maker gives."""
+
+    @property
+    def data(self) -> bytes:
+        """The bytes of the `.sbt` file."""
+        ...
+
+    @property
+    def quality(self) -> float | None:
+        """0 to 100; None if it holds the global tokens alone."""
+        ...
+
+    @property
+    def fields(self) -> dict[str, float | None]:
+        """Further numbers; `psnr` goes into the manifest."""
+        ...
+
+
+Maker = Callable[["Codec", "Picture"], File]
+"""Makes the file of a picture, raising `SbtError`; sent to other machines, so it is picklable."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +54,7 @@ class Order:
         roots: places in the file systems that the images are in.
         out: folder of the collection.
         settings: of all its files.
+        maker: makes a file.
         device: `cpu` or `cuda`.
         threads: for each worker.
         max_pixels: of an image.
@@ -39,6 +64,7 @@ class Order:
     roots: tuple[Place, ...]
     out: Place
     settings: Settings
+    maker: Maker
     device: str
     threads: int
     max_pixels: int
@@ -101,20 +127,14 @@ class Worker:
 
         start = time.perf_counter()
         try:
-            settings = self._order.settings
+            strip = self._order.settings.strip
             content = _read(item.place)
             try:
-                picture = load_image(
-                    content, max_pixels=self._order.max_pixels, strip=settings.strip
-                )
+                picture = load_image(content, max_pixels=self._order.max_pixels, strip=strip)
             except ImageError as error:  # which knows no name
                 raise ImageError(f"{item.source}: {error}") from error
-            data = self._codec.compress(
-                picture,
-                settings.quality,
-                globals_only=settings.globals_only,
-                effort=settings.effort,
-            )
+            made = self._order.maker(self._codec, picture)
+            data = made.data
             write_whole(self._order.out.below(item.path), data)
         except (KeyboardInterrupt, SystemExit):
             raise
@@ -130,6 +150,8 @@ class Worker:
             width,
             height,
             8 * len(data) / (width * height),
+            made.quality,
+            made.fields.get("psnr"),
             time.perf_counter() - start,
             notices="; ".join(picture.notices) or None,
         )

@@ -1,0 +1,63 @@
+"""Making one file of a picture: as it is aimed at, and checked if asked for."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from sbtcodec.cli.aim import Aim, Made
+from sbtcodec.errors import InvalidFileError, SbtError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from sbtcodec.codec import Codec
+    from sbtcodec.image.picture import Picture
+
+
+@dataclass(frozen=True)
+class Making:
+    """How files are made, on this machine or by the workers of a collection.
+
+    Attributes:
+        aim: what they aim at.
+        verify: decode each before it is written.
+    """
+
+    aim: Aim
+    verify: bool = False
+
+    def __call__(self, codec: "Codec", picture: "Picture") -> Made:
+        """Compress a picture.
+
+        Raises `RateError` if no file has the size or reaches the score, `ImageError`, and
+        `InvalidFileError` if the file does not decode.
+        """
+        made = self.aim.make(codec, picture)
+        if not self.verify:
+            return made
+        psnr = _verified(codec, made.data, picture.rgb)
+        shown = round(psnr, 4) if math.isfinite(psnr) else None
+        note = f"{made.note}  verified, PSNR {psnr:.2f} dB"
+        return replace(made, fields=made.fields | {"psnr": shown}, note=note)
+
+
+def _verified(codec: "Codec", data: bytes, rgb: "NDArray[np.uint8]") -> float:
+    """Decode fresh bytes, and return the PSNR in dB.
+
+    Raises `InvalidFileError` if they do not give a whole picture of the size of the original.
+    """
+    from sbtcodec.evaluation.metrics import psnr
+
+    try:
+        decoded = codec.decode(data)
+    except SbtError as error:
+        reason = str(error)
+    else:
+        if decoded.notice is None and decoded.rgb.shape == rgb.shape:
+            return psnr(rgb, decoded.rgb)
+        reason = decoded.notice or f"it decodes to {list(decoded.rgb.shape)}"
+    raise InvalidFileError(
+        f"the result failed its verification, nothing was written ({reason});"
+        " this machine or this installation is broken"
+    )
