@@ -61,14 +61,16 @@ class TileSymbols:
             if len(at[0]):
                 z = pixel_rows(centred(self.levels, counts).float())
                 features = prior.context(z, known)[:, :, at[0], at[1]][..., None]
+                here = torch.zeros(1, len(counts), len(at[0]), 1)
                 for dim, count in enumerate(counts):
-                    here = centred(self.levels, counts)[:, :, at[0], at[1]][..., None].float()
                     logits = prior.logits(features, here, dim)
                     rows = logits[0, :, :, 0].T.numpy().astype(np.int64)
                     assert rows.shape[1] == count
                     chosen = self.levels[0, dim, at[0], at[1]].numpy().astype(np.int32)
                     got = code(from_logits(rows, self.release.octaves), chosen)
-                    self.levels[0, dim, at[0], at[1]] = torch.from_numpy(got.astype(np.int64))
+                    level = torch.from_numpy(got.astype(np.int64))
+                    self.levels[0, dim, at[0], at[1]] = level
+                    here[:, dim : dim + 1] = centred(level.view(1, 1, -1, 1), (count,))
             known = known | mask
 
     def prepare_details(self) -> None:

@@ -31,6 +31,8 @@ def activate(total: Tensor) -> Tensor:
     Exact: the division is by a power of two, and floor(t + 1/2) has no ties to break.
     """
     scaled = total * (1.0 / WEIGHT_ONE)
+    if not total.requires_grad:
+        return torch.floor(scaled + 0.5).clamp_(0, ACTIVATION_MAX)
     rounded = scaled + (torch.floor(scaled + 0.5) - scaled).detach()
     return rounded.clamp(0, ACTIVATION_MAX)
 
@@ -41,6 +43,9 @@ class IntegerConv(nn.Module):
     `weight` and `bias` are kept in natural units (float) while training; `freeze` rounds them in
     place, after which `exact` makes `forward` use the exact evaluation.
     """
+
+    product_weight: Tensor
+    product_bias: Tensor
 
     def __init__(
         self, c_in: int, c_out: int, *, kernel: int = 1, depthwise: bool = False, gain: float = 1.4
@@ -60,6 +65,14 @@ class IntegerConv(nn.Module):
         with torch.no_grad():
             self.weight.copy_((self.weight * WEIGHT_ONE).round().clamp(-32768, 32767) / WEIGHT_ONE)
             self.bias.copy_((self.bias * SUM_ONE).round() / SUM_ONE)
+            weight = (self.weight * WEIGHT_ONE).round()
+            if self.depthwise:
+                weight = weight.flatten(1).T.contiguous()  # [k * k, C]
+            else:
+                weight = weight.permute(0, 2, 3, 1).flatten(1)  # [c_out, k * k * c_in]
+            # as the products take them, once for all
+            self.register_buffer("product_weight", weight, persistent=False)
+            self.register_buffer("product_bias", (self.bias * SUM_ONE).round(), persistent=False)
         self.exact = True
 
     def bound(self, max_input: int) -> int:
@@ -73,34 +86,33 @@ class IntegerConv(nn.Module):
 
         Zero-padded. When `exact`, everything is float32 on the CPU and every value an integer.
         """
+        if self.exact:
+            return self._exact(x)
         weight = round_ste(self.weight * WEIGHT_ONE)
         bias = round_ste(self.bias * SUM_ONE)
-        if self.exact:
-            return self._exact(x, weight, bias)
         groups = x.shape[1] if self.depthwise else 1
         return F.conv2d(x, weight, padding=self.kernel // 2, groups=groups) + bias[:, None, None]
 
-    def _exact(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def _exact(self, x: Tensor) -> Tensor:
         """The same sums as one matrix product (or nine shifted products), never as a convolution.
 
         Convolution kernels may transform their input (Winograd, FFT) and would not be exact.
         """
         b, _, h, w = x.shape
         k, pad = self.kernel, self.kernel // 2
-        rows = x.permute(0, 2, 3, 1)  # [B, H, W, C]: a view if x is channels_last
+        # [B, H, W, C]: a view if x is channels_last; products of other layouts are far slower
+        rows = x.permute(0, 2, 3, 1).contiguous()
         if k == 1:
-            out = F.linear(rows, weight[:, :, 0, 0], bias)
+            out = F.linear(rows, self.product_weight, self.product_bias)
         else:
             padded = F.pad(rows, (0, 0, pad, pad, pad, pad))
             shifted = [padded[:, i : i + h, j : j + w] for i in range(k) for j in range(k)]
             if self.depthwise:
-                taps = weight.flatten(1).T.contiguous()  # [k * k, C]
-                out = bias.expand(b, h, w, -1).clone()
-                for tap, s in zip(taps, shifted, strict=True):
+                out = self.product_bias.expand(b, h, w, -1).clone()
+                for tap, s in zip(self.product_weight, shifted, strict=True):
                     out.addcmul_(s, tap)
             else:
-                flat = weight.permute(0, 2, 3, 1).flatten(1)
-                out = F.linear(torch.cat(shifted, -1), flat, bias)
+                out = F.linear(torch.cat(shifted, -1), self.product_weight, self.product_bias)
         return out.permute(0, 3, 1, 2)
 
 

@@ -48,7 +48,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """float [B, C, H, W] -> the same shape."""
         branch: Tensor = self.project(F.gelu(self.expand(self.depthwise(x))))
-        return x + self.scale * branch
+        return torch.addcmul(x, self.scale, branch)
 
 
 def _rotations(width: int, side: int) -> tuple[Tensor, Tensor]:
