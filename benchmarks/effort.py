@@ -1,7 +1,7 @@
 """What encoder effort is worth: time, and rate at equal quality against the default effort.
 
-    python benchmarks/effort.py --data FOLDER [--efforts 4 5 6] [--qualities 10 40 70 95]
-        [--limit 6] [--out benchmarks/results/effort.txt]
+    python benchmarks/effort.py --data FOLDER [--efforts 4 5 6 7 8 9] [--qualities 10 40 70 95]
+        [--limit 3] [--out benchmarks/results/effort.txt]
 
 takes the central 256 x 384 pixels of photographs spread over FOLDER, compresses them at every
 effort and quality, and prints seconds per megapixel (median) and BD-rates of the mean curves.
@@ -58,9 +58,9 @@ def main() -> None:
     """Print the table, and write it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--efforts", type=int, nargs="+", default=[4, 5, 6, 7])
+    parser.add_argument("--efforts", type=int, nargs="+", default=[4, 5, 6, 7, 8, 9])
     parser.add_argument("--qualities", type=float, nargs="+", default=[10, 40, 70, 95])
-    parser.add_argument("--limit", type=int, default=6)
+    parser.add_argument("--limit", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/effort.txt"))
     arguments = parser.parse_args()
     codec = Codec.load("cpu")
