@@ -27,7 +27,7 @@ from sbtcodec.estimate import Estimate
 from sbtcodec.grid import CELL, CELLS_PER_TOKEN, Box, blocks
 from sbtcodec.relaxation import Known, detail_pass
 from sbtcodec.release import Release
-from sbtcodec.structure import SMALLEST_SIDE, STRUCTURE_UNIT, ms_ssim
+from sbtcodec.structure import SMALLEST_SIDE, mixed, ms_ssim
 from sbtcodec.tokenizer.model import Tokenizer
 
 WHOLE_CELLS = 64  # a side up to this is refined whole; about 1 GB for 64 x 64 cells
@@ -180,5 +180,5 @@ class _Window:
         height, width = self.x.shape[2:]
         if min(height, width) < SMALLEST_SIDE:
             return squares
-        dissimilarity = (1 - ms_ssim(self.x, x_hat)).sum() * (STRUCTURE_UNIT * height * width)
-        return (1 - STRUCTURE) * squares + STRUCTURE * dissimilarity
+        dissimilarity = (1 - ms_ssim(self.x, x_hat)).sum() * (height * width)
+        return mixed(squares, dissimilarity, STRUCTURE)

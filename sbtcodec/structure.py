@@ -3,9 +3,13 @@
 Multi-scale SSIM (Wang, Simoncelli, Bovik 2003) of every image of a batch.
 """
 
+from typing import TypeVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+T = TypeVar("T", float, Tensor)
 
 MS_SSIM_WEIGHTS = (
     0.2856,
@@ -20,6 +24,11 @@ SMALLEST_SIDE = 2 * WINDOW
 # curve, nearly the same at all rates.
 STRUCTURE_UNIT = 1500.0
 WINDOW_SIGMA = 1.5
+
+
+def mixed(squared_error: T, dissimilarity: T, share: float | Tensor) -> T:
+    """A distortion of both kinds, in squared 8-bit units: `share` of it is 1 - MS-SSIM."""
+    return (1 - share) * squared_error + share * STRUCTURE_UNIT * dissimilarity  # type: ignore[return-value]
 
 
 def _blur(size: int, device: torch.device) -> Tensor:

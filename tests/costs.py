@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from sbtcodec.codec import Codec
 from sbtcodec.refinement import STRUCTURE
-from sbtcodec.structure import STRUCTURE_UNIT, ms_ssim
+from sbtcodec.structure import mixed, ms_ssim
 
 
 def bits_per_pixel(codec: Codec, data: bytes, image: NDArray[np.uint8], quality: float) -> float:
@@ -16,6 +16,5 @@ def bits_per_pixel(codec: Codec, data: bytes, image: NDArray[np.uint8], quality:
         torch.tensor(rgb).permute(2, 0, 1)[None] / 255 for rgb in (image, codec.decode(data).rgb)
     )
     mse = 255**2 * float((x - x_hat).square().mean())
-    unlike = STRUCTURE_UNIT * (1 - float(ms_ssim(x, x_hat)))
-    errors = (1 - STRUCTURE) * mse + STRUCTURE * unlike
+    errors = mixed(mse, 1 - float(ms_ssim(x, x_hat)), STRUCTURE)
     return 8 * len(data) / pixels + codec.release.lmbda(round(quality * 2.55)) * errors

@@ -4,7 +4,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from sbtcodec.model import ModelConfig
-from sbtcodec.structure import STRUCTURE_UNIT
 from sbtcodec.tokenizer.config import TokenizerConfig
 
 
@@ -28,7 +27,7 @@ class TrainingConfig:
         balance: losses are weighted by (lmbda / lmbda_globals)^-balance, so that high rates do
             not drown low ones.
         structure: share of the distortion that is 1 - MS-SSIM instead of the squared error.
-        structure_unit: squared error that one unit of 1 - MS-SSIM stands for.
+        structure_globals: the same for images sent without detail layers.
         globals_share: share of images sent without detail layers.
         partial_share: share of images sent with some detail layers but not all.
         bootstrap_weight: weight of the error between predicted and actual local tokens.
@@ -52,7 +51,7 @@ class TrainingConfig:
     lmbda_globals: float = 0.0008
     balance: float = 0.3
     structure: float = 0.0
-    structure_unit: float = STRUCTURE_UNIT
+    structure_globals: float = 0.0
     globals_share: float = 0.25
     partial_share: float = 0.15
     bootstrap_weight: float = 0.02
@@ -77,12 +76,17 @@ PRESETS: dict[str, TrainingConfig] = {
     "structure": replace(
         FINISH,
         structure=0.4,
-        target_token_bits=18.0,
-        learning_rate=3e-4,
-        matrix_learning_rate=6e-4,
+        structure_globals=0.1,
+        globals_share=0.2,
+        partial_share=0.1,
+        balance=0.2,
+        target_token_bits=18.7,
+        learning_rate=5e-4,
+        matrix_learning_rate=1.2e-3,
+        warmup_steps=200,
         decay_share=1.0,
         ema=0.998,
-        seed=1,
+        seed=3,
     ),
     "revive": replace(FINISH, revive=True),
     "tiny": replace(BASE, small_crop=(64, 2), large_crop=(64, 2), warmup_steps=10),

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from sbtcodec.structure import mixed
 from sbtcodec.training.state import Run
 from sbtcodec.training.step import Pass
 
@@ -13,11 +14,12 @@ def loss_of(run: Run, out: Pass, quality: Tensor, layers: Tensor) -> Tensor:
     """The training loss, and its parts added to the run's sums."""
     c = run.config
     mse = out.mse
-    distortion = (1 - c.structure) * mse + c.structure * c.structure_unit * out.dissimilarity
+    is_global = layers == 0
+    structure = torch.where(is_global, c.structure_globals, c.structure)
+    distortion = mixed(mse, out.dissimilarity, structure)
     low, high = math.log(c.lmbda_min), math.log(c.lmbda_max)
     lmbda = torch.exp(low + (high - low) * quality / 255)
     weight = (lmbda / c.lmbda_globals).pow(-c.balance)
-    is_global = layers == 0
     detail = weight * (lmbda * distortion + out.detail_bpp)
     base = c.lmbda_globals * distortion + c.bootstrap_weight * out.bootstrap
     token_bpp = out.token_bits / 1024  # one token per 32x32 pixels

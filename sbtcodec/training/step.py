@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sbtcodec.entropy.prior import centred
 from sbtcodec.entropy.quality import HAT_ONE
 from sbtcodec.model import CodecModel
-from sbtcodec.relaxation import Known, detail_pass
+from sbtcodec.relaxation import Known, detail_pass, leaky_clamp
 from sbtcodec.structure import ms_ssim
 from sbtcodec.training.losses import token_bits
 
@@ -75,7 +75,8 @@ class TrainingPass(nn.Module):
         target = y.detach()
         spread = target.var((2, 3), keepdim=True).mean(1, keepdim=True) + 1e-3
         bootstrap = ((y_hat - target).square() / spread).mean((1, 2, 3))
-        x_hat = t.decoder(y_hat, hats, layers).float()
+        # as pixels are clamped; what would lie beyond white or black costs nothing
+        x_hat = leaky_clamp(t.decoder(y_hat, hats, layers).float(), 0.0, 1.0)
         dissimilarity = torch.zeros_like(bootstrap)
         if self.structure:
             with torch.autocast(x.device.type, enabled=False):  # differences of large squares
