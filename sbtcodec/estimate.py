@@ -18,7 +18,7 @@ from sbtcodec.entropy.coder import Symbols
 from sbtcodec.grid import CELLS_PER_TOKEN, Box, blocks
 from sbtcodec.release import Release
 from sbtcodec.tokenizer.bootstrap import checkerboard
-from sbtcodec.tokenizer.layers import pixel_rows
+from sbtcodec.tokenizer.layers import pixel_rows, room
 
 # What goes through the networks at once should fit the processor's cache.
 SPREAD_BLOCK = 64  # cells of the side of a block, for the predictor's convolutions
@@ -90,8 +90,8 @@ class Estimate:
             z = self.tokenizer.fsq.to_values(levels.to(device).float())
             own = area.over(CELLS_PER_TOKEN).seen_from(tokens)
             attended = predictor.attend(pixel_rows(z))[:, :, own.rows, own.columns]
-            self.features = self._planes(self.tokenizer.config.widths[2])
-            self.y_hat = self._planes(self.tokenizer.config.local_channels)
+            self.features = room(self.tokenizer.config.widths[2], area, device)
+            self.y_hat = room(self.tokenizer.config.local_channels, area, device)
             whole = Box(0, 0, area.height, area.width)
             for block in blocks(whole, SPREAD_BLOCK):
                 seen = block.grown(SPREAD_HALO, whole)
@@ -100,11 +100,6 @@ class Estimate:
                 for planes, made in zip((self.features, self.y_hat), found, strict=True):
                     shown = made[:, :, inside.rows, inside.columns]
                     planes[:, :, block.rows, block.columns] = shown
-
-    def _planes(self, channels: int) -> Tensor:
-        """Room for float32 [1, channels, H, W] of the area."""
-        size = 1, channels, self.area.height, self.area.width
-        return pixel_rows(torch.empty(*size, device=self.device))
 
     def refine(self, step: int) -> None:
         """Correct the prediction of what is not known yet, before `step` (2 * layer + parity)."""

@@ -110,9 +110,7 @@ def blocks(area: Box, side: int) -> Iterator[Box]:
     """
     if side < 1:
         raise ValueError(f"cannot cut into squares of {side}")
-    for top in range(area.top, area.bottom, side):
-        for left in range(area.left, area.right, side):
-            yield Box(top, left, min(top + side, area.bottom), min(left + side, area.right))
+    yield from _cut(area, side, side)
 
 
 def even_blocks(area: Box, most: int) -> Iterator[Box]:
@@ -124,6 +122,11 @@ def even_blocks(area: Box, most: int) -> Iterator[Box]:
     if most < 1:
         raise ValueError(f"cannot cut into blocks of {most}")
     height, width = (-(-side // max(1, -(-side // most))) for side in (area.height, area.width))
-    for top in range(area.top, area.bottom, max(1, height)):
-        for left in range(area.left, area.right, max(1, width)):
+    yield from _cut(area, max(1, height), max(1, width))
+
+
+def _cut(area: Box, height: int, width: int) -> Iterator[Box]:
+    """Cut an area into blocks of these sides, row by row; the last ones hold what remains."""
+    for top in range(area.top, area.bottom, height):
+        for left in range(area.left, area.right, width):
             yield Box(top, left, min(top + height, area.bottom), min(left + width, area.right))

@@ -13,7 +13,7 @@ from sbtcodec.grid import CELL, CELLS_PER_TOKEN, Box, even_blocks, tokens_of
 from sbtcodec.image.padding import pixels_in
 from sbtcodec.release import Release
 from sbtcodec.symbols import TileSymbols
-from sbtcodec.tokenizer.layers import channels_last, pixel_rows
+from sbtcodec.tokenizer.layers import channels_last, pixel_rows, room
 
 # Sides, in cells, of what networks take at once: the more fits the processor's cache, the faster,
 # but the more is computed twice around it.
@@ -78,14 +78,14 @@ class Networks:
     def _local_tokens(self, rgb: RGB, cells: Box) -> Tensor:
         """Local tokens float32 [1, local_channels, H, W] of uint8 [height, width, 3]."""
         encoder, config = self.tokenizer.local_encoder, self.tokenizer.config
-        features = self._planes(config.widths[2], cells)
+        features = room(config.widths[2], cells, self.device)
         for block in even_blocks(cells, FINE_BLOCK):
             seen = block.grown(encoder.fine_reach, cells)
             x = torch.tensor(pixels_in(rgb, seen.times(CELL))).to(self.device)
             with floats(self.device, bf16=self.bf16):
                 h = encoder.fine(x.permute(2, 0, 1)[None].float() / 255, block.seen_from(seen))
             features[:, :, block.rows, block.columns] = h
-        y = self._planes(config.local_channels, cells)
+        y = room(config.local_channels, cells, self.device)
         for block in even_blocks(cells, COARSE_BLOCK):
             seen = block.grown(encoder.coarse_reach, cells)
             inside = block.seen_from(seen)
@@ -93,10 +93,6 @@ class Networks:
                 h = encoder.coarse(pixel_rows(features[:, :, seen.rows, seen.columns]))
             y[:, :, block.rows, block.columns] = h[:, :, inside.rows, inside.columns]
         return y
-
-    def _planes(self, channels: int, cells: Box) -> Tensor:
-        """Room for float32 [1, channels, H, W]."""
-        return pixel_rows(torch.empty(1, channels, cells.height, cells.width, device=self.device))
 
     def estimate(self, quality: int, levels: Tensor, tokens: Box, area: Box) -> Estimate:
         """The prediction of an area from global tokens; arguments are those of `Estimate`."""

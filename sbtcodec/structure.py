@@ -3,13 +3,9 @@
 Multi-scale SSIM (Wang, Simoncelli, Bovik 2003) of every image of a batch.
 """
 
-from typing import TypeVar
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-T = TypeVar("T", float, Tensor)
 
 MS_SSIM_WEIGHTS = (
     0.2856,
@@ -26,9 +22,9 @@ STRUCTURE_UNIT = 1500.0
 WINDOW_SIGMA = 1.5
 
 
-def mixed(squared_error: T, dissimilarity: T, share: float | Tensor) -> T:
+def mixed(squared_error: Tensor, dissimilarity: Tensor, share: float | Tensor) -> Tensor:
     """A distortion of both kinds, in squared 8-bit units: `share` of it is 1 - MS-SSIM."""
-    return (1 - share) * squared_error + share * STRUCTURE_UNIT * dissimilarity  # type: ignore[return-value]
+    return (1 - share) * squared_error + share * STRUCTURE_UNIT * dissimilarity
 
 
 def _blur(size: int, device: torch.device) -> Tensor:

@@ -15,6 +15,6 @@ def bits_per_pixel(codec: Codec, data: bytes, image: NDArray[np.uint8], quality:
     x, x_hat = (
         torch.tensor(rgb).permute(2, 0, 1)[None] / 255 for rgb in (image, codec.decode(data).rgb)
     )
-    mse = 255**2 * float((x - x_hat).square().mean())
-    errors = mixed(mse, 1 - float(ms_ssim(x, x_hat)), STRUCTURE)
+    mse = 255**2 * (x - x_hat).square().mean()
+    errors = float(mixed(mse, 1 - ms_ssim(x, x_hat), STRUCTURE))
     return 8 * len(data) / pixels + codec.release.lmbda(round(quality * 2.55)) * errors

@@ -466,7 +466,7 @@ def test_ctrl_c_leaves_whole_files_and_the_next_run_does_the_rest(
 
 @pytest.fixture
 def two_machines() -> Iterator[Any]:
-    """A running Ray cluster of two nodes, of one processor each."""
+    """A running Ray cluster of two nodes, of two processors each."""
     pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 

@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -24,6 +25,8 @@ from sbtcodec.symbols import TileSymbols
 from sbtcodec.tokenizer.config import TokenizerConfig
 from sbtcodec.tokenizer.decoder import Decoder
 from sbtcodec.tokenizer.local_encoder import LocalEncoder
+
+M = TypeVar("M", bound=torch.nn.Module)
 
 SIZES = [(1, 1), (1, 200), (200, 1), (31, 33), (64, 64), (100, 257)]
 
@@ -174,12 +177,18 @@ def test_blocks_and_bands_give_the_picture_of_the_whole(
     assert np.abs(tiny_codec.decode(data).rgb.astype(int) - whole).max() <= 1
 
 
-def test_a_part_is_encoded_as_in_the_whole() -> None:
+def stirred(module: M) -> M:
+    """The module with weights by which all that is near has an effect."""
     torch.manual_seed(0)
-    encoder = LocalEncoder(TokenizerConfig())
     with torch.no_grad():
-        for p in encoder.parameters():  # so that all that is near has an effect
+        for p in module.parameters():
             p.normal_(0, 0.3 if p.ndim > 2 else 0.1)
+    return module
+
+
+def test_a_part_is_encoded_as_in_the_whole() -> None:
+    encoder = stirred(LocalEncoder(TokenizerConfig()))
+    with torch.no_grad():
         x, whole_box = torch.rand(1, 3, 16 * 14, 16 * 12), Box(0, 0, 14, 12)
         whole = encoder.fine(x)
         assert torch.allclose(encoder.coarse(whole), encoder(x))
@@ -191,11 +200,8 @@ def test_a_part_is_encoded_as_in_the_whole() -> None:
 
 
 def test_a_part_decodes_as_in_the_whole() -> None:
-    torch.manual_seed(0)
-    decoder = Decoder(TokenizerConfig())
+    decoder = stirred(Decoder(TokenizerConfig()))
     with torch.no_grad():
-        for p in decoder.parameters():  # so that all that is near has an effect
-            p.normal_(0, 0.3 if p.ndim > 2 else 0.1)
         y_hat = torch.randn(1, 160, 24, 22)
         hats, layers = torch.eye(7)[:1], torch.tensor([4])
         whole = decoder(y_hat, hats, layers)

@@ -52,11 +52,6 @@ class Aim:
     effort: int = DEFAULT_EFFORT
 
     @property
-    def searches(self) -> bool:
-        """Whether the quality has to be found first."""
-        return bool(self.search)
-
-    @property
     def search(self) -> str:
         """What is searched for, as one would ask for it; nothing if nothing is."""
         if self.size is not None:
@@ -70,7 +65,7 @@ class Aim:
 
         Raises `RateError` if no file has the size or reaches the score, `ImageError`.
         """
-        if not self.searches:
+        if not self.search:
             data = codec.compress(
                 picture, self.quality, globals_only=self.globals_only, effort=self.effort
             )

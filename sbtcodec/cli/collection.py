@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from sbtcodec.cli.making import Making
+from sbtcodec.cli.making import Making, verified_note
 from sbtcodec.cli.report import Screen, number, to_json
 from sbtcodec.cli.summary import Summary
 from sbtcodec.container import DEFAULT_MAX_PIXELS
@@ -166,7 +166,7 @@ def _tell(
             line += f"  quality {entry.quality:.1f}"
         if entry.psnr is not None:
             fields["psnr"] = entry.psnr
-            line += f"  verified, PSNR {entry.psnr:.2f} dB"
+            line += verified_note(entry.psnr)
     if entry.notices:
         screen.warn(entry.source, entry.notices)
     if json:

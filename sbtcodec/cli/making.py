@@ -38,8 +38,14 @@ class Making:
             return made
         psnr = _verified(codec, made.data, picture.rgb)
         shown = round(psnr, 4) if math.isfinite(psnr) else None
-        note = f"{made.note}  verified, PSNR {psnr:.2f} dB"
-        return replace(made, fields=made.fields | {"psnr": shown}, note=note)
+        return replace(
+            made, fields=made.fields | {"psnr": shown}, note=made.note + verified_note(psnr)
+        )
+
+
+def verified_note(psnr: float) -> str:
+    """What is said of a file that was verified, whose PSNR in dB this is."""
+    return f"  verified, PSNR {psnr:.2f} dB"
 
 
 def _verified(codec: "Codec", data: bytes, rgb: "NDArray[np.uint8]") -> float:

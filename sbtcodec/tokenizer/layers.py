@@ -157,6 +157,11 @@ def pixel_rows(t: Tensor) -> Tensor:
     return t.contiguous(memory_format=torch.channels_last)
 
 
+def room(channels: int, cells: Box, device: torch.device) -> Tensor:
+    """Uninitialised float32 [1, channels, H, W] in the layout of `pixel_rows`."""
+    return pixel_rows(torch.empty(1, channels, cells.height, cells.width, device=device))
+
+
 def part_of(h: Tensor, cells: Box, fineness: int) -> Tensor:
     """Some cells of float [B, C, H, W], which has `fineness` rows and columns for each."""
     box = cells.times(fineness)

@@ -33,9 +33,11 @@ class LocalEncoder(nn.Module):
             *[Block(c16) for _ in range(n16)],
             Pointwise(c16, config.local_channels),
         )
-        self.depths = config.encoder_depths
+        self.ends = (n4 + 2, n4 + n8 + 4, n4 + n8 + 6)  # of layers at strides 4 and 8, and into 16
+        # in places of stride 8: what layers at stride 8 see, and what those at stride 4 do
+        self.reach8, self.reach4 = n8, (n4 + 2) // 2
         # cells that the parts can see around a cell
-        self.fine_reach = math.ceil((n8 + (n4 + 2) // 2) / 2)
+        self.fine_reach = math.ceil((self.reach8 + self.reach4) / 2)
         self.coarse_reach = n16
 
     def forward(self, x: Tensor) -> Tensor:
@@ -53,19 +55,18 @@ class LocalEncoder(nn.Module):
         Returns:
             float [B, widths[2], h, w] of the cells inside, to give to `coarse`.
         """
-        n4, n8, _ = self.depths
         whole = Box(0, 0, x.shape[2] // CELL, x.shape[3] // CELL)
         inside = whole if inside is None else inside
-        # in places of stride 8: what the layers at stride 8 see, and at stride 4 beyond that
-        near = inside.times(2).grown(n8, whole.times(2))
-        far = near.grown((n4 + 2) // 2, whole.times(2))
+        end4, end8, end = self.ends
+        near = inside.times(2).grown(self.reach8, whole.times(2))
+        far = near.grown(self.reach4, whole.times(2))
         h = part_of(x, far, 8) - 0.5
-        h = part_of(self.layers[: n4 + 2](h), near.seen_from(far), 2)
-        h = part_of(self.layers[n4 + 2 : n4 + n8 + 4](h), inside.times(2).seen_from(near), 1)
-        features: Tensor = self.layers[n4 + n8 + 4 : n4 + n8 + 6](h)
+        h = part_of(self.layers[:end4](h), near.seen_from(far), 2)
+        h = part_of(self.layers[end4:end8](h), inside.times(2).seen_from(near), 1)
+        features: Tensor = self.layers[end8:end](h)
         return features
 
     def coarse(self, features: Tensor) -> Tensor:
         """The part at stride 16: what `fine` gives -> y float [B, local_channels, H, W]."""
-        y: Tensor = self.layers[sum(self.depths[:2]) + 6 :](features)
+        y: Tensor = self.layers[self.ends[-1] :](features)
         return y
