@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from sbtcodec.codec import Codec
-from sbtcodec.effort import DEFAULT_EFFORT, STEPS
+from sbtcodec.effort import DEFAULT_EFFORT, WORK
 from sbtcodec.evaluation.curves import METRICS, Curve, Point, bd_rate
 from sbtcodec.evaluation.metrics import ms_ssim, psnr, ssimulacra2
 from sbtcodec.image.files import write_atomically
@@ -75,7 +75,7 @@ def main() -> None:
         f"{' '.join(f'{q:g}' for q in arguments.qualities)}, model {codec.model_id}, "
         f"{torch.get_num_threads()} threads"
     )
-    head = "effort  steps     s/MP   " + "   ".join(f"BD-rate {m.label}" for m in METRICS)
+    head = "effort  rounds  steps     s/MP   " + "   ".join(f"BD-rate {m.label}" for m in METRICS)
     lines = [setting, head]
     print("\n".join(lines), flush=True)
     anchor: Curve | None = None
@@ -85,7 +85,9 @@ def main() -> None:
         rates = "   ".join(
             f"{bd_rate(anchor, curve, m).percent:+{len(m.label) + 6}.1f} %" for m in METRICS
         )
-        lines.append(f"{effort:6}  {STEPS[effort]:5}  {seconds:7.1f}   {rates}")
+        lines.append(
+            f"{effort:6}  {WORK[effort].rounds:6}  {WORK[effort].steps:5}  {seconds:7.1f}   {rates}"
+        )
         print(lines[-1], flush=True)
         write_atomically(arguments.out, ("\n".join(lines) + "\n").encode(), force=True)
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from sbtcodec.container import MAX_SIDE, unpack
 from sbtcodec.decoding import decode, gray, whole_picture
-from sbtcodec.effort import DEFAULT_EFFORT, steps_of
+from sbtcodec.effort import DEFAULT_EFFORT, work_of
 from sbtcodec.encoding import Analysis, Coding, encode
 from sbtcodec.errors import DeviceError, ImageError, InvalidFileError
 from sbtcodec.grid import Box
@@ -166,8 +166,8 @@ class Codec:
         """Code what `analyse` found; arguments and errors as for `compress`."""
         _check_request(quality, effort)
         code = round(quality * 2.55)
-        steps = steps_of(effort)
-        return encode(self.networks, analysis, code, globals_only=globals_only, steps=steps)
+        work = work_of(effort)
+        return encode(self.networks, analysis, code, globals_only=globals_only, work=work)
 
     def reconstruct(self, coding: Coding) -> RGB:
         """The picture that this codec decodes from `coding.data`, without decoding it.
@@ -313,7 +313,7 @@ def _check_request(quality: float, effort: int) -> None:
     """
     if not 0 <= quality <= 100:
         raise ValueError(f"quality is {quality}, expected 0 to 100")
-    steps_of(effort)
+    work_of(effort)
 
 
 def _checked(image: RGB) -> RGB:

@@ -1,6 +1,34 @@
 """Encoder effort, 0 to 9: how much time a smaller file may cost."""
 
-STEPS = (0, 0, 0, 0, 3, 6, 12, 25, 50, 100)  # of gradient descent on the local tokens, per effort
+from typing import NamedTuple
+
+
+class Work(NamedTuple):
+    """What an effort buys.
+
+    Attributes:
+        rounds: of gradient descent on the global tokens.
+        steps: of gradient descent on the local tokens.
+    """
+
+    rounds: int
+    steps: int
+
+
+NONE = Work(0, 0)
+WORK = (
+    NONE,
+    NONE,
+    NONE,
+    NONE,
+    Work(0, 3),
+    Work(4, 6),
+    Work(6, 12),
+    Work(8, 25),
+    Work(12, 50),
+    Work(16, 100),
+)
+"""Of efforts 0 to 9."""
 PLAIN_EFFORT = 0
 DEFAULT_EFFORT = 3
 
@@ -10,12 +38,12 @@ def as_setting(effort: int) -> str:
     return "" if effort == DEFAULT_EFFORT else f", effort {effort}"
 
 
-def steps_of(effort: int) -> int:
-    """Gradient steps of an effort.
+def work_of(effort: int) -> Work:
+    """What an effort buys.
 
     Raises:
         ValueError: it is not 0 to 9.
     """
-    if effort not in range(len(STEPS)):
-        raise ValueError(f"effort is {effort}, expected 0 to {len(STEPS) - 1}")
-    return STEPS[effort]
+    if effort not in range(len(WORK)):
+        raise ValueError(f"effort is {effort}, expected 0 to {len(WORK) - 1}")
+    return WORK[effort]

@@ -1,12 +1,13 @@
 """From a picture to a file: tokens once, symbols for every quality."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from torch import Tensor
 
 from sbtcodec.container import FORMAT_VERSION, Chunk, Container, Header, Layer, Part, pack
 from sbtcodec.decoding import check_of
+from sbtcodec.effort import Work
 from sbtcodec.entropy.coder import LayerEncoder
 from sbtcodec.entropy.detail import MAX_SYMBOL
 from sbtcodec.grid import CELLS_PER_TOKEN, tokens_of
@@ -15,6 +16,7 @@ from sbtcodec.networks import RGB, Networks
 from sbtcodec.refinement import refined
 from sbtcodec.release import Release
 from sbtcodec.symbols import TileSymbols
+from sbtcodec.token_refinement import details_profit, refined_levels
 
 
 @dataclass(frozen=True)
@@ -26,12 +28,14 @@ class Analysis:
         chunks: what it has beside its pixels.
         y: its local tokens, float32 [1, local_channels, H, W], on the codec's device.
         levels: of its global tokens, int64 [1, dims, h, w], on the CPU.
+        refined: levels that were refined already, by the number of rounds.
     """
 
     picture: Picture
     chunks: tuple[Chunk, ...]
     y: Tensor
     levels: Tensor
+    refined: dict[int, Tensor] = field(default_factory=dict)
 
     @property
     def rgb(self) -> RGB:
@@ -60,7 +64,7 @@ class Coding:
 
 
 def encode(
-    networks: Networks, analysis: Analysis, quality: int, *, globals_only: bool, steps: int
+    networks: Networks, analysis: Analysis, quality: int, *, globals_only: bool, work: Work
 ) -> Coding:
     """The file of an analysed picture.
 
@@ -69,7 +73,7 @@ def encode(
         analysis: of the picture.
         quality: code, 0..255.
         globals_only: send the global tokens alone.
-        steps: of refinement of the local tokens.
+        work: to spend on better tokens.
     """
     release = networks.release
     height, width = analysis.rgb.shape[:2]
@@ -84,15 +88,17 @@ def encode(
         grayscale=analysis.picture.grayscale,
     )
     tiles = tuple(TileSymbols(release, quality, box) for box in header.tiles)
-    y = analysis.y
-    if steps and not globals_only:
-        y = refined(release, analysis.rgb, y, analysis.levels, quality, steps)
+    y, levels = analysis.y, analysis.levels
+    if work.rounds and (globals_only or details_profit(release, quality)):
+        levels = _refined_levels(networks, analysis, work.rounds)
+    if work.steps and not globals_only:
+        y = refined(release, analysis.rgb, y, levels, quality, work.steps)
     with networks.inference():
-        coded = [[_put_levels(tile, analysis.levels) for tile in tiles]]
+        coded = [[_put_levels(tile, levels) for tile in tiles]]
         if not globals_only:
             whole = tokens_of(width, height)
             area = whole.times(CELLS_PER_TOKEN)
-            estimate = networks.estimate(quality, analysis.levels, whole, area)
+            estimate = networks.estimate(quality, levels, whole, area)
             for tile in tiles:
                 tile.prepare_details()
         for group in range(detail_layers):
@@ -111,7 +117,16 @@ def encode(
         coded.pop()
     header = replace(header, detail_layers=len(coded) - 1)
     layers = tuple(_layer(parts, tiles, header, release, i) for i, parts in enumerate(coded))
-    return Coding(Container(header, layers, analysis.chunks), tiles, analysis.levels)
+    return Coding(Container(header, layers, analysis.chunks), tiles, levels)
+
+
+def _refined_levels(networks: Networks, analysis: Analysis, rounds: int) -> Tensor:
+    """Refined levels of a picture; they are the same for all qualities, so they are kept."""
+    if rounds not in analysis.refined:
+        analysis.refined[rounds] = refined_levels(
+            networks.release, analysis.rgb, analysis.levels, rounds, networks.device
+        )
+    return analysis.refined[rounds]
 
 
 def _layer(

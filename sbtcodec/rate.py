@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sbtcodec.codec import Codec
-from sbtcodec.effort import DEFAULT_EFFORT, PLAIN_EFFORT, steps_of
+from sbtcodec.effort import DEFAULT_EFFORT, NONE, PLAIN_EFFORT, work_of
 from sbtcodec.encoding import Analysis
 from sbtcodec.entropy.quality import CODES
 from sbtcodec.errors import ImageError, RateError
@@ -169,7 +169,7 @@ class _Ladder:
         ones starts where it ended and widens from there.
         """
         start = None
-        if steps_of(self.effort) > 0:
+        if work_of(self.effort) != NONE:
             self.quick = _Ladder(self.codec, self.analysis, PLAIN_EFFORT, self.measure)
             start = min(self.quick.first(holds), CODES - 1)
         low, high, step = GLOBALS_ONLY, CODES, 1  # the rung is in low..high

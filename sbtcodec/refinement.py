@@ -27,7 +27,7 @@ from sbtcodec.estimate import Estimate
 from sbtcodec.grid import CELL, CELLS_PER_TOKEN, Box, blocks
 from sbtcodec.relaxation import Known, detail_pass
 from sbtcodec.release import Release
-from sbtcodec.structure import SMALLEST_SIDE, mixed, ms_ssim
+from sbtcodec.structure import distortion
 from sbtcodec.tokenizer.model import Tokenizer
 
 WHOLE_CELLS = 64  # a side up to this is refined whole; about 1 GB for 64 x 64 cells
@@ -171,14 +171,5 @@ class _Window:
         y_hat, bits, coded = detail_pass(t, self.scales, self.known, y, layers, noise, self.costs)
         height, width = self.x.shape[2:]
         x_hat = t.decoder(y_hat, self.hats, layers)[:, :, :height, :width].float()
-        distortion = self.lmbda * self._distortion(x_hat.clamp(0, 1))
-        return y_hat, bits.sum() + distortion, float(coded.sum() + distortion.detach())
-
-    def _distortion(self, x_hat: Tensor) -> Tensor:
-        """Squared error and structural dissimilarity, mixed as in training, of all pixels."""
-        squares = (x_hat - self.x).square().sum() * (255**2 / 3)
-        height, width = self.x.shape[2:]
-        if min(height, width) < SMALLEST_SIDE:
-            return squares
-        dissimilarity = (1 - ms_ssim(self.x, x_hat)).sum() * (height * width)
-        return mixed(squares, dissimilarity, STRUCTURE)
+        cost = self.lmbda * distortion(self.x, x_hat.clamp(0, 1), STRUCTURE)
+        return y_hat, bits.sum() + cost, float(coded.sum() + cost.detach())

@@ -27,6 +27,22 @@ def mixed(squared_error: Tensor, dissimilarity: Tensor, share: float | Tensor) -
     return (1 - share) * squared_error + share * STRUCTURE_UNIT * dissimilarity
 
 
+def distortion(x: Tensor, x_hat: Tensor, share: float) -> Tensor:
+    """Distortion of both kinds, summed over the pixels of a picture: squared 8-bit units.
+
+    Args:
+        x: float32 [1, 3, H, W] in [0, 1]; with a side below SMALLEST_SIDE, only errors count.
+        x_hat: the same.
+        share: of 1 - MS-SSIM, as in `mixed`.
+    """
+    height, width = x.shape[2:]
+    squares = (x_hat - x).square().sum() * (255**2 / 3)
+    if min(height, width) < SMALLEST_SIDE:
+        return squares
+    dissimilarity = (1 - ms_ssim(x, x_hat)).sum() * (height * width)
+    return mixed(squares, dissimilarity, share)
+
+
 def _blur(size: int, device: torch.device) -> Tensor:
     """The Gaussian window of SSIM as a banded matrix [size - 10, size]: rows of valid positions."""
     at = torch.arange(size, device=device) - torch.arange(size - WINDOW + 1, device=device)[:, None]

@@ -9,11 +9,13 @@ import torch
 from costs import bits_per_pixel
 from numpy.typing import NDArray
 
+from sbtcodec import token_refinement
 from sbtcodec.codec import Codec
 from sbtcodec.container import unpack
 from sbtcodec.errors import ImageError, RateError
 from sbtcodec.evaluation.metrics import ms_ssim, psnr
 from sbtcodec.rate import compress_to_bpp, compress_to_score, compress_to_size
+from sbtcodec.structure import distortion
 
 CODES = np.arange(256) * (100 / 255)
 
@@ -127,6 +129,42 @@ def test_windows_refine_nearly_like_the_whole(
     monkeypatch.setattr("sbtcodec.refinement.WINDOW_CELLS", 4)
     monkeypatch.setattr("sbtcodec.refinement.HALO_CELLS", 2)
     assert plain - cost(codec, small, 60, 4) > 0.5 * (plain - whole)
+
+
+def globals_cost(codec: Codec, image: NDArray[np.uint8], effort: int) -> float:
+    data = codec.compress(image, globals_only=True, effort=effort)
+    x, x_hat = (
+        torch.tensor(rgb).permute(2, 0, 1)[None] / 255 for rgb in (image, codec.decode(data).rgb)
+    )
+    errors = distortion(x, x_hat, token_refinement.STRUCTURE)
+    return 8 * len(data) + token_refinement.lmbda_of_globals(codec.release) * float(errors)
+
+
+def test_effort_makes_better_global_tokens(codec: Codec, photo: NDArray[np.uint8]) -> None:
+    plain, better = globals_cost(codec, photo, 3), globals_cost(codec, photo, 5)
+    assert better < 0.98 * plain
+
+
+def test_windows_refine_tokens_nearly_like_the_whole(
+    codec: Codec, photo: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = np.concatenate([photo, photo[:, ::-1]], 1)  # 15 tokens, two windows of attention
+    plain, whole = globals_cost(codec, wide, 3), globals_cost(codec, wide, 5)
+    monkeypatch.setattr("sbtcodec.token_refinement.WHOLE_TOKENS", 8)
+    monkeypatch.setattr("sbtcodec.token_refinement.BLOCK_TOKENS", 8)
+    assert plain - globals_cost(codec, wide, 5) > 0.5 * (plain - whole)
+
+
+def test_tokens_are_refined_once_and_only_for_rates_that_profit(
+    tiny_codec: Codec, small: NDArray[np.uint8]
+) -> None:
+    analysis = tiny_codec.analyse(small)
+    assert torch.equal(tiny_codec.code(analysis, 100, effort=5).levels, analysis.levels)
+    assert not analysis.refined
+    low, none = (
+        tiny_codec.code(analysis, 0, globals_only=alone, effort=5).levels for alone in (False, True)
+    )
+    assert low is none is analysis.refined[4]
 
 
 def test_the_weight_of_errors_is_that_of_training(codec: Codec) -> None:

@@ -16,6 +16,7 @@ from skimage import data
 from benchmarks.ideal_rate import counting
 from sbtcodec.codec import Codec
 from sbtcodec.entropy.quality import HAT_ONE, position
+from sbtcodec.entropy.token_rate import token_bits
 from sbtcodec.errors import DatasetError, WeightsError
 from sbtcodec.relaxation import gaussian_bits
 from sbtcodec.release import read_state
@@ -23,7 +24,6 @@ from sbtcodec.structure import MS_SSIM_WEIGHTS, ms_ssim
 from sbtcodec.training import checkpoint
 from sbtcodec.training.config import MODELS, PRESETS, TrainingConfig
 from sbtcodec.training.data import batch, recoloured
-from sbtcodec.training.losses import token_bits
 from sbtcodec.training.publish import publish
 from sbtcodec.training.run import train
 from sbtcodec.training.step import TrainingPass

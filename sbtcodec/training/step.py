@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from sbtcodec.entropy.prior import centred
 from sbtcodec.entropy.quality import HAT_ONE
+from sbtcodec.entropy.token_rate import token_bits
 from sbtcodec.model import CodecModel
 from sbtcodec.relaxation import Known, detail_pass, leaky_clamp
 from sbtcodec.structure import ms_ssim
-from sbtcodec.training.losses import token_bits
 
 
 class Pass(NamedTuple):
