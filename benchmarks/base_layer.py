@@ -111,8 +111,8 @@ def report(
     notes = f"""
         Means over the images, files with their headers. AVIF (speed 4) and WebP (method 6) code the
         image made smaller by {", ".join(map(str, FACTORS))} (Lanczos), at the highest quality
-        within the bytes of that image's larger .sbt file, and it is made larger again (bicubic). Of the
-        factors each image takes the one of the best PSNR, which favours AVIF and WebP: neither
+        within the bytes of that image's larger .sbt file, and it is made larger again (bicubic). Of
+        the factors each image takes the one of the best PSNR, which favours AVIF and WebP: neither
         the factor nor the size of the original is stored. "Container" is how many bytes of a file
         are not the coded picture; "container free" does not count them, as if all files shared one.
         "Too large" counts images of which no file fits; their smallest file is in the means.
