@@ -13,7 +13,7 @@ from torch import Tensor
 from sbtcodec.codec import Codec
 from sbtcodec.entropy.coder import Indices, LayerDecoder, Symbols
 from sbtcodec.evaluation.metrics import Rgb
-from sbtcodec.tokenizer.layers import channels_last
+from sbtcodec.tokenizer.layers import channels_last, planes
 
 TOKEN = 32  # pixels of a global token's side
 
@@ -31,8 +31,7 @@ class Inside:
         """The encoder's local tokens of an image uint8 [., ., 3]: float32 [1, C, H, W]."""
         below, right = -rgb.shape[0] % TOKEN, -rgb.shape[1] % TOKEN
         padded = np.pad(rgb, ((0, below), (0, right), (0, 0)), mode="edge")
-        x = torch.from_numpy(padded).to(self.device).permute(2, 0, 1)[None]
-        y: Tensor = self.tokenizer.local_encoder(x.float() / 255)
+        y: Tensor = self.tokenizer.local_encoder(planes(padded, self.device))
         return _channels_last(y)
 
     @torch.inference_mode()

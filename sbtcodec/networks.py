@@ -13,7 +13,7 @@ from sbtcodec.grid import CELL, CELLS_PER_TOKEN, Box, even_blocks, tokens_of
 from sbtcodec.image.padding import pixels_in
 from sbtcodec.release import Release
 from sbtcodec.symbols import TileSymbols
-from sbtcodec.tokenizer.layers import channels_last, pixel_rows, room
+from sbtcodec.tokenizer.layers import channels_last, pixel_rows, planes, room
 
 # Sides, in cells, of what networks take at once: the more fits the processor's cache, the faster,
 # but the more is computed twice around it.
@@ -81,9 +81,9 @@ class Networks:
         features = room(config.widths[2], cells, self.device)
         for block in even_blocks(cells, FINE_BLOCK):
             seen = block.grown(encoder.fine_reach, cells)
-            x = torch.tensor(pixels_in(rgb, seen.times(CELL))).to(self.device)
+            x = planes(pixels_in(rgb, seen.times(CELL)), self.device)
             with floats(self.device, bf16=self.bf16):
-                h = encoder.fine(x.permute(2, 0, 1)[None].float() / 255, block.seen_from(seen))
+                h = encoder.fine(x, block.seen_from(seen))
             features[:, :, block.rows, block.columns] = h
         y = room(config.local_channels, cells, self.device)
         for block in even_blocks(cells, COARSE_BLOCK):

@@ -11,7 +11,6 @@ rate ask for. The curvature also makes the step a Newton step, so that few suffi
 Letters: C local channels, H W rows and columns of the padded image's 16-pixel cells.
 """
 
-import copy
 import math
 from dataclasses import dataclass
 
@@ -22,12 +21,14 @@ from torch import Tensor
 
 from sbtcodec.entropy.detail import MAX_SYMBOL, SCALE_STEP, SUMS_PER_INDEX, TABLES, DetailScales
 from sbtcodec.entropy.frequencies import TOTAL
+from sbtcodec.entropy.integer_net import copied_to
 from sbtcodec.entropy.prior import centred
 from sbtcodec.estimate import Estimate
 from sbtcodec.grid import CELL, CELLS_PER_TOKEN, Box, blocks
 from sbtcodec.relaxation import Known, detail_pass
 from sbtcodec.release import Release
 from sbtcodec.structure import distortion
+from sbtcodec.tokenizer.layers import planes
 from sbtcodec.tokenizer.model import Tokenizer
 
 WHOLE_CELLS = 64  # a side up to this is refined whole; about 1 GB for 64 x 64 cells
@@ -57,9 +58,7 @@ def refined(
     """
     known = _known(release, levels, quality, y.device)
     costs = symbol_costs(release).to(y.device)
-    scales = release.model.scales
-    if y.device.type != "cpu":  # where the integer networks of a release stay
-        scales = copy.deepcopy(scales).to(y.device)
+    scales = copied_to(release.model.scales, y.device)
     hats = release.anchor_weights(quality)[None].to(y.device)
     y = y.clone()  # an inference tensor cannot take part in a gradient
     whole = Box(0, 0, *y.shape[2:])
@@ -71,7 +70,6 @@ def refined(
         pixels = rgb[seen.times(CELL).rows, seen.times(CELL).columns]
         inside = torch.zeros_like(y[at][:, :1])
         inside[..., own.rows, own.columns] = 1
-        x = torch.tensor(pixels).to(y.device).permute(2, 0, 1)[None].float() / 255
         here = known._replace(
             features=known.features[at],
             y_hat=known.y_hat[at],
@@ -81,7 +79,7 @@ def refined(
             release.model.tokenizer,
             scales,
             here,
-            x,
+            planes(pixels, y.device),
             hats,
             inside,
             costs,

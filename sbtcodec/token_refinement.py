@@ -10,7 +10,6 @@ global tokens then take several straight-through steps towards predicting those.
 Letters: d dimensions of a global token, h w rows and columns of the padded image's 32-pixel cells.
 """
 
-import copy
 import math
 from dataclasses import dataclass
 
@@ -19,12 +18,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sbtcodec.entropy.prior import Prior, centred
-from sbtcodec.entropy.token_rate import token_bits
+from sbtcodec.entropy.integer_net import copied_to
+from sbtcodec.entropy.prior import Prior
+from sbtcodec.entropy.token_rate import relaxed, token_bits
 from sbtcodec.grid import CELL, CELLS_PER_TOKEN, Box, blocks
 from sbtcodec.release import Release
 from sbtcodec.structure import distortion
-from sbtcodec.tokenizer.layers import WINDOW, pixel_rows
+from sbtcodec.tokenizer.layers import WINDOW, pixel_rows, planes, round_ste
 from sbtcodec.tokenizer.model import Tokenizer
 
 STEPS = 6  # of a round
@@ -36,7 +36,7 @@ CURVATURE = 40.0
 STRUCTURE = 0.1  # share of the distortion that is 1 - MS-SSIM
 LMBDA = 0.0008  # of a release that does not state its recipe
 RATE = 0.2  # levels that a step may move at first
-MEAN_DECAY, SQUARE_DECAY = 0.9, 0.95  # of Adam's means
+DECAYS = 0.9, 0.95  # of Adam's means
 WORTH = 2.0  # times the weight of errors without details: up to there, details profit
 
 
@@ -68,9 +68,7 @@ def refined_levels(
     lmbda = lmbda_of_globals(release)
     nearest = min(range(256), key=lambda code: abs(math.log(release.lmbda(code) / lmbda)))
     curvature = CURVATURE * release.gains(nearest)[None, :, None, None].to(device) ** 2
-    prior = release.model.prior
-    if device.type != "cpu":  # where the integer networks of a release stay
-        prior = copy.deepcopy(prior).to(device)
+    prior = copied_to(release.model.prior, device)
     hats = release.anchor_weights(0)[None].to(device)
     levels = levels.to(device, copy=True)
     whole = Box(0, 0, *levels.shape[2:])
@@ -79,12 +77,11 @@ def refined_levels(
         seen = block.grown(HALO_TOKENS, whole)
         decoded = block.grown(DECODED_TOKENS, whole)
         pixels = decoded.times(CELLS_PER_TOKEN * CELL)
-        x = torch.tensor(rgb[pixels.rows, pixels.columns]).to(device).permute(2, 0, 1)[None]
         window = _Window(
             release.model.tokenizer,
             prior,
             decoded.seen_from(seen).times(CELLS_PER_TOKEN),
-            x.float() / 255,
+            planes(rgb[pixels.rows, pixels.columns], device),
             hats,
             curvature,
             lmbda,
@@ -126,14 +123,13 @@ class _Window:
             rounds: how often the decoder is asked.
         """
         top = self.tokenizer.fsq.counts - 1
-        position = levels.float()
+        position = levels.float().requires_grad_()
         inside = torch.zeros_like(position[:, :1])
         inside[..., own.rows, own.columns] = 1
-        mean, square = torch.zeros_like(position), torch.zeros_like(position)
+        optimiser = torch.optim.Adam([position], RATE, DECAYS)
         best, least = levels, math.inf
         steps = rounds * STEPS
         for step in range(steps + 1):
-            position.requires_grad_(True)
             y_hat, bits, rounded = self._predict(position)
             if step % STEPS == 0:
                 cost, wanted = self._ask(y_hat.detach())
@@ -143,28 +139,24 @@ class _Window:
                 break
             error = 0.5 * (self.curvature * (y_hat - wanted).square()).sum()
             (gradient,) = torch.autograd.grad(bits + error, position)
+            position.grad = gradient * inside
+            optimiser.param_groups[0]["lr"] = RATE * (1 - step / steps)
+            optimiser.step()
             with torch.no_grad():
-                gradient = gradient * inside
-                mean = torch.lerp(gradient, mean, MEAN_DECAY)
-                square = torch.lerp(gradient.square(), square, SQUARE_DECAY)
-                spread = (square / (1 - SQUARE_DECAY ** (step + 1))).sqrt() + 1e-9
-                move = mean / (1 - MEAN_DECAY ** (step + 1)) / spread
-                position = position.detach() - RATE * (1 - step / steps) * move
-                position = torch.minimum(position.clamp_min(0), top)
+                position.clamp_(torch.zeros_like(top), top)
         return best
 
     def _predict(self, position: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Of unrounded levels: local tokens of what is decoded, bits of all tokens, levels."""
         t = self.tokenizer
-        levels = position.detach().round()
-        values = t.fsq.to_values(position + (levels - position).detach())
-        integers = centred(levels.long(), t.config.levels).float()
-        integers = integers + (values * 64 - (values * 64).detach())
-        bits = token_bits(self.prior(integers), levels.long(), position).sum()
+        levels = position.detach().round().long()
+        values = t.fsq.to_values(round_ste(position))
+        known = relaxed(values, levels, t.config.levels)
+        bits = token_bits(self.prior(known), levels, position).sum()
         features, y_hat = t.predictor(pixel_rows(values))
         at = (..., self.cells.rows, self.cells.columns)
         y_hat = y_hat + t.refiners[0](features, y_hat)  # as where no layer follows
-        return y_hat[at].float(), bits, levels.long()
+        return y_hat[at].float(), bits, levels
 
     def _ask(self, y_hat: Tensor) -> tuple[float, Tensor]:
         """The decoder's cost in bits, and the local tokens with the least by its parabola."""

@@ -6,15 +6,18 @@ from numpy.typing import NDArray
 
 from sbtcodec.codec import Codec
 from sbtcodec.refinement import STRUCTURE
-from sbtcodec.structure import mixed, ms_ssim
+from sbtcodec.structure import distortion
+from sbtcodec.tokenizer.layers import planes
+
+
+def errors(codec: Codec, data: bytes, image: NDArray[np.uint8], structure: float) -> float:
+    """Errors of pixels and structure of a file, summed over the pixels of the image."""
+    x, x_hat = (planes(rgb, torch.device("cpu")) for rgb in (image, codec.decode(data).rgb))
+    return float(distortion(x, x_hat, structure))
 
 
 def bits_per_pixel(codec: Codec, data: bytes, image: NDArray[np.uint8], quality: float) -> float:
-    """Bits per pixel of a file, and its errors of pixels and structure, per pixel, as bits."""
-    pixels = image.shape[0] * image.shape[1]
-    x, x_hat = (
-        torch.tensor(rgb).permute(2, 0, 1)[None] / 255 for rgb in (image, codec.decode(data).rgb)
-    )
-    mse = 255**2 * (x - x_hat).square().mean()
-    errors = float(mixed(mse, 1 - ms_ssim(x, x_hat), STRUCTURE))
-    return 8 * len(data) / pixels + codec.release.lmbda(round(quality * 2.55)) * errors
+    """Bits per pixel of a file, and its errors per pixel as bits."""
+    lmbda = codec.release.lmbda(round(quality * 2.55))
+    bits = 8 * len(data) + lmbda * errors(codec, data, image, STRUCTURE)
+    return bits / (image.shape[0] * image.shape[1])

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from costs import bits_per_pixel
+from costs import bits_per_pixel, errors
 from numpy.typing import NDArray
 
 from sbtcodec import token_refinement
@@ -15,7 +15,6 @@ from sbtcodec.container import unpack
 from sbtcodec.errors import ImageError, RateError
 from sbtcodec.evaluation.metrics import ms_ssim, psnr
 from sbtcodec.rate import compress_to_bpp, compress_to_score, compress_to_size
-from sbtcodec.structure import distortion
 
 CODES = np.arange(256) * (100 / 255)
 
@@ -133,11 +132,8 @@ def test_windows_refine_nearly_like_the_whole(
 
 def globals_cost(codec: Codec, image: NDArray[np.uint8], effort: int) -> float:
     data = codec.compress(image, globals_only=True, effort=effort)
-    x, x_hat = (
-        torch.tensor(rgb).permute(2, 0, 1)[None] / 255 for rgb in (image, codec.decode(data).rgb)
-    )
-    errors = distortion(x, x_hat, token_refinement.STRUCTURE)
-    return 8 * len(data) + token_refinement.lmbda_of_globals(codec.release) * float(errors)
+    lmbda = token_refinement.lmbda_of_globals(codec.release)
+    return 8 * len(data) + lmbda * errors(codec, data, image, token_refinement.STRUCTURE)
 
 
 def test_effort_makes_better_global_tokens(codec: Codec, photo: NDArray[np.uint8]) -> None:

@@ -7,7 +7,9 @@ result is the same (`IntegerConv.check` proves the bound when weights are loaded
 the same layers run as ordinary convolutions with straight-through rounding.
 """
 
+import copy
 from itertools import pairwise
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +20,14 @@ WEIGHT_ONE = 128
 SUM_ONE = ACTIVATION_ONE * WEIGHT_ONE
 ACTIVATION_MAX = 255
 EXACT_LIMIT = 2**24
+
+
+N = TypeVar("N", bound=nn.Module)
+
+
+def copied_to(network: N, device: torch.device) -> N:
+    """A released network for use on `device`: itself on the CPU, where it stays, else a copy."""
+    return network if device.type == "cpu" else copy.deepcopy(network).to(device)
 
 
 def round_ste(x: Tensor) -> Tensor:

@@ -13,13 +13,14 @@ from sbtcodec.entropy.integer_net import IntegerConv, IntegerNet, activate
 SUBGRIDS = ((0, 0), (1, 1), (0, 1), (1, 0))  # (row parity, column parity), in coding order
 LOGITS_PER_OCTAVE = 64  # a logit difference of 64 halves the probability
 SUMS_PER_LOGIT = 32  # accumulator units per logit unit
+VALUE_ONE = 64  # integer units of a token value of one
 KNOWN = 64  # the value of the "this token is known" plane
 
 
 def centred(levels: Tensor, counts: tuple[int, ...]) -> Tensor:
     """Levels int64 [B, dims, H, W] as integer inputs in -56..56: floor(64 (2l + 1 - K) / K)."""
     k = torch.tensor(counts, device=levels.device).view(1, -1, 1, 1)
-    return torch.div((2 * levels + 1 - k) * 64, k, rounding_mode="floor")
+    return torch.div((2 * levels + 1 - k) * VALUE_ONE, k, rounding_mode="floor")
 
 
 def subgrid(height: int, width: int, index: int, device: torch.device) -> Tensor:

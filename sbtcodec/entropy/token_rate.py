@@ -1,4 +1,4 @@
-"""The rate of global tokens as a differentiable loss."""
+"""The rate of global tokens made differentiable: for training, and for refinement."""
 
 import math
 
@@ -6,7 +6,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sbtcodec.entropy.prior import LOGITS_PER_OCTAVE
+from sbtcodec.entropy.prior import LOGITS_PER_OCTAVE, VALUE_ONE, centred
+
+
+def relaxed(values: Tensor, levels: Tensor, counts: tuple[int, ...]) -> Tensor:
+    """Levels as the integer inputs of the prior, float, with the gradient of their values.
+
+    Args:
+        values: float [B, dims, H, W] in (-1, 1), of `FSQ`.
+        levels: int64 [B, dims, H, W], theirs.
+        counts: levels of each dimension.
+    """
+    scaled = values * VALUE_ONE
+    return centred(levels, counts).float() + (scaled - scaled.detach())
 
 
 def token_bits(logits: list[Tensor], levels: Tensor, position: Tensor) -> Tensor:

@@ -5,8 +5,10 @@ Letters: B batch, C channels, H W rows and columns of a token grid, D width, N t
 
 from typing import TypeVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sbtcodec.grid import Box
@@ -155,6 +157,11 @@ def channels_last(module: M) -> M:
 def pixel_rows(t: Tensor) -> Tensor:
     """The tensor [B, C, H, W] with the channels of each place side by side in memory."""
     return t.contiguous(memory_format=torch.channels_last)
+
+
+def planes(rgb: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """Pixels uint8 [H, W, 3] as the networks take them: float32 [1, 3, H, W] in [0, 1]."""
+    return torch.tensor(rgb).to(device).permute(2, 0, 1)[None].float() / 255
 
 
 def room(channels: int, cells: Box, device: torch.device) -> Tensor:

@@ -8,9 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sbtcodec.entropy.prior import centred
 from sbtcodec.entropy.quality import HAT_ONE
-from sbtcodec.entropy.token_rate import token_bits
+from sbtcodec.entropy.token_rate import relaxed, token_bits
 from sbtcodec.model import CodecModel
 from sbtcodec.relaxation import Known, detail_pass, leaky_clamp
 from sbtcodec.structure import ms_ssim
@@ -57,8 +56,7 @@ class TrainingPass(nn.Module):
         t, scales = self.model.tokenizer, self.model.scales
         y = t.local_encoder(x).float()
         z = t.fsq(t.global_encoder(y))
-        integers = centred(z.levels, t.config.levels).float()
-        integers = z.values * 64 + (integers - z.values * 64).detach()
+        integers = relaxed(z.values, z.levels, t.config.levels)
         bits_z = token_bits(self.model.prior(integers), z.levels, z.position)
 
         features, y_hat = t.predictor(z.values)
