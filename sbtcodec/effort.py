@@ -21,7 +21,7 @@ WORK = (
     NONE,
     NONE,
     NONE,
-    Work(0, 3),
+    Work(0, 4),
     Work(4, 6),
     Work(6, 12),
     Work(8, 25),
