@@ -103,9 +103,10 @@ class TileSymbols:
             _planes(self.features),
             self.hats[None, :, None, None],
             _planes(self.seen[:, :, : channels.stop]),
+            torch.from_numpy(self.places(step)),
         )
         index = _rows(table_index(total, self.offsets[channels, None, None]))
-        return index.numpy()[self.places(step)].astype(np.uint8).reshape(-1)
+        return index.numpy().astype(np.uint8).reshape(-1)
 
     def put(self, step: int, symbols: Symbols) -> None:
         """Take the symbols int32 [n] of `step`, in the order of `tables`."""

@@ -132,3 +132,17 @@ def test_scales_see_only_earlier_steps() -> None:
         scales.scales(2, features, hats, seen),
         scales.scales(2, features, hats, torch.full_like(seen, 80.0)),
     )
+
+
+def test_scales_at_some_places_are_those_of_the_whole_grid() -> None:
+    torch.manual_seed(0)
+    scales = DetailScales(LEVELS, (2, 4), anchors=3, width=16, trunk=16)
+    scales.freeze()
+    features = scales.features(centred(some_levels(3, 4), LEVELS).float())
+    hats = torch.tensor([0, 40, 24]).float().view(1, 3, 1, 1)
+    seen = torch.randint(0, 161, (1, 6, 6, 8)).float()
+    places = torch.rand(6, 8) < 0.5
+    for step in range(4):
+        whole = scales.scales(step, features, hats, seen)
+        some = scales.scales(step, features, hats, seen, places)
+        assert torch.equal(some[0, :, :, 0], whole[0][:, places])

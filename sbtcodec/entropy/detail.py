@@ -83,7 +83,9 @@ class DetailScales(IntegerNet):
         """What the network sees of integer-valued symbols q: activations of the same shape."""
         return self.magnitudes[q.abs().long().clamp_max(MAX_SYMBOL)]
 
-    def scales(self, step: int, features: Tensor, hats: Tensor, seen: Tensor) -> Tensor:
+    def scales(
+        self, step: int, features: Tensor, hats: Tensor, seen: Tensor, places: Tensor | None = None
+    ) -> Tensor:
         """Scale accumulators [B, channels of the group, H, W] for one step, before the gains.
 
         Args:
@@ -91,12 +93,17 @@ class DetailScales(IntegerNet):
             features: activations [B, width, H, W] of `features`.
             hats: integer quality weights [B, anchors, 1, 1], 64 is one.
             seen: magnitudes [B, >= seen channels, H, W] of all earlier symbols, 0 where unknown.
+            places: bool [H, W], where they are wanted, for B = 1; the result is then
+                [1, channels of the group, n, 1].
         """
         _, _, height, width = features.shape
         told = hats.expand(-1, -1, height, width)
         x = torch.cat([features, told, seen[:, : self.seen[step]]], 1)
         h = activate(self.enter[step](x))
-        h = _residual(self.depthwise[step], self.mix[step], h)
+        around = activate(self.depthwise[step](h))
+        if places is not None:  # the layers that are left see no neighbours
+            around, h = (t[0].permute(1, 2, 0)[places].T[None, ..., None] for t in (around, h))
+        h = activate(self.mix[step](around) + h * WEIGHT_ONE)
         total: Tensor = self.heads[step](h)
         return total
 

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sbtcodec.tokenizer.config import TokenizerConfig
+from sbtcodec.tokenizer.folding import Unfold, UnfoldingPointwise
 from sbtcodec.tokenizer.layers import Block, Pointwise, WindowAttention
 
 
@@ -27,8 +28,8 @@ class LocalPredictor(nn.Module):
             ]
         )
         self.spread = nn.Sequential(
-            Pointwise(d, 4 * c16),
-            nn.PixelShuffle(2),
+            UnfoldingPointwise(d, 4 * c16),
+            Unfold(2),
             *[Block(c16) for _ in range(config.predictor_depth)],
         )
         self.head = Pointwise(c16, config.local_channels)

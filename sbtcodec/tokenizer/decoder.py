@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from sbtcodec.grid import CELL, Box
 from sbtcodec.tokenizer.config import TokenizerConfig
+from sbtcodec.tokenizer.folding import Unfold, UnfoldingConv, UnfoldingPointwise
 from sbtcodec.tokenizer.layers import Block, Pointwise, part_of
 
 
@@ -24,11 +25,11 @@ class Decoder(nn.Module):
         n4, n8, n16 = config.decoder_depths
         self.enter16 = Pointwise(config.local_channels, c16)
         self.stage16 = nn.Sequential(*[Block(c16) for _ in range(n16)])
-        self.enter8 = nn.Sequential(Pointwise(c16, 4 * c8), nn.PixelShuffle(2))
+        self.enter8 = nn.Sequential(UnfoldingPointwise(c16, 4 * c8), Unfold(2))
         self.stage8 = nn.Sequential(*[Block(c8) for _ in range(n8)])
-        self.enter4 = nn.Sequential(Pointwise(c8, 4 * c4), nn.PixelShuffle(2))
+        self.enter4 = nn.Sequential(UnfoldingPointwise(c8, 4 * c4), Unfold(2))
         self.stage4 = nn.Sequential(*[Block(c4) for _ in range(n4)])
-        self.leave = nn.Sequential(nn.Conv2d(c4, 48, 3, padding=1), nn.PixelShuffle(4))
+        self.leave = nn.Sequential(UnfoldingConv(c4, 48, 3, padding=1), Unfold(4))
         self.condition = nn.Linear(config.gain_anchors + config.layers + 1, c16 + c8 + c4)
         nn.init.zeros_(self.condition.weight)
         self.split = (c16, c8, c4)

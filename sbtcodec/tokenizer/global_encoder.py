@@ -8,6 +8,7 @@ without a position need far more training data than this project has.
 from torch import Tensor, nn
 
 from sbtcodec.tokenizer.config import TokenizerConfig
+from sbtcodec.tokenizer.folding import Fold, FoldedPointwise
 from sbtcodec.tokenizer.layers import Block, Pointwise, WindowAttention
 
 
@@ -21,8 +22,8 @@ class GlobalEncoder(nn.Module):
         self.pool = nn.Sequential(
             Pointwise(config.local_channels, c16),
             Block(c16),
-            nn.PixelUnshuffle(2),
-            Pointwise(4 * c16, d),
+            Fold(2),
+            FoldedPointwise(4 * c16, d),
         )
         self.attention = nn.Sequential(
             *[

@@ -15,6 +15,7 @@ from sbtcodec.grid import Box
 
 M = TypeVar("M", bound=nn.Module)
 
+PIECE = 2**19  # numbers that the small network of a block takes at once: 2 MB
 WINDOW = 8  # global tokens per window side: 8 x 32 px = 256 px, the paper's 64 tokens
 
 
@@ -49,8 +50,31 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """float [B, C, H, W] -> the same shape."""
-        branch: Tensor = self.project(F.gelu(self.expand(self.depthwise(x))))
-        return torch.addcmul(x, self.scale, branch)
+        h = self.depthwise(x)
+        kind = h.device.type
+        if torch.is_grad_enabled() or kind != "cpu" or torch.is_autocast_enabled(kind):
+            branch: Tensor = self.project(F.gelu(self.expand(h)))
+            return torch.addcmul(x, self.scale, branch)
+        return self._piecewise(pixel_rows(x), pixel_rows(h))
+
+    def _piecewise(self, x: Tensor, h: Tensor) -> Tensor:
+        """The rest of `forward` for a few places at a time, in place: h is overwritten.
+
+        What lies between the layers then stays in the cache, which saves a fifth of the time.
+        """
+        into, back = self.expand.weight.T, self.project.weight.T
+        scale = self.scale.flatten()
+        old, new = (t.permute(0, 2, 3, 1).view(-1, t.shape[1]) for t in (x, h))
+        size = PIECE // h.shape[1]
+        hidden = h.new_empty(min(size, len(new)), into.shape[1])
+        for start in range(0, len(new), size):
+            rows = new[start : start + size]
+            between = hidden[: len(rows)]
+            torch.addmm(self.expand.bias, rows, into, out=between)
+            torch.ops.aten.gelu_(between)
+            torch.addmm(self.project.bias, between, back, out=rows)
+            torch.addcmul(old[start : start + size], scale, rows, out=rows)
+        return h
 
 
 def _rotations(width: int, side: int) -> tuple[Tensor, Tensor]:

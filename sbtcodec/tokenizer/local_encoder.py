@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from sbtcodec.grid import CELL, Box
 from sbtcodec.tokenizer.config import TokenizerConfig
+from sbtcodec.tokenizer.folding import Fold, FoldedConv, FoldedPointwise
 from sbtcodec.tokenizer.layers import Block, Pointwise, part_of
 
 
@@ -22,14 +23,14 @@ class LocalEncoder(nn.Module):
         c4, c8, c16 = config.widths
         n4, n8, n16 = config.encoder_depths
         self.layers = nn.Sequential(
-            nn.PixelUnshuffle(4),
-            nn.Conv2d(48, c4, 3, padding=1),
+            Fold(4),
+            FoldedConv(48, c4, 3, padding=1),
             *[Block(c4) for _ in range(n4)],
-            nn.PixelUnshuffle(2),
-            Pointwise(4 * c4, c8),
+            Fold(2),
+            FoldedPointwise(4 * c4, c8),
             *[Block(c8) for _ in range(n8)],
-            nn.PixelUnshuffle(2),
-            Pointwise(4 * c8, c16),
+            Fold(2),
+            FoldedPointwise(4 * c8, c16),
             *[Block(c16) for _ in range(n16)],
             Pointwise(c16, config.local_channels),
         )
