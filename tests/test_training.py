@@ -18,6 +18,7 @@ from sbtcodec.codec import Codec
 from sbtcodec.entropy.quality import HAT_ONE, position
 from sbtcodec.entropy.token_rate import token_bits
 from sbtcodec.errors import DatasetError, WeightsError
+from sbtcodec.model import CodecModel
 from sbtcodec.relaxation import gaussian_bits
 from sbtcodec.release import read_state
 from sbtcodec.structure import MS_SSIM_WEIGHTS, ms_ssim
@@ -26,6 +27,7 @@ from sbtcodec.training.config import MODELS, PRESETS, TrainingConfig
 from sbtcodec.training.data import batch, recoloured
 from sbtcodec.training.publish import publish
 from sbtcodec.training.run import train
+from sbtcodec.training.state import Run, make_optimisers, optimise
 from sbtcodec.training.step import TrainingPass
 
 TINY: TrainingConfig = replace(PRESETS["tiny"], minutes=60.0, matrix_learning_rate=2e-3)
@@ -83,6 +85,19 @@ def test_training_lowers_the_loss_and_the_result_compresses(
     config, state, _ = read_state(weights)
     assert config == MODELS["tiny"]
     assert state["tokenizer.log_gains"].dtype == torch.float32
+
+
+def test_a_gradient_that_is_not_finite_stops_the_run_before_it_moves_weights() -> None:
+    config, model = PRESETS["tiny"], CodecModel(MODELS["tiny"])
+    averaged = {k: v.detach().clone() for k, v in model.named_parameters()}
+    state = Run(config, model, torch.device("cpu"), make_optimisers(model, config), averaged)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    total = sum(p.sum() for p in model.parameters())
+    assert isinstance(total, torch.Tensor)
+    with pytest.raises(WeightsError, match="step 0 is not finite"):
+        optimise(state, total * torch.nan, 1)
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    assert all(torch.equal(v, before[k]) for k, v in state.averaged.items())
 
 
 def test_released_weights_warm_start_a_run(photographs: Path, tmp_path: Path) -> None:

@@ -28,7 +28,8 @@ def train(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     compiled: Annotated[
-        bool, typer.Option("--compile/--no-compile", help="Compile the networks first.")
+        bool,
+        typer.Option("--compile/--no-compile", help="Compile the networks first, where that pays."),
     ] = True,
 ) -> None:
     """Train a model, resumably; several GPUs with torchrun.

@@ -79,7 +79,8 @@ def train(
         out: folder of the run.
         resume: go on from the checkpoint in `out`.
         warm_start: released weights, or a checkpoint, to start from with fresh optimisers.
-        compiled: use torch.compile (a minute or more of warm-up, then a third faster).
+        compiled: use torch.compile (a minute or more of warm-up, then a third faster); not for
+            bfloat16 on a CPU, where torch 2.13 makes code that gives NaN, hardly faster.
         steps: stop after this many steps in all, whatever the time.
         device: auto, cpu or cuda.
 
@@ -87,7 +88,7 @@ def train(
         Path of the checkpoint.
 
     Raises:
-        WeightsError: a checkpoint does not fit.
+        WeightsError: a checkpoint does not fit, or the weights are lost: the loss is not finite.
         DatasetError: no photographs.
     """
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
@@ -116,7 +117,7 @@ def train(
         for name, value in model.named_parameters():
             averaged[name].copy_(value.detach())
     forward: nn.Module = TrainingPass(model, structure=config.structure > 0)
-    if compiled:
+    if compiled and (cuda or not fast_bf16("cpu")):
         forward.compile(dynamic=False)
     _loop(run, forward, Prefetcher(images, config.seed, rank), out, rank, world, steps)
     if world > 1:

@@ -7,6 +7,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from sbtcodec.errors import WeightsError
 from sbtcodec.model import CodecModel
 from sbtcodec.training.config import TrainingConfig
 from sbtcodec.training.muon import Muon
@@ -68,7 +69,11 @@ def make_optimisers(model: CodecModel, config: TrainingConfig) -> list[torch.opt
 
 
 def optimise(run: Run, loss: Tensor, world: int) -> None:
-    """One update of the weights and of their average."""
+    """One update of the weights and of their average.
+
+    Raises:
+        WeightsError: the gradient is not finite; the weights are as they were.
+    """
     for optimiser in run.optimisers:
         optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
@@ -79,6 +84,11 @@ def optimise(run: Run, loss: Tensor, world: int) -> None:
             assert p.grad is not None
             p.grad /= world
     norm = nn.utils.clip_grad_norm_(parameters, run.config.clip)
+    if not torch.isfinite(norm):
+        raise WeightsError(
+            f"the gradient of step {run.step} is not finite; nothing of it was kept: resume from "
+            "the last checkpoint, with lower rates of learning if it happens again"
+        )
     run.sums.setdefault("gradient_norm", []).append(float(norm))
     factor = run.rate_factor()
     for optimiser in run.optimisers:
