@@ -49,7 +49,7 @@ def picture_rows(codec: Codec, inside: Inside, photos: Sequence[Photo]) -> list[
             inside.picture(linear, size, 0, 0),
             inside.picture(nothing + means, size, 0, 0),
             inside.picture(nothing, size, 0, 0),
-            inside.picture(photo.y, size, BEST, layers),
+            inside.picture(inside.sent(photo.y, photo.z, BEST), size, BEST, layers),
         ]
         every.append([(psnr(photo.rgb, x), ms_ssim(photo.rgb, x)) for x in pictures])
     names = (
@@ -127,8 +127,9 @@ def codings(
         ratios = [psnr(photo.rgb, decoded.rgb)]
         code = unpack(data).header.quality
         gains = codec.release.gains(code)[None, :, None, None].to(photo.y.device)
+        y = inside.sent(photo.y, photo.z, code)
         for place, base in ((1, photo.predicted), (2, means)):
-            q = ((photo.y - base) * gains).round()
+            q = ((y - base) * gains).round()
             symbols[place].append(_cells(q).astype(np.int32))
             x_hat = inside.picture(base + q / gains, photo.rgb.shape[:2], code, config.layers)
             ratios.append(psnr(photo.rgb, x_hat))
@@ -211,7 +212,8 @@ def sections(codec: Codec, dataset: Dataset, qualities: Sequence[int]) -> Iterat
         "of any": against one distribution of any form instead, fitted likewise. No prediction:
         local tokens less their channel's mean over these images. "Net" counts the global tokens
         too ({base_bits / pixels:.4f} bpp), which "no prediction" does without. All rows use local
-        tokens that were trained with the prediction; others might be coded better without one.
+        tokens that were trained with the prediction, and moved by a network that knows it; others
+        might be coded better without one.
     """
     yield table(headings, rows) + "\n" + paragraph(notes)
 

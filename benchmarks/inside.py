@@ -49,6 +49,14 @@ class Inside:
         return y_hat + self.tokenizer.refiners[0](features, y_hat)
 
     @torch.inference_mode()
+    def sent(self, y: Tensor, z: Tensor, quality: int) -> Tensor:
+        """Local tokens as they are sent at a quality code: float32 [1, C, H, W]."""
+        _, y_hat = self.tokenizer.predictor(z)
+        hats = self.release.anchor_weights(quality)[None].to(self.device)
+        gain = self.release.gains(quality)[None, :, None, None].to(self.device)
+        return _channels_last(self.tokenizer.adapted(y, _channels_last(y_hat), hats, gain))
+
+    @torch.inference_mode()
     def picture(self, y_hat: Tensor, size: tuple[int, int], quality: int, layers: int) -> Rgb:
         """Decode local tokens.
 

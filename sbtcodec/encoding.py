@@ -91,14 +91,16 @@ def encode(
     y, levels = analysis.y, analysis.levels
     if work.rounds and (globals_only or details_profit(release, quality)):
         levels = _refined_levels(networks, analysis, work.rounds)
-    if work.steps and not globals_only:
-        y = refined(release, analysis.rgb, y, levels, quality, work.steps)
+    if not globals_only:
+        whole = tokens_of(width, height)
+        with networks.inference():
+            estimate = networks.estimate(quality, levels, whole, whole.times(CELLS_PER_TOKEN))
+            y = networks.adapted(y, estimate, quality)
+        if work.steps:
+            y = refined(release, analysis.rgb, y, levels, quality, work.steps)
     with networks.inference():
         coded = [[_put_levels(tile, levels) for tile in tiles]]
         if not globals_only:
-            whole = tokens_of(width, height)
-            area = whole.times(CELLS_PER_TOKEN)
-            estimate = networks.estimate(quality, levels, whole, area)
             for tile in tiles:
                 tile.prepare_details()
         for group in range(detail_layers):

@@ -44,6 +44,7 @@ class ModelConfig:
         sizes: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in rest.pop("tokenizer").items()
         }
+        sizes.setdefault("adapter_width", 0)  # models 1 to 6 have none
         return cls(tokenizer=TokenizerConfig(**sizes), **rest)
 
 

@@ -13,6 +13,7 @@ from sbtcodec.grid import CELL, CELLS_PER_TOKEN, Box, even_blocks, tokens_of
 from sbtcodec.image.padding import pixels_in
 from sbtcodec.release import Release
 from sbtcodec.symbols import TileSymbols
+from sbtcodec.tokenizer.adapter import DEPTH
 from sbtcodec.tokenizer.layers import channels_last, pixel_rows, planes, room
 
 # Sides, in cells, of what networks take at once: the more fits the processor's cache, the faster,
@@ -93,6 +94,23 @@ class Networks:
                 h = encoder.coarse(pixel_rows(features[:, :, seen.rows, seen.columns]))
             y[:, :, block.rows, block.columns] = h[:, :, inside.rows, inside.columns]
         return y
+
+    def adapted(self, y: Tensor, estimate: Estimate, quality: int) -> Tensor:
+        """Local tokens as they are sent at a quality code; the estimate is still a prediction."""
+        hats = self.release.anchor_weights(quality)[None].to(self.device)
+        gain = self.release.gains(quality)[None, :, None, None].to(self.device)
+        whole = Box(0, 0, *y.shape[2:])
+        sent = room(y.shape[1], whole, self.device)
+        for block in even_blocks(whole, COARSE_BLOCK):
+            seen = block.grown(DEPTH, whole)
+            inside = block.seen_from(seen)
+            at = (..., seen.rows, seen.columns)
+            with floats(self.device, bf16=self.bf16):
+                part = self.tokenizer.adapted(
+                    pixel_rows(y[at]), pixel_rows(estimate.y_hat[at]), hats, gain
+                )
+            sent[:, :, block.rows, block.columns] = part[:, :, inside.rows, inside.columns]
+        return sent
 
     def estimate(self, quality: int, levels: Tensor, tokens: Box, area: Box) -> Estimate:
         """The prediction of an area from global tokens; arguments are those of `Estimate`."""

@@ -43,6 +43,18 @@ def test_a_grown_model_starts_with_the_pictures_of_the_old_one() -> None:
     assert (after.token_bits > before.token_bits + 3).all()
 
 
+def test_a_new_adapter_changes_nothing_at_first() -> None:
+    torch.manual_seed(0)
+    new = MODELS["tiny"]
+    old = replace(new, tokenizer=replace(new.tokenizer, adapter_width=0))
+    small, large = CodecModel(old), CodecModel(new)
+    large.load_state_dict(grown(parameters(small), old, new, large), strict=False)
+    before, after = forward(small), forward(large)
+    assert torch.equal(before.mse, after.mse)
+    assert torch.equal(before.detail_bpp, after.detail_bpp)
+    assert large.tokenizer.adapter is not None
+
+
 def test_a_new_anchor_starts_below_the_lowest_and_leaves_the_others_alone() -> None:
     torch.manual_seed(0)
     new = MODELS["tiny"]

@@ -20,6 +20,7 @@ class TokenizerConfig:
         predictor_attention: attention layers of the bootstrapped predictor.
         predictor_depth: convolutional blocks of the bootstrapped predictor at stride 16.
         refine_width: width of the networks that refine the prediction between detail layers.
+        adapter_width: width of the network that adapts local tokens to a quality; 0 without it.
         gain_anchors: qualities at which the per-channel gains are learned.
     """
 
@@ -36,6 +37,7 @@ class TokenizerConfig:
     predictor_depth: int = 3
     refine_width: int = 128
     gain_anchors: int = 7
+    adapter_width: int = 128
 
     def __post_init__(self) -> None:
         """Reject sizes that cannot work together.

@@ -1,6 +1,7 @@
-"""The tokenizer: its five float networks and the per-channel gains, held together.
+"""The tokenizer: its float networks and the per-channel gains, held together.
 
-    x -> LocalEncoder -> y -> GlobalEncoder -> FSQ -> z          (what the encoder runs)
+    x -> LocalEncoder -> y -> GlobalEncoder -> FSQ -> z          (what the encoder runs,
+    y -> LocalAdapter -> y as it is sent at one quality           and this)
     z -> LocalPredictor -> y_hat -> Refiner, layer by layer -> Decoder -> x_hat   (both run)
 
 Nothing here decides a probability; rounding differences between machines move a pixel, never a
@@ -10,6 +11,7 @@ symbol.
 import torch
 from torch import Tensor, nn
 
+from sbtcodec.tokenizer.adapter import LocalAdapter
 from sbtcodec.tokenizer.bootstrap import LocalPredictor, Refiner
 from sbtcodec.tokenizer.config import TokenizerConfig
 from sbtcodec.tokenizer.decoder import Decoder
@@ -36,11 +38,16 @@ class Tokenizer(nn.Module):
         # log of 1/step size, per anchor quality and channel
         start = torch.linspace(-1.5, 2.5, config.gain_anchors)[:, None]
         self.log_gains = nn.Parameter(start.repeat(1, config.local_channels))
+        self.adapter = LocalAdapter(config) if config.adapter_width else None
 
     @property
     def steps(self) -> int:
         """Symbols are coded in this many steps: two checkerboard parities for each detail layer."""
         return 2 * self.config.layers
+
+    def adapted(self, y: Tensor, y_hat: Tensor, hats: Tensor, gain: Tensor) -> Tensor:
+        """Local tokens as they are sent; arguments as for `LocalAdapter`."""
+        return y if self.adapter is None else self.adapter(y, y_hat, hats, gain)
 
     def hats(self, quality: Tensor) -> Tensor:
         """Weights of the anchors, float32 [B, gain_anchors], of quality codes [B] in [0, 255]."""

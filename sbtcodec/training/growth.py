@@ -2,7 +2,7 @@
 
 New dimensions of the global tokens come after the old ones; the networks that read tokens ignore
 them at first (their new input weights are zero). A new anchor of the gains comes below the old ones
-and starts as a copy of the lowest, with larger steps.
+and starts as a copy of the lowest, with larger steps. An adapter starts as the identity.
 """
 
 from dataclasses import replace
@@ -26,7 +26,8 @@ def grown(
     Args:
         state: parameters of the old model, by name.
         old: its sizes.
-        new: the same sizes, but for further FSQ levels at the end and further gain anchors.
+        new: the same sizes, but for further FSQ levels at the end, further gain anchors, and an
+            adapter if there was none.
         model: a freshly initialised model of the new sizes; gives the parameters that are new.
 
     Raises:
@@ -35,7 +36,9 @@ def grown(
     levels, anchors = new.tokenizer.levels, new.tokenizer.gain_anchors
     before = old.tokenizer.levels
     more = anchors - old.tokenizer.gain_anchors
-    same = replace(old, tokenizer=replace(old.tokenizer, levels=levels, gain_anchors=anchors))
+    width = old.tokenizer.adapter_width or new.tokenizer.adapter_width
+    sizes = replace(old.tokenizer, levels=levels, gain_anchors=anchors, adapter_width=width)
+    same = replace(old, tokenizer=sizes)
     if same != new or levels[: len(before)] != before or more < 0:
         raise WeightsError(f"cannot start a model of {new} from one of {old}")
     state = {name: _with_anchors(name, value, more, old) for name, value in state.items()}
@@ -64,7 +67,7 @@ def _with_anchors(name: str, value: Tensor, more: int, old: ModelConfig) -> Tens
     if name == "tokenizer.log_gains":
         steps = torch.arange(more, 0, -1)[:, None] * NATS_BETWEEN_ANCHORS
         return torch.cat([value[:1] - steps, value])
-    if name == "tokenizer.decoder.condition.weight":
+    if name in {"tokenizer.decoder.condition.weight", "tokenizer.adapter.told.weight"}:
         return torch.cat([value[:, :1].repeat(1, more), value], 1)
     if name.startswith("scales.enter.") and name.endswith(".weight"):
         at = old.scale_width  # the anchors follow the features

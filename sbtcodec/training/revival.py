@@ -71,6 +71,11 @@ def revive(model: CodecModel, x: Tensor) -> int:
     _pointwise(t.global_encoder.pool[0]).weight[:, silent] = 0
     t.predictor.head.weight[silent] = 0
     t.predictor.head.bias[silent] = 0
+    if t.adapter is not None:
+        for reader in (t.adapter.from_tokens, t.adapter.from_estimate, t.adapter.from_steps):
+            reader.weight[:, silent] = 0
+        t.adapter.head.weight[silent] = 0
+        t.adapter.head.bias[silent] = 0
     for refiner in t.refiners:
         assert isinstance(refiner, Refiner)
         refiner.from_estimate.weight[:, silent] = 0

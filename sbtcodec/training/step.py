@@ -68,7 +68,8 @@ class TrainingPass(nn.Module):
             torch.floor(hats * HAT_ONE + 0.5)[:, :, None, None],
             t.gains(hats),
         )
-        y_hat, bits, _ = detail_pass(t, scales, known, y, layers, noise)
+        sent = t.adapted(y, known.y_hat, hats, known.log_gain.exp())
+        y_hat, bits, _ = detail_pass(t, scales, known, sent, layers, noise)
 
         target = y.detach()
         spread = target.var((2, 3), keepdim=True).mean(1, keepdim=True) + 1e-3

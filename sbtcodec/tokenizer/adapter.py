@@ -1,0 +1,48 @@
+"""The adapter: local tokens as they are best sent at one quality. Only the encoder runs it.
+
+The local encoder's tokens are the same for all qualities. What is worth its bits is not: this
+network moves tokens by a few steps of quantisation, towards what is predicted where detail does not
+pay, after a conditional encoder (Choi et al., arXiv 1909.04802) that looks at the prediction too.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sbtcodec.tokenizer.config import TokenizerConfig
+from sbtcodec.tokenizer.layers import Block, Pointwise
+
+DEPTH = 2  # blocks; also the cells that it sees around a cell
+
+
+class LocalAdapter(nn.Module):
+    """(y, y_hat, quality) -> y as it is sent."""
+
+    def __init__(self, config: TokenizerConfig) -> None:
+        """Start as the identity."""
+        super().__init__()
+        channels, width = config.local_channels, config.adapter_width
+        self.from_tokens = Pointwise(channels, width)
+        self.from_estimate = Pointwise(channels, width)
+        self.from_steps = Pointwise(channels, width)
+        self.told = nn.Linear(config.gain_anchors, width)
+        self.blocks = nn.Sequential(*[Block(width) for _ in range(DEPTH)])
+        self.head = Pointwise(width, channels, gain=0.0)
+
+    def forward(self, y: Tensor, y_hat: Tensor, hats: Tensor, gain: Tensor) -> Tensor:
+        """Adapt local tokens to a quality.
+
+        Args:
+            y: of the local encoder, float32 [B, C, H, W].
+            y_hat: predicted from the global tokens, of the same shape.
+            hats: float32 [B, gain_anchors], the quality as weights of its two nearest anchors.
+            gain: steps per unit, float32 [B, C, 1, 1].
+
+        Returns:
+            Local tokens float32 [B, C, H, W].
+        """
+        steps = F.softsign(gain * (y - y_hat))
+        h = self.from_tokens(y) + self.from_estimate(y_hat) + self.from_steps(steps)
+        h = F.gelu(h + self.told(hats)[:, :, None, None])
+        moved: Tensor = self.head(self.blocks(h)).float()
+        return torch.addcdiv(y, moved, gain)
