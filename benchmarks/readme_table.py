@@ -3,8 +3,7 @@
     python benchmarks/readme_table.py
 
 writes anew the parts of README.md that end with `<!-- end -->` and begin with `<!-- results: FILE
--->` (BD-rates and points), `<!-- rates: FILE -->` (BD-rates) or `<!-- printed: FILE -->` (what a
-script printed).
+-->` (BD-rates and points) or `<!-- printed: FILE -->` (what a script printed).
 """
 
 import re
@@ -14,7 +13,7 @@ from sbtcodec.evaluation.document import read_results
 from sbtcodec.evaluation.table import markdown_table
 
 ROOT = Path(__file__).resolve().parent.parent
-PART = re.compile(r"<!-- (results|rates|printed): (\S+) -->\n.*?<!-- end -->", re.DOTALL)
+PART = re.compile(r"<!-- (results|printed): (\S+) -->\n.*?<!-- end -->", re.DOTALL)
 
 
 def with_measurements(readme: str) -> str:
@@ -24,8 +23,6 @@ def with_measurements(readme: str) -> str:
         kind, name = found.groups()
         if kind == "results":
             made = markdown_table(read_results(ROOT / name))
-        elif kind == "rates":
-            made = markdown_table(read_results(ROOT / name), codecs=())
         else:
             printed = (ROOT / name).read_text(encoding="utf-8")
             made = f"```text\n{printed.rstrip()}\n```\n"
