@@ -88,7 +88,7 @@ def train(
         Path of the checkpoint.
 
     Raises:
-        WeightsError: a checkpoint does not fit, or the weights are lost: the loss is not finite.
+        WeightsError: a checkpoint does not fit, or a gradient is not finite.
         DatasetError: no photographs.
     """
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
