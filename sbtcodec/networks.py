@@ -1,7 +1,8 @@
 """The float networks of a release on a device, applied to pictures of any size, block by block."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import torch
@@ -86,31 +87,31 @@ class Networks:
             with floats(self.device, bf16=self.bf16):
                 h = encoder.fine(x, block.seen_from(seen))
             features[:, :, block.rows, block.columns] = h
-        y = room(config.local_channels, cells, self.device)
+        return self._coarsely(encoder.coarse, encoder.coarse_reach, features)
+
+    def _coarsely(self, network: Callable[..., Tensor], reach: int, *given: Tensor) -> Tensor:
+        """Local tokens that a network at stride 16 makes, block by block.
+
+        Args:
+            network: from parts of what is given to float [1, local_channels, h, w].
+            reach: cells that it can see around a cell.
+            given: float32 [1, ., H, W] each.
+        """
+        cells = Box(0, 0, *given[0].shape[2:])
+        made = room(self.tokenizer.config.local_channels, cells, self.device)
         for block in even_blocks(cells, COARSE_BLOCK):
-            seen = block.grown(encoder.coarse_reach, cells)
+            seen = block.grown(reach, cells)
             inside = block.seen_from(seen)
             with floats(self.device, bf16=self.bf16):
-                h = encoder.coarse(pixel_rows(features[:, :, seen.rows, seen.columns]))
-            y[:, :, block.rows, block.columns] = h[:, :, inside.rows, inside.columns]
-        return y
+                h = network(*(pixel_rows(t[:, :, seen.rows, seen.columns]) for t in given))
+            made[:, :, block.rows, block.columns] = h[:, :, inside.rows, inside.columns]
+        return made
 
     def adapted(self, y: Tensor, estimate: Estimate, quality: int) -> Tensor:
         """Local tokens as they are sent at a quality code; the estimate is still a prediction."""
         hats = self.release.anchor_weights(quality)[None].to(self.device)
-        gain = self.release.gains(quality)[None, :, None, None].to(self.device)
-        whole = Box(0, 0, *y.shape[2:])
-        sent = room(y.shape[1], whole, self.device)
-        for block in even_blocks(whole, COARSE_BLOCK):
-            seen = block.grown(DEPTH, whole)
-            inside = block.seen_from(seen)
-            at = (..., seen.rows, seen.columns)
-            with floats(self.device, bf16=self.bf16):
-                part = self.tokenizer.adapted(
-                    pixel_rows(y[at]), pixel_rows(estimate.y_hat[at]), hats, gain
-                )
-            sent[:, :, block.rows, block.columns] = part[:, :, inside.rows, inside.columns]
-        return sent
+        adapted = partial(self.tokenizer.adapted, hats=hats, gain=estimate.gains)
+        return self._coarsely(adapted, DEPTH, y, estimate.y_hat)
 
     def estimate(self, quality: int, levels: Tensor, tokens: Box, area: Box) -> Estimate:
         """The prediction of an area from global tokens; arguments are those of `Estimate`."""

@@ -18,6 +18,13 @@ def some_prior() -> Prior:
     return prior
 
 
+def some_scales() -> DetailScales:
+    torch.manual_seed(0)
+    scales = DetailScales(LEVELS, (2, 4), anchors=3, width=16, trunk=16)
+    scales.freeze()
+    return scales
+
+
 def some_levels(height: int, width: int, batch: int = 1) -> torch.Tensor:
     g = torch.Generator().manual_seed(5)
     return torch.stack(
@@ -119,9 +126,7 @@ def test_hats_sum_to_one_and_touch_at_most_two_anchors(quality: int) -> None:
 
 
 def test_scales_see_only_earlier_steps() -> None:
-    torch.manual_seed(0)
-    scales = DetailScales(LEVELS, (2, 4), anchors=3, width=16, trunk=16)
-    scales.freeze()
+    scales = some_scales()
     features = scales.features(centred(some_levels(2, 2), LEVELS).float())
     hats = torch.tensor([64, 0, 0]).float().view(1, 3, 1, 1)
     seen = torch.zeros(1, 6, 4, 4)
@@ -135,9 +140,7 @@ def test_scales_see_only_earlier_steps() -> None:
 
 
 def test_scales_at_some_places_are_those_of_the_whole_grid() -> None:
-    torch.manual_seed(0)
-    scales = DetailScales(LEVELS, (2, 4), anchors=3, width=16, trunk=16)
-    scales.freeze()
+    scales = some_scales()
     features = scales.features(centred(some_levels(3, 4), LEVELS).float())
     hats = torch.tensor([0, 40, 24]).float().view(1, 3, 1, 1)
     seen = torch.randint(0, 161, (1, 6, 6, 8)).float()

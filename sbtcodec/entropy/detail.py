@@ -100,17 +100,19 @@ class DetailScales(IntegerNet):
         told = hats.expand(-1, -1, height, width)
         x = torch.cat([features, told, seen[:, : self.seen[step]]], 1)
         h = activate(self.enter[step](x))
-        around = activate(self.depthwise[step](h))
-        if places is not None:  # the layers that are left see no neighbours
-            around, h = (t[0].permute(1, 2, 0)[places].T[None, ..., None] for t in (around, h))
-        h = activate(self.mix[step](around) + h * WEIGHT_ONE)
+        h = _residual(self.depthwise[step], self.mix[step], h, places)
         total: Tensor = self.heads[step](h)
         return total
 
 
-def _residual(depthwise: nn.Module, mix: nn.Module, h: Tensor) -> Tensor:
-    """Two layers added to their input, activations of the same shape."""
-    return activate(mix(activate(depthwise(h))) + h * WEIGHT_ONE)
+def _residual(
+    depthwise: nn.Module, mix: nn.Module, h: Tensor, places: Tensor | None = None
+) -> Tensor:
+    """Two layers added to their input, of the same shape; or [1, ., n, 1], of some places."""
+    around = activate(depthwise(h))
+    if places is not None:  # what is left to do sees no neighbours
+        around, h = (t[0].permute(1, 2, 0)[places].T[None, ..., None] for t in (around, h))
+    return activate(mix(around) + h * WEIGHT_ONE)
 
 
 def table_index(total: Tensor, gain_offset: Tensor) -> Tensor:

@@ -9,16 +9,20 @@ folding bring them into the second at each call, which costs next to nothing.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sbtcodec.tokenizer.layers import Pointwise
+from sbtcodec.tokenizer.layers import Pointwise, pointwise
 
 
-class Fold(nn.Module):
-    """Squares of places become one place: float [B, C, sH, sW] -> [B, s * s * C, H, W]."""
+class _Folding(nn.Module):
+    """What folding and its inverse have in common."""
 
     def __init__(self, side: int) -> None:
-        """Fold squares of `side` x `side` places."""
+        """For squares of `side` x `side` places."""
         super().__init__()
         self.side = side
+
+
+class Fold(_Folding):
+    """Squares of places become one place: float [B, C, sH, sW] -> [B, s * s * C, H, W]."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Channels of the result are ordered as (row, column, channel)."""
@@ -29,13 +33,8 @@ class Fold(nn.Module):
         return rows.reshape(b, h // s, w // s, s * s * c).permute(0, 3, 1, 2)
 
 
-class Unfold(nn.Module):
+class Unfold(_Folding):
     """The inverse of `Fold`: float [B, s * s * C, H, W] -> [B, C, sH, sW]."""
-
-    def __init__(self, side: int) -> None:
-        """Unfold to squares of `side` x `side` places."""
-        super().__init__()
-        self.side = side
 
     def forward(self, x: Tensor) -> Tensor:
         """Channels of x are ordered as (row, column, channel)."""
@@ -51,8 +50,7 @@ class FoldedPointwise(Pointwise):
 
     def forward(self, x: Tensor) -> Tensor:
         """float [B, c_in, H, W] -> [B, c_out, H, W]."""
-        rows = F.linear(x.permute(0, 2, 3, 1), by_place(self.weight, 2, 1), self.bias)
-        return rows.permute(0, 3, 1, 2)
+        return pointwise(x, by_place(self.weight, 2, 1), self.bias)
 
 
 class UnfoldingPointwise(Pointwise):
@@ -60,8 +58,7 @@ class UnfoldingPointwise(Pointwise):
 
     def forward(self, x: Tensor) -> Tensor:
         """float [B, c_in, H, W] -> [B, c_out, H, W]."""
-        weight, bias = by_place(self.weight, 2, 0), by_place(self.bias, 2, 0)
-        return F.linear(x.permute(0, 2, 3, 1), weight, bias).permute(0, 3, 1, 2)
+        return pointwise(x, by_place(self.weight, 2, 0), by_place(self.bias, 2, 0))
 
 
 class FoldedConv(nn.Conv2d):

@@ -19,6 +19,12 @@ PIECE = 2**19  # numbers that the small network of a block takes at once: 2 MB
 WINDOW = 8  # global tokens per window side: 8 x 32 px = 256 px, the paper's 64 tokens
 
 
+def pointwise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """The product of float [B, c_in, H, W] with [c_out, c_in] at every place, plus a bias."""
+    rows = F.linear(x.permute(0, 2, 3, 1), weight, bias)  # a view if channels_last
+    return rows.permute(0, 3, 1, 2)
+
+
 class Pointwise(nn.Module):
     """A 1x1 convolution whose weight is a matrix, so that matrix optimisers apply to it."""
 
@@ -30,8 +36,7 @@ class Pointwise(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """float [B, c_in, H, W] -> [B, c_out, H, W]."""
-        rows = F.linear(x.permute(0, 2, 3, 1), self.weight, self.bias)  # a view if channels_last
-        return rows.permute(0, 3, 1, 2)
+        return pointwise(x, self.weight, self.bias)
 
 
 class Block(nn.Module):
