@@ -24,7 +24,7 @@ class Inside:
     def __init__(self, codec: Codec) -> None:
         """Use the networks of `codec`, where they are."""
         self.release, self.device = codec.release, codec.device
-        self.tokenizer = channels_last(codec.tokenizer)
+        self.tokenizer, self.networks = channels_last(codec.tokenizer), codec.networks
 
     @torch.inference_mode()
     def local_tokens(self, rgb: Rgb) -> Tensor:
@@ -37,7 +37,7 @@ class Inside:
     @torch.inference_mode()
     def global_tokens(self, y: Tensor) -> Tensor:
         """The values of the global tokens that go into the file: float32 [1, dims, h, w]."""
-        levels = self.tokenizer.fsq(self.tokenizer.global_encoder(y)).levels
+        levels = self.networks.fitted_levels(y, self.tokenizer.global_encoder(y))
         values: Tensor = self.tokenizer.fsq.to_values(levels.float())
         return _channels_last(values)
 

@@ -152,8 +152,7 @@ class Codec:
             image = as_rgb(image)
         picture = image if isinstance(image, Picture) else Picture(_checked(image))
         chunks = chunks_of(picture)
-        y, levels = self.networks.analyse(_checked(picture.rgb))
-        return Analysis(picture, chunks, y, levels)
+        return Analysis(picture, chunks, *self.networks.analyse(_checked(picture.rgb)))
 
     def code(
         self,

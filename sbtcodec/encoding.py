@@ -27,15 +27,15 @@ class Analysis:
         picture: the picture.
         chunks: what it has beside its pixels.
         y: its local tokens, float32 [1, local_channels, H, W], on the codec's device.
-        levels: of its global tokens, int64 [1, dims, h, w], on the CPU.
-        refined: levels that were refined already, by the number of rounds.
+        z: its global tokens before they are quantised, float32 [1, dims, h, w], there too.
+        fitted: levels that were fitted to the picture already, by the rounds of refinement.
     """
 
     picture: Picture
     chunks: tuple[Chunk, ...]
     y: Tensor
-    levels: Tensor
-    refined: dict[int, Tensor] = field(default_factory=dict)
+    z: Tensor
+    fitted: dict[int, Tensor] = field(default_factory=dict)
 
     @property
     def rgb(self) -> RGB:
@@ -88,9 +88,11 @@ def encode(
         grayscale=analysis.picture.grayscale,
     )
     tiles = tuple(TileSymbols(release, quality, box) for box in header.tiles)
-    y, levels = analysis.y, analysis.levels
-    if work.rounds and (globals_only or details_profit(release, quality)):
-        levels = _refined_levels(networks, analysis, work.rounds)
+    y = analysis.y
+    if globals_only or details_profit(release, quality):
+        levels = _fitted_levels(networks, analysis, work.rounds)
+    else:
+        levels = networks.levels(analysis.z)
     if not globals_only:
         whole = tokens_of(width, height)
         with networks.inference():
@@ -122,13 +124,14 @@ def encode(
     return Coding(Container(header, layers, analysis.chunks), tiles, levels)
 
 
-def _refined_levels(networks: Networks, analysis: Analysis, rounds: int) -> Tensor:
-    """Refined levels of a picture; they are the same for all qualities, so they are kept."""
-    if rounds not in analysis.refined:
-        analysis.refined[rounds] = refined_levels(
-            networks.release, analysis.rgb, analysis.levels, rounds, networks.device
-        )
-    return analysis.refined[rounds]
+def _fitted_levels(networks: Networks, analysis: Analysis, rounds: int) -> Tensor:
+    """Levels fitted to a picture; they are the same for all qualities, so they are kept."""
+    if rounds not in analysis.fitted:
+        levels = networks.fitted_levels(analysis.y, analysis.z)
+        if rounds:
+            levels = refined_levels(networks.release, analysis.rgb, levels, rounds, networks.device)
+        analysis.fitted[rounds] = levels
+    return analysis.fitted[rounds]
 
 
 def _layer(

@@ -40,10 +40,12 @@ def fast_bf16(kind: str) -> bool:
     seconds = []
     for dtype in (torch.float32, torch.bfloat16):
         a = torch.ones(256, 256, dtype=dtype)
-        a @ a
-        start = time.perf_counter()
-        a @ a
-        seconds.append(time.perf_counter() - start)
+        runs = []
+        for _ in range(8):  # the best of them: one alone may have waited for another process
+            start = time.perf_counter()
+            a @ a
+            runs.append(time.perf_counter() - start)
+        seconds.append(min(runs))
     return seconds[1] < 1.2 * seconds[0]
 
 

@@ -45,6 +45,7 @@ class ModelConfig:
             k: tuple(v) if isinstance(v, list) else v for k, v in rest.pop("tokenizer").items()
         }
         sizes.setdefault("adapter_width", 0)  # models 1 to 6 have none
+        sizes.setdefault("adapter_attention", 0)  # nor has model 7
         return cls(tokenizer=TokenizerConfig(**sizes), **rest)
 
 

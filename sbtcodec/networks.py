@@ -58,24 +58,60 @@ class Networks:
         """Run the encoder's networks on uint8 [height, width, 3].
 
         Returns:
-            Local tokens float32 [1, local_channels, H, W] on the device, and levels of the global
-            tokens int64 [1, dims, h, w] on the CPU.
+            Local tokens float32 [1, local_channels, H, W], and global tokens before they are
+            quantised, float32 [1, dims, h, w], both on the device.
         """
         height, width = rgb.shape[:2]
         cells = tokens_of(width, height).times(CELLS_PER_TOKEN)
         encoder = self.tokenizer.global_encoder
         with self.inference():
             y = self._local_tokens(rgb, cells)
-            pooled = []
-            for top in range(0, cells.height, COARSE_BLOCK):
-                band = Box(top, 0, min(top + COARSE_BLOCK, cells.height), cells.width)
-                seen = band.grown(CELLS_PER_TOKEN, cells)
-                inside = band.seen_from(seen).over(CELLS_PER_TOKEN)
-                with floats(self.device, bf16=self.bf16):
-                    pooled.append(encoder.pool(y[:, :, seen.rows])[:, :, inside.rows])
+            pooled = self._pooled(encoder.pool, y)
             with floats(self.device, bf16=self.bf16):
-                levels = self.tokenizer.fsq(encoder.attend(torch.cat(pooled, 2))).levels.cpu()
-        return y, levels
+                z = encoder.attend(pooled).float()
+        return y, z
+
+    def levels(self, z: Tensor) -> Tensor:
+        """Global tokens as the encoder first chooses them: int64 [1, dims, h, w] on the CPU."""
+        levels: Tensor = self.tokenizer.fsq(z).levels
+        return levels.cpu()
+
+    def fitted_levels(self, y: Tensor, z: Tensor) -> Tensor:
+        """Global tokens adapted to what they predict: int64 [1, dims, h, w] on the CPU.
+
+        Args:
+            y: float32 [1, local_channels, H, W].
+            z: float32 [1, dims, h, w], as `analyse` returns it.
+        """
+        adapter, first = self.tokenizer.token_adapter, self.levels(z)
+        if adapter is None:
+            return first
+        whole = Box(0, 0, *z.shape[2:])
+        with self.inference():
+            estimate = self.estimate(0, first, whole, whole.times(CELLS_PER_TOKEN))
+            compared = self._pooled(adapter.compare, y, estimate.y_hat)
+            values = self.tokenizer.fsq.to_values(first.to(self.device).float())
+            with floats(self.device, bf16=self.bf16):
+                return self.levels(adapter.attend(compared, z, values))
+
+    def _pooled(self, network: Callable[..., Tensor], *given: Tensor) -> Tensor:
+        """What a network makes of cells for each global token, band by band.
+
+        Args:
+            network: from rows of what is given to float [1, d, h, w]; it sees at most
+                CELLS_PER_TOKEN cells around a token.
+            given: float32 [1, ., H, W] each.
+        """
+        cells = Box(0, 0, *given[0].shape[2:])
+        pooled = []
+        for top in range(0, cells.height, COARSE_BLOCK):
+            band = Box(top, 0, min(top + COARSE_BLOCK, cells.height), cells.width)
+            seen = band.grown(CELLS_PER_TOKEN, cells)
+            inside = band.seen_from(seen).over(CELLS_PER_TOKEN)
+            with floats(self.device, bf16=self.bf16):
+                made = network(*(t[:, :, seen.rows] for t in given))
+            pooled.append(made[:, :, inside.rows])
+        return torch.cat(pooled, 2)
 
     def _local_tokens(self, rgb: RGB, cells: Box) -> Tensor:
         """Local tokens float32 [1, local_channels, H, W] of uint8 [height, width, 3]."""

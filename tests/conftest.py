@@ -21,7 +21,9 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(1)
     model = CodecModel(MODELS["tiny"])
     assert model.tokenizer.adapter is not None
-    torch.nn.init.normal_(model.tokenizer.adapter.head.weight, std=0.1)  # else it does nothing
+    assert model.tokenizer.token_adapter is not None
+    for adapter in (model.tokenizer.adapter, model.tokenizer.token_adapter):
+        torch.nn.init.normal_(adapter.head.weight, std=0.1)  # else it does nothing
     state = {k: v.detach() for k, v in model.named_parameters()}
     sha256 = export(state, MODELS["tiny"], folder / "tiny.safetensors", card={})
     write_manifest(folder, 1, "tiny", "tiny.safetensors", sha256)

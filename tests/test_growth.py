@@ -43,16 +43,32 @@ def test_a_grown_model_starts_with_the_pictures_of_the_old_one() -> None:
     assert (after.token_bits > before.token_bits + 3).all()
 
 
+def test_finer_levels_are_as_likely_as_the_coarser_ones_around_them() -> None:
+    torch.manual_seed(0)
+    old, new = with_levels((8, 6)), with_levels((9, 6))
+    small, large = CodecModel(old), CodecModel(new)
+    with torch.no_grad():
+        small.prior.heads[0].bias.copy_(torch.linspace(-4, 4, 8))
+    made = grown(parameters(small), old, new, large)
+    bias = made["prior.heads.0.bias"]
+    assert bias.shape == (9,)
+    assert bias[0] == -4
+    assert bias[-1] == 4
+    assert (bias.diff() > 0).all()
+    assert torch.equal(made["prior.heads.1.weight"], small.prior.heads[1].weight)
+
+
 def test_a_new_adapter_changes_nothing_at_first() -> None:
     torch.manual_seed(0)
     new = MODELS["tiny"]
-    old = replace(new, tokenizer=replace(new.tokenizer, adapter_width=0))
+    old = replace(new, tokenizer=replace(new.tokenizer, adapter_width=0, adapter_attention=0))
     small, large = CodecModel(old), CodecModel(new)
     large.load_state_dict(grown(parameters(small), old, new, large), strict=False)
     before, after = forward(small), forward(large)
     assert torch.equal(before.mse, after.mse)
     assert torch.equal(before.detail_bpp, after.detail_bpp)
     assert large.tokenizer.adapter is not None
+    assert large.tokenizer.token_adapter is not None
 
 
 def test_a_new_anchor_starts_below_the_lowest_and_leaves_the_others_alone() -> None:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from sbtcodec.tokenizer import folding, layers
 from sbtcodec.tokenizer.adapter import DEPTH, LocalAdapter
 from sbtcodec.tokenizer.layers import Block, Pointwise, channels_last, pixel_rows
+from sbtcodec.tokenizer.token_adapter import TokenAdapter
 from sbtcodec.training.config import TINY_TOKENIZER
 
 
@@ -106,3 +107,9 @@ def test_an_adapter_moves_tokens_less_where_steps_are_smaller() -> None:
         for gain in (1.0, 10.0)
     )
     assert close(coarse, 10 * fine)
+
+
+def test_a_fresh_token_adapter_leaves_global_tokens_alone() -> None:
+    torch.manual_seed(5)
+    y, z = tokens(8, 12), torch.randn(1, len(TINY_TOKENIZER.levels), 4, 6)
+    assert torch.equal(TokenAdapter(TINY_TOKENIZER)(y, torch.zeros_like(y), z, z.tanh()), z)

@@ -155,12 +155,13 @@ def test_tokens_are_refined_once_and_only_for_rates_that_profit(
     tiny_codec: Codec, small: NDArray[np.uint8]
 ) -> None:
     analysis = tiny_codec.analyse(small)
-    assert torch.equal(tiny_codec.code(analysis, 100, effort=5).levels, analysis.levels)
-    assert not analysis.refined
+    plain = tiny_codec.networks.levels(analysis.z)
+    assert torch.equal(tiny_codec.code(analysis, 100, effort=5).levels, plain)
+    assert not analysis.fitted
     low, none = (
         tiny_codec.code(analysis, 0, globals_only=alone, effort=5).levels for alone in (False, True)
     )
-    assert low is none is analysis.refined[4]
+    assert low is none is analysis.fitted[4]
 
 
 def test_the_weight_of_errors_is_that_of_training(codec: Codec) -> None:

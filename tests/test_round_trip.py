@@ -168,12 +168,14 @@ def test_blocks_and_bands_give_the_picture_of_the_whole(
 ) -> None:
     image = large(450, 330)
     data = tiny_codec.compress(image, quality=60)
+    fitted = tiny_codec.compress(image, quality=10)
     whole = tiny_codec.decode(data).rgb.astype(int)
     monkeypatch.setattr("sbtcodec.networks.COARSE_BLOCK", 10)
     monkeypatch.setattr("sbtcodec.networks.FINE_BLOCK", 3)
     monkeypatch.setattr("sbtcodec.estimate.SPREAD_BLOCK", 6)
     monkeypatch.setattr("sbtcodec.estimate.BAND_CELLS", 6)
     assert tiny_codec.compress(image, quality=60) == data
+    assert tiny_codec.compress(image, quality=10) == fitted
     assert np.abs(tiny_codec.decode(data).rgb.astype(int) - whole).max() <= 1
 
 

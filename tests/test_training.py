@@ -23,8 +23,9 @@ from sbtcodec.relaxation import gaussian_bits
 from sbtcodec.release import read_state
 from sbtcodec.structure import MS_SSIM_WEIGHTS, ms_ssim
 from sbtcodec.training import checkpoint
-from sbtcodec.training.config import MODELS, PRESETS, TrainingConfig
+from sbtcodec.training.config import BASE, MODELS, PRESETS, TrainingConfig
 from sbtcodec.training.data import batch, recoloured
+from sbtcodec.training.objective import fitted_up_to
 from sbtcodec.training.publish import publish
 from sbtcodec.training.run import train
 from sbtcodec.training.state import Run, make_optimisers, optimise
@@ -156,9 +157,9 @@ def test_token_bits_value_is_exact_and_gradient_points_to_the_cheaper_level() ->
     assert position.grad.item() == pytest.approx(-1.0, abs=1e-5)
 
 
-@pytest.mark.parametrize("layers", [0, 4])
+@pytest.mark.parametrize(("layers", "code"), [(0, 128), (4, 128), (4, 64)])
 def test_training_predicts_the_picture_and_the_rate_of_the_codec(
-    tiny_codec: Codec, layers: int
+    tiny_codec: Codec, layers: int, code: int
 ) -> None:
     """The trainer's forward pass is the codec: same picture, same ideal bits."""
     image = np.asarray(
@@ -169,13 +170,13 @@ def test_training_predicts_the_picture_and_the_rate_of_the_codec(
     x = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 255
     channels = tiny_codec.tokenizer.config.local_channels
     anchors = tiny_codec.tokenizer.config.gain_anchors
-    trained = position(128, anchors) * 255 / (HAT_ONE * (anchors - 1))
+    trained = position(code, anchors) * 255 / (HAT_ONE * (anchors - 1))
     with torch.no_grad():
-        out = TrainingPass(tiny_codec.release.model)(
+        out = TrainingPass(tiny_codec.release.model, fitted=fitted_up_to(BASE))(
             x, torch.tensor([trained]), torch.tensor([layers]), torch.zeros(1, channels, 6, 4)
         )
     with counting() as bits:
-        data = tiny_codec.compress(image, 128 / 2.55, globals_only=layers == 0)
+        data = tiny_codec.compress(image, code / 2.55, globals_only=layers == 0)
     picture = tiny_codec.decode(data).rgb
     expected = (out.x_hat[0].permute(1, 2, 0) * 255).round().clamp(0, 255).numpy()
     assert np.abs(picture - expected).max() <= 2

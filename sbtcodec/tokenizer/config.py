@@ -21,6 +21,8 @@ class TokenizerConfig:
         predictor_depth: convolutional blocks of the bootstrapped predictor at stride 16.
         refine_width: width of the networks that refine the prediction between detail layers.
         adapter_width: width of the network that adapts local tokens to a quality; 0 without it.
+        adapter_attention: attention layers of the network that adapts global tokens to what they
+            predict; 0 without it.
         gain_anchors: qualities at which the per-channel gains are learned.
     """
 
@@ -29,7 +31,7 @@ class TokenizerConfig:
     decoder_depths: tuple[int, int, int] = (2, 4, 5)
     local_channels: int = 160
     groups: tuple[int, ...] = (16, 32, 48, 64)
-    levels: tuple[int, ...] = (8, 8, 8, 8, 6, 6, 8, 4)
+    levels: tuple[int, ...] = (9, 9, 9, 9, 6, 6, 8, 4)
     global_width: int = 256
     heads: int = 8
     encoder_attention: int = 2
@@ -38,17 +40,20 @@ class TokenizerConfig:
     refine_width: int = 128
     gain_anchors: int = 7
     adapter_width: int = 128
+    adapter_attention: int = 2
 
     def __post_init__(self) -> None:
         """Reject sizes that cannot work together.
 
         Raises:
-            ValueError: the groups do not add up, or a width does not divide.
+            ValueError: the groups do not add up, or a width is missing or does not divide.
         """
         if sum(self.groups) != self.local_channels:
             raise ValueError(f"groups {self.groups} must sum to {self.local_channels}")
         if self.global_width % (4 * self.heads):
             raise ValueError("global_width must be a multiple of 4 * heads")
+        if self.adapter_attention and not self.adapter_width:
+            raise ValueError("adapter_attention needs an adapter_width")
         if not 1 <= len(self.groups) <= 4:
             raise ValueError("a file carries one to four detail layers")
 

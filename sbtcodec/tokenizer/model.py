@@ -1,7 +1,8 @@
 """The tokenizer: its float networks and the per-channel gains, held together.
 
     x -> LocalEncoder -> y -> GlobalEncoder -> FSQ -> z          (what the encoder runs,
-    y -> LocalAdapter -> y as it is sent at one quality           and this)
+    z -> LocalPredictor -> TokenAdapter -> FSQ -> z as it is sent
+    y -> LocalAdapter -> y as it is sent at one quality           and these)
     z -> LocalPredictor -> y_hat -> Refiner, layer by layer -> Decoder -> x_hat   (both run)
 
 Nothing here decides a probability; rounding differences between machines move a pixel, never a
@@ -15,9 +16,10 @@ from sbtcodec.tokenizer.adapter import LocalAdapter
 from sbtcodec.tokenizer.bootstrap import LocalPredictor, Refiner
 from sbtcodec.tokenizer.config import TokenizerConfig
 from sbtcodec.tokenizer.decoder import Decoder
-from sbtcodec.tokenizer.fsq import FSQ
+from sbtcodec.tokenizer.fsq import FSQ, Quantised
 from sbtcodec.tokenizer.global_encoder import GlobalEncoder
 from sbtcodec.tokenizer.local_encoder import LocalEncoder
+from sbtcodec.tokenizer.token_adapter import TokenAdapter
 
 MAX_QUALITY_CODE = 255
 
@@ -39,11 +41,29 @@ class Tokenizer(nn.Module):
         start = torch.linspace(-1.5, 2.5, config.gain_anchors)[:, None]
         self.log_gains = nn.Parameter(start.repeat(1, config.local_channels))
         self.adapter = LocalAdapter(config) if config.adapter_width else None
+        self.token_adapter = TokenAdapter(config) if config.adapter_attention else None
 
     @property
     def steps(self) -> int:
         """Symbols are coded in this many steps: two checkerboard parities for each detail layer."""
         return 2 * self.config.layers
+
+    def fitted(self, y: Tensor, z: Tensor, which: Tensor) -> Quantised:
+        """Global tokens as they are sent, for training.
+
+        Args:
+            y: float32 [B, local_channels, 2H, 2W].
+            z: of the global encoder, [B, dims, H, W].
+            which: bool [B], the images whose tokens are adapted to what they predict.
+        """
+        first: Quantised = self.fsq(z)
+        if self.token_adapter is None:
+            return first
+        values = first.values.detach()
+        _, y_hat = self.predictor(values)  # without no_grad: autocast would keep weights without it
+        moved = self.token_adapter(y, y_hat.float().detach(), z.float(), values)
+        last: Quantised = self.fsq(torch.where(which[:, None, None, None], moved, z.float()))
+        return last
 
     def adapted(self, y: Tensor, y_hat: Tensor, hats: Tensor, gain: Tensor) -> Tensor:
         """Local tokens as they are sent; arguments as for `LocalAdapter`."""

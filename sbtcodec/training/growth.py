@@ -2,7 +2,8 @@
 
 New dimensions of the global tokens come after the old ones; the networks that read tokens ignore
 them at first (their new input weights are zero). A new anchor of the gains comes below the old ones
-and starts as a copy of the lowest, with larger steps. An adapter starts as the identity.
+and starts as a copy of the lowest, with larger steps. Where levels get finer, their logits start
+between those of the coarser ones. Adapters start as the identity.
 """
 
 from dataclasses import replace
@@ -26,8 +27,8 @@ def grown(
     Args:
         state: parameters of the old model, by name.
         old: its sizes.
-        new: the same sizes, but for further FSQ levels at the end, further gain anchors, and an
-            adapter if there was none.
+        new: the same sizes, but for more or further FSQ levels, further gain anchors, and adapters
+            where there were none.
         model: a freshly initialised model of the new sizes; gives the parameters that are new.
 
     Raises:
@@ -36,10 +37,15 @@ def grown(
     levels, anchors = new.tokenizer.levels, new.tokenizer.gain_anchors
     before = old.tokenizer.levels
     more = anchors - old.tokenizer.gain_anchors
-    width = old.tokenizer.adapter_width or new.tokenizer.adapter_width
-    sizes = replace(old.tokenizer, levels=levels, gain_anchors=anchors, adapter_width=width)
-    same = replace(old, tokenizer=sizes)
-    if same != new or levels[: len(before)] != before or more < 0:
+    sizes = replace(
+        old.tokenizer,
+        levels=levels,
+        gain_anchors=anchors,
+        adapter_width=old.tokenizer.adapter_width or new.tokenizer.adapter_width,
+        adapter_attention=old.tokenizer.adapter_attention or new.tokenizer.adapter_attention,
+    )
+    coarser = len(levels) < len(before) or any(k < b for k, b in zip(levels, before, strict=False))
+    if replace(old, tokenizer=sizes) != new or coarser or more < 0:
         raise WeightsError(f"cannot start a model of {new} from one of {old}")
     state = {name: _with_anchors(name, value, more, old) for name, value in state.items()}
     made = {}
@@ -51,6 +57,8 @@ def grown(
             kept = state[name]
             if name == "tokenizer.global_encoder.head.weight":
                 value[: len(before)] = kept
+            elif name.startswith("prior.heads."):
+                value = finer(kept, len(value))
             elif name == "prior.enter.weight":  # the plane of known tokens stays last
                 value.zero_()
                 value[:, : len(before)] = kept[:, :-1]
@@ -60,6 +68,14 @@ def grown(
                 value[tuple(slice(n) for n in kept.shape)] = kept
         made[name] = value
     return made
+
+
+def finer(rows: Tensor, count: int) -> Tensor:
+    """Rows [K, ...] that belong to equal parts of an interval, interpolated for `count` parts."""
+    at = ((torch.arange(count) + 0.5) * (len(rows) / count) - 0.5).clamp(0, len(rows) - 1)
+    low = at.long().clamp(max=max(0, len(rows) - 2))
+    share = (at - low).view(-1, *[1] * (rows.ndim - 1))
+    return torch.lerp(rows[low], rows[(low + 1).clamp(max=len(rows) - 1)], share)
 
 
 def _with_anchors(name: str, value: Tensor, more: int, old: ModelConfig) -> Tensor:

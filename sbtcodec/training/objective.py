@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 
 from sbtcodec.structure import mixed
+from sbtcodec.token_refinement import WORTH
+from sbtcodec.training.config import TrainingConfig
 from sbtcodec.training.state import Run
 from sbtcodec.training.step import Pass
 
@@ -41,6 +43,12 @@ def loss_of(run: Run, out: Pass, quality: Tensor, layers: Tensor) -> Tensor:
     excess = run.sums["token_bits"][-1] - c.target_token_bits
     run.token_weight = min(30.0, max(0.05, run.token_weight * math.exp(0.002 * excess)))
     return loss.mean()
+
+
+def fitted_up_to(config: TrainingConfig) -> float:
+    """Quality code up to which details profit from fitted tokens; see `details_profit`."""
+    low, high = math.log(config.lmbda_min), math.log(config.lmbda_max)
+    return 255 * (math.log(WORTH * config.lmbda_globals) - low) / (high - low)
 
 
 def draw(run: Run, count: int, side: int, rank: int) -> tuple[Tensor, Tensor, Tensor]:

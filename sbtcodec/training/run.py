@@ -24,7 +24,7 @@ from sbtcodec.training import checkpoint
 from sbtcodec.training.config import TrainingConfig
 from sbtcodec.training.data import Prefetcher, batch, load_photographs
 from sbtcodec.training.growth import grown
-from sbtcodec.training.objective import draw, loss_of
+from sbtcodec.training.objective import draw, fitted_up_to, loss_of
 from sbtcodec.training.revival import revive
 from sbtcodec.training.state import Run, make_optimisers, optimise
 from sbtcodec.training.step import TrainingPass
@@ -116,7 +116,9 @@ def train(
         tqdm.write(f"{revived} local channels carried nothing and were made anew", sys.stderr)
         for name, value in model.named_parameters():
             averaged[name].copy_(value.detach())
-    forward: nn.Module = TrainingPass(model, structure=config.structure > 0)
+    forward: nn.Module = TrainingPass(
+        model, structure=config.structure > 0, fitted=fitted_up_to(config)
+    )
     if compiled and (cuda or not fast_bf16("cpu")):
         forward.compile(dynamic=False)
     _loop(run, forward, Prefetcher(images, config.seed, rank), out, rank, world, steps)

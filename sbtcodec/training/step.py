@@ -3,6 +3,7 @@
 Pixels to tokens and back; the detail layers in between are those of `sbtcodec.relaxation`.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -38,11 +39,19 @@ class Pass(NamedTuple):
 class TrainingPass(nn.Module):
     """The codec as one differentiable module, so that it can be compiled."""
 
-    def __init__(self, model: CodecModel, *, structure: bool = False) -> None:
-        """Wrap `model`; nothing is copied. `structure`: compute the dissimilarity too."""
+    def __init__(
+        self, model: CodecModel, *, structure: bool = False, fitted: float = math.inf
+    ) -> None:
+        """Wrap a model; nothing is copied.
+
+        Args:
+            model: what to train.
+            structure: compute the dissimilarity too.
+            fitted: quality code up to which global tokens are adapted where details follow.
+        """
         super().__init__()
         self.model = model
-        self.structure = structure
+        self.structure, self.fitted = structure, fitted
 
     def forward(self, x: Tensor, quality: Tensor, layers: Tensor, noise: Tensor) -> Pass:
         """Encode and decode a batch.
@@ -55,7 +64,7 @@ class TrainingPass(nn.Module):
         """
         t, scales = self.model.tokenizer, self.model.scales
         y = t.local_encoder(x).float()
-        z = t.fsq(t.global_encoder(y))
+        z = t.fitted(y, t.global_encoder(y), (layers == 0) | (quality <= self.fitted))
         integers = relaxed(z.values, z.levels, t.config.levels)
         bits_z = token_bits(self.model.prior(integers), z.levels, z.position)
 

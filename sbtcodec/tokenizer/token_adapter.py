@@ -1,0 +1,60 @@
+"""The token adapter: global tokens, given what they predict. Only the encoder runs it.
+
+The global encoder never sees what its tokens are understood as. This network compares the local
+tokens with those that a first choice predicts, and moves the choice: one learned step of what
+gradient descent on the tokens of one picture does (iterative amortized inference, Marino et al.,
+arXiv 1807.09356).
+"""
+
+import torch
+from torch import Tensor, nn
+
+from sbtcodec.tokenizer.config import TokenizerConfig
+from sbtcodec.tokenizer.folding import Fold, FoldedPointwise
+from sbtcodec.tokenizer.layers import Block, Pointwise, WindowAttention
+
+
+class TokenAdapter(nn.Module):
+    """(y, y_hat, z and its quantised values) -> z as it is quantised in the end."""
+
+    def __init__(self, config: TokenizerConfig) -> None:
+        """Start as the identity."""
+        super().__init__()
+        channels, width, d = config.local_channels, config.adapter_width, config.global_width
+        dims = len(config.levels)
+        self.from_tokens = Pointwise(channels, width)
+        self.from_estimate = Pointwise(channels, width)
+        self.pool = nn.Sequential(Block(width), Fold(2), FoldedPointwise(4 * width, d))
+        self.from_choice = Pointwise(2 * dims, d)
+        self.attention = nn.Sequential(
+            *[
+                WindowAttention(d, config.heads, shifted=i % 2 == 1)
+                for i in range(config.adapter_attention)
+            ]
+        )
+        self.head = Pointwise(d, dims, gain=0.0)
+
+    def forward(self, y: Tensor, y_hat: Tensor, z: Tensor, values: Tensor) -> Tensor:
+        """Adapt global tokens to what they predict.
+
+        Args:
+            y: of the local encoder, float32 [B, C, 2H, 2W].
+            y_hat: predicted from the quantised global tokens, of the same shape.
+            z: of the global encoder, float32 [B, dims, H, W].
+            values: the same quantised, in (-1, 1).
+
+        Returns:
+            z to quantise instead, float32 [B, dims, H, W].
+        """
+        return self.attend(self.compare(y, y_hat), z, values)
+
+    def compare(self, y: Tensor, y_hat: Tensor) -> Tensor:
+        """The part among local tokens: arguments of `forward` to float [B, global_width, H, W]."""
+        h: Tensor = self.pool(self.from_tokens(y) + self.from_estimate(y_hat))
+        return h
+
+    def attend(self, compared: Tensor, z: Tensor, values: Tensor) -> Tensor:
+        """The part among global tokens, from what `compare` gives; else as `forward`."""
+        h = compared + self.from_choice(torch.cat([z, values], 1))
+        moved: Tensor = self.head(self.attention(h)).float()
+        return z + moved
