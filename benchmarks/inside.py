@@ -14,6 +14,7 @@ from sbtcodec.codec import Codec
 from sbtcodec.entropy.coder import Indices, LayerDecoder, Symbols
 from sbtcodec.evaluation.metrics import Rgb
 from sbtcodec.tokenizer.layers import channels_last, planes
+from sbtcodec.tokenizer.token_adapter import STEPS_ALONE
 
 TOKEN = 32  # pixels of a global token's side
 
@@ -37,7 +38,7 @@ class Inside:
     @torch.inference_mode()
     def global_tokens(self, y: Tensor) -> Tensor:
         """The values of the global tokens that go into the file: float32 [1, dims, h, w]."""
-        levels = self.networks.fitted_levels(y, self.tokenizer.global_encoder(y))
+        levels = self.networks.fitted_levels(y, self.tokenizer.global_encoder(y), STEPS_ALONE)
         values: Tensor = self.tokenizer.fsq.to_values(levels.float())
         return _channels_last(values)
 

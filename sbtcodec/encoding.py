@@ -17,6 +17,7 @@ from sbtcodec.refinement import refined
 from sbtcodec.release import Release
 from sbtcodec.symbols import TileSymbols
 from sbtcodec.token_refinement import details_profit, refined_levels
+from sbtcodec.tokenizer.token_adapter import STEPS_ALONE, STEPS_BEFORE_DETAILS
 
 
 @dataclass(frozen=True)
@@ -28,14 +29,15 @@ class Analysis:
         chunks: what it has beside its pixels.
         y: its local tokens, float32 [1, local_channels, H, W], on the codec's device.
         z: its global tokens before they are quantised, float32 [1, dims, h, w], there too.
-        fitted: levels that were fitted to the picture already, by the rounds of refinement.
+        fitted: levels that were fitted to the picture already, by the steps of the adapter and the
+            rounds of refinement.
     """
 
     picture: Picture
     chunks: tuple[Chunk, ...]
     y: Tensor
     z: Tensor
-    fitted: dict[int, Tensor] = field(default_factory=dict)
+    fitted: dict[tuple[int, int], Tensor] = field(default_factory=dict)
 
     @property
     def rgb(self) -> RGB:
@@ -90,7 +92,9 @@ def encode(
     tiles = tuple(TileSymbols(release, quality, box) for box in header.tiles)
     y = analysis.y
     if globals_only or details_profit(release, quality):
-        levels = _fitted_levels(networks, analysis, work.rounds)
+        alone = globals_only or work.rounds > 0
+        steps = STEPS_ALONE if alone else STEPS_BEFORE_DETAILS
+        levels = _fitted_levels(networks, analysis, steps, work.rounds)
     else:
         levels = networks.levels(analysis.z)
     if not globals_only:
@@ -124,14 +128,14 @@ def encode(
     return Coding(Container(header, layers, analysis.chunks), tiles, levels)
 
 
-def _fitted_levels(networks: Networks, analysis: Analysis, rounds: int) -> Tensor:
+def _fitted_levels(networks: Networks, analysis: Analysis, steps: int, rounds: int) -> Tensor:
     """Levels fitted to a picture; they are the same for all qualities, so they are kept."""
-    if rounds not in analysis.fitted:
-        levels = networks.fitted_levels(analysis.y, analysis.z)
+    if (steps, rounds) not in analysis.fitted:
+        levels = networks.fitted_levels(analysis.y, analysis.z, steps)
         if rounds:
             levels = refined_levels(networks.release, analysis.rgb, levels, rounds, networks.device)
-        analysis.fitted[rounds] = levels
-    return analysis.fitted[rounds]
+        analysis.fitted[steps, rounds] = levels
+    return analysis.fitted[steps, rounds]
 
 
 def _layer(

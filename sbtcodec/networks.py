@@ -76,23 +76,27 @@ class Networks:
         levels: Tensor = self.tokenizer.fsq(z).levels
         return levels.cpu()
 
-    def fitted_levels(self, y: Tensor, z: Tensor) -> Tensor:
+    def fitted_levels(self, y: Tensor, z: Tensor, steps: int) -> Tensor:
         """Global tokens adapted to what they predict: int64 [1, dims, h, w] on the CPU.
 
         Args:
             y: float32 [1, local_channels, H, W].
             z: float32 [1, dims, h, w], as `analyse` returns it.
+            steps: how often.
         """
-        adapter, first = self.tokenizer.token_adapter, self.levels(z)
+        adapter, levels = self.tokenizer.token_adapter, self.levels(z)
         if adapter is None:
-            return first
+            return levels
         whole = Box(0, 0, *z.shape[2:])
-        with self.inference():
-            estimate = self.estimate(0, first, whole, whole.times(CELLS_PER_TOKEN))
-            compared = self._pooled(adapter.compare, y, estimate.y_hat)
-            values = self.tokenizer.fsq.to_values(first.to(self.device).float())
-            with floats(self.device, bf16=self.bf16):
-                return self.levels(adapter.attend(compared, z, values))
+        for _ in range(steps):
+            with self.inference():
+                estimate = self.estimate(0, levels, whole, whole.times(CELLS_PER_TOKEN))
+                compared = self._pooled(adapter.compare, y, estimate.y_hat)
+                values = self.tokenizer.fsq.to_values(levels.to(self.device).float())
+                with floats(self.device, bf16=self.bf16):
+                    z = adapter.attend(compared, z, values)
+                levels = self.levels(z)
+        return levels
 
     def _pooled(self, network: Callable[..., Tensor], *given: Tensor) -> Tensor:
         """What a network makes of cells for each global token, band by band.

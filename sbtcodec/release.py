@@ -130,9 +130,11 @@ def export(
     model = CodecModel(config)
     model.load_state_dict(state, strict=False)
     tensors: dict[str, Tensor] = {}
-    integer = {
-        f"{room}.{name}" for room in ("prior", "scales") for name, _ in _net(model, room).convs()
-    }
+    integer = set()
+    for room in ("prior", "scales"):
+        for name, conv in _net(model, room).convs():
+            conv.hold()
+            integer.add(f"{room}.{name}")
     for name, value in model.named_parameters():
         owner, _, kind = name.rpartition(".")
         if owner not in integer:

@@ -15,6 +15,7 @@ from sbtcodec.container import unpack
 from sbtcodec.errors import ImageError, RateError
 from sbtcodec.evaluation.metrics import ms_ssim, psnr
 from sbtcodec.rate import compress_to_bpp, compress_to_score, compress_to_size
+from sbtcodec.tokenizer.token_adapter import STEPS_ALONE
 
 CODES = np.arange(256) * (100 / 255)
 
@@ -161,7 +162,7 @@ def test_tokens_are_refined_once_and_only_for_rates_that_profit(
     low, none = (
         tiny_codec.code(analysis, 0, globals_only=alone, effort=5).levels for alone in (False, True)
     )
-    assert low is none is analysis.fitted[4]
+    assert low is none is analysis.fitted[STEPS_ALONE, 4]
 
 
 def test_the_weight_of_errors_is_that_of_training(codec: Codec) -> None:

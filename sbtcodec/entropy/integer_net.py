@@ -20,6 +20,7 @@ WEIGHT_ONE = 128
 SUM_ONE = ACTIVATION_ONE * WEIGHT_ONE
 ACTIVATION_MAX = 255
 EXACT_LIMIT = 2**24
+SUMS_FREE = EXACT_LIMIT - ACTIVATION_MAX * WEIGHT_ONE  # a skip connection adds at most that
 
 
 N = TypeVar("N", bound=nn.Module)
@@ -85,6 +86,19 @@ class IntegerConv(nn.Module):
             self.register_buffer("product_bias", (self.bias * SUM_ONE).round(), persistent=False)
         self.exact = True
 
+    def hold(self) -> None:
+        """Shrink outputs, before freezing, whose sums could leave what float32 counts exactly.
+
+        Rows drift there that nothing holds: those of channels that are silent at all qualities,
+        whose scale cannot be small enough. Still as far out as sums can be, they say the same.
+        """
+        with torch.no_grad():
+            total = self.weight.abs().flatten(1).sum(1) * WEIGHT_ONE * ACTIVATION_MAX
+            total += self.bias.abs() * SUM_ONE
+            share = (0.98 * SUMS_FREE / total).clamp(max=1.0)
+            self.weight.mul_(share[:, None, None, None])
+            self.bias.mul_(share)
+
     def bound(self, max_input: int) -> int:
         """The largest magnitude that any partial sum can reach for inputs up to `max_input`."""
         weight = (self.weight.detach().double() * WEIGHT_ONE).round().abs().flatten(1).sum(1)
@@ -141,8 +155,7 @@ class IntegerNet(nn.Module):
         """
         for name, conv in self.convs():
             conv.freeze()
-            # a skip connection adds at most 255 * 128 to an accumulator
-            if conv.bound(ACTIVATION_MAX) + ACTIVATION_MAX * WEIGHT_ONE >= EXACT_LIMIT:
+            if conv.bound(ACTIVATION_MAX) >= SUMS_FREE:
                 raise OverflowError(f"integer layer {name} could exceed 2^24")
         self.requires_grad_(requires_grad=False)
 

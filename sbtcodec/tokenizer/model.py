@@ -19,7 +19,7 @@ from sbtcodec.tokenizer.decoder import Decoder
 from sbtcodec.tokenizer.fsq import FSQ, Quantised
 from sbtcodec.tokenizer.global_encoder import GlobalEncoder
 from sbtcodec.tokenizer.local_encoder import LocalEncoder
-from sbtcodec.tokenizer.token_adapter import TokenAdapter
+from sbtcodec.tokenizer.token_adapter import STEPS_ALONE, TokenAdapter
 
 MAX_QUALITY_CODE = 255
 
@@ -48,22 +48,26 @@ class Tokenizer(nn.Module):
         """Symbols are coded in this many steps: two checkerboard parities for each detail layer."""
         return 2 * self.config.layers
 
-    def fitted(self, y: Tensor, z: Tensor, which: Tensor) -> Quantised:
+    def fitted(self, y: Tensor, z: Tensor, steps: Tensor) -> Quantised:
         """Global tokens as they are sent, for training.
 
         Args:
             y: float32 [B, local_channels, 2H, 2W].
             z: of the global encoder, [B, dims, H, W].
-            which: bool [B], the images whose tokens are adapted to what they predict.
+            steps: int64 [B], how often the tokens of an image are adapted to what they predict.
         """
-        first: Quantised = self.fsq(z)
+        z = z.float()
+        chosen: Quantised = self.fsq(z)
         if self.token_adapter is None:
-            return first
-        values = first.values.detach()
-        _, y_hat = self.predictor(values)  # without no_grad: autocast would keep weights without it
-        moved = self.token_adapter(y, y_hat.float().detach(), z.float(), values)
-        last: Quantised = self.fsq(torch.where(which[:, None, None, None], moved, z.float()))
-        return last
+            return chosen
+        for step in range(STEPS_ALONE):
+            values = chosen.values.detach()
+            # not under no_grad: autocast would keep the weights without a gradient
+            _, y_hat = self.predictor(values)
+            moved = self.token_adapter(y, y_hat.float().detach(), z, values)
+            z = torch.where((steps > step)[:, None, None, None], moved, z)
+            chosen = self.fsq(z)
+        return chosen
 
     def adapted(self, y: Tensor, y_hat: Tensor, hats: Tensor, gain: Tensor) -> Tensor:
         """Local tokens as they are sent; arguments as for `LocalAdapter`."""

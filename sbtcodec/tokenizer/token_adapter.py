@@ -1,9 +1,9 @@
 """The token adapter: global tokens, given what they predict. Only the encoder runs it.
 
 The global encoder never sees what its tokens are understood as. This network compares the local
-tokens with those that a first choice predicts, and moves the choice: one learned step of what
-gradient descent on the tokens of one picture does (iterative amortized inference, Marino et al.,
-arXiv 1807.09356).
+tokens with those that a choice predicts, and moves the choice: a learned step of what gradient
+descent on the tokens of one picture does (iterative amortized inference, Marino et al., arXiv
+1807.09356).
 """
 
 import torch
@@ -13,9 +13,12 @@ from sbtcodec.tokenizer.config import TokenizerConfig
 from sbtcodec.tokenizer.folding import Fold, FoldedPointwise
 from sbtcodec.tokenizer.layers import Block, Pointwise, WindowAttention
 
+STEPS_ALONE = 2  # where a file is the global tokens alone
+STEPS_BEFORE_DETAILS = 1
+
 
 class TokenAdapter(nn.Module):
-    """(y, y_hat, z and its quantised values) -> z as it is quantised in the end."""
+    """(y, y_hat, z and its quantised values) -> a better z."""
 
     def __init__(self, config: TokenizerConfig) -> None:
         """Start as the identity."""
@@ -40,7 +43,7 @@ class TokenAdapter(nn.Module):
         Args:
             y: of the local encoder, float32 [B, C, 2H, 2W].
             y_hat: predicted from the quantised global tokens, of the same shape.
-            z: of the global encoder, float32 [B, dims, H, W].
+            z: of the global encoder, or of the step before, float32 [B, dims, H, W].
             values: the same quantised, in (-1, 1).
 
         Returns:

@@ -14,6 +14,7 @@ from sbtcodec.entropy.token_rate import relaxed, token_bits
 from sbtcodec.model import CodecModel
 from sbtcodec.relaxation import Known, detail_pass, leaky_clamp
 from sbtcodec.structure import ms_ssim
+from sbtcodec.tokenizer.token_adapter import STEPS_ALONE, STEPS_BEFORE_DETAILS
 
 
 class Pass(NamedTuple):
@@ -64,7 +65,9 @@ class TrainingPass(nn.Module):
         """
         t, scales = self.model.tokenizer, self.model.scales
         y = t.local_encoder(x).float()
-        z = t.fitted(y, t.global_encoder(y), (layers == 0) | (quality <= self.fitted))
+        steps = torch.where(quality <= self.fitted, STEPS_BEFORE_DETAILS, 0)
+        steps = torch.where(layers == 0, STEPS_ALONE, steps)
+        z = t.fitted(y, t.global_encoder(y), steps)
         integers = relaxed(z.values, z.levels, t.config.levels)
         bits_z = token_bits(self.model.prior(integers), z.levels, z.position)
 
