@@ -1,9 +1,10 @@
 """Encoding and decoding speed with the model loaded, on images of one folder.
 
-    python benchmarks/speed.py FOLDER [--quality 50] [--limit 6] [--repeat 3] [--bf16]
+    python benchmarks/speed.py FOLDER [--qualities globals,10,30,50,80] [--limit 6] [--repeat 3]
+                               [--bf16]
 
-prints megapixels per second (median over images of the best of `repeat` runs), the same for entropy
-coding and networks apart, and the time of whole cold `sbtcodec decompress` commands.
+prints megapixels per second at each quality (median over images of the best of `repeat` runs), and
+the time of whole cold `sbtcodec decompress` commands.
 """
 
 import argparse
@@ -16,65 +17,74 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sbtcodec.codec import Codec
+from sbtcodec.codec import RGB, Codec
 from sbtcodec.image.pixels import load_image
+
+GLOBALS = "globals"
+
+
+def speeds(codec: Codec, images: list[RGB], quality: str, repeat: int) -> tuple[float, float]:
+    """Megapixels a second of encoding and of decoding: medians of the images' best runs.
+
+    Args:
+        codec: with the model loaded.
+        images: uint8 [., ., 3].
+        quality: 0 to 100, or GLOBALS.
+        repeat: runs of each image, after one that warms up.
+    """
+    found = []
+    for rgb in images:
+        times = []
+        for _ in range(repeat + 1):
+            start = time.perf_counter()
+            if quality == GLOBALS:
+                data = codec.compress(rgb, globals_only=True)
+            else:
+                data = codec.compress(rgb, float(quality))
+            middle = time.perf_counter()
+            codec.decode(data)
+            times.append((middle - start, time.perf_counter() - middle))
+        found.append(rgb.shape[0] * rgb.shape[1] / 1e6 / np.array(times[1:]).min(0))
+    encode, decode = np.median(found, 0)
+    return float(encode), float(decode)
+
+
+def cold_seconds(data: bytes, repeat: int) -> float:
+    """Seconds of a whole `sbtcodec decompress` command: the median of `repeat`."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "x.sbt", Path(folder) / "x.png"
+        source.write_bytes(data)
+        command = [sys.executable, "-m", "sbtcodec", "decompress", str(source), str(target)]
+        cold = []
+        for _ in range(repeat):
+            start = time.perf_counter()
+            subprocess.run(
+                [*command, "--force", "--device", "cpu"], check=True, capture_output=True
+            )
+            cold.append(time.perf_counter() - start)
+    return float(np.median(cold))
 
 
 def main() -> None:
     """Print the measurement."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--quality", type=float, default=50)
+    parser.add_argument("--qualities", default=f"{GLOBALS},10,30,50,80")
     parser.add_argument("--limit", type=int, default=6)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--bf16", action="store_true")
     arguments = parser.parse_args()
     codec = Codec.load("cpu", bf16=arguments.bf16)
-    encode, decode = [], []
     paths = sorted(p for p in arguments.folder.iterdir() if p.suffix in {".png", ".jpg", ".webp"})
-    for path in paths[: arguments.limit]:
-        rgb = load_image(path).rgb
-        megapixels = rgb.shape[0] * rgb.shape[1] / 1e6
-        times = []
-        for _ in range(arguments.repeat + 1):  # the first warms up
-            start = time.perf_counter()
-            data = codec.compress(rgb, arguments.quality)
-            middle = time.perf_counter()
-            codec.decode(data)
-            times.append((middle - start, time.perf_counter() - middle))
-        best = np.array(times[1:]).min(0)
-        encode.append(megapixels / best[0])
-        decode.append(megapixels / best[1])
+    images = [load_image(path).rgb for path in paths[: arguments.limit]]
     precision = "bf16" if arguments.bf16 else "float32"
-    print(
-        f"{len(encode)} images, quality {arguments.quality:g}, {precision}, "
-        f"{torch.get_num_threads()} threads"
-    )
-    print(f"encode {np.median(encode):.2f} MP/s, decode {np.median(decode):.2f} MP/s")
-    with tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder) / "x.sbt", Path(folder) / "x.png"
-        source.write_bytes(data)
-        cold = []
-        for _ in range(arguments.repeat):
-            start = time.perf_counter()
-            subprocess.run(
-                [
-                    sys.executable,
-                    "-m",
-                    "sbtcodec",
-                    "decompress",
-                    source,
-                    target,
-                    "--force",
-                    "--device",
-                    "cpu",
-                ],
-                check=True,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-            cold.append(time.perf_counter() - start)
-    print(f"whole `sbtcodec decompress` command: {np.median(cold):.2f} s")
+    print(f"{len(images)} images, {precision}, {torch.get_num_threads()} threads\n")
+    print("quality  encode MP/s  decode MP/s")
+    for quality in arguments.qualities.split(","):
+        encode, decode = speeds(codec, images, quality, arguments.repeat)
+        print(f"{quality:<7}  {encode:11.2f}  {decode:11.2f}")
+    seconds = cold_seconds(codec.compress(images[0]), arguments.repeat)
+    print(f"\nwhole `sbtcodec decompress` command: {seconds:.2f} s")
 
 
 if __name__ == "__main__":

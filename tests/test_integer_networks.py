@@ -106,6 +106,20 @@ def test_weights_that_could_overflow_are_refused() -> None:
         prior.freeze()
 
 
+def test_outputs_that_drifted_too_far_are_held_and_the_others_left_alone() -> None:
+    prior = some_prior()
+    with torch.no_grad():
+        prior.mix.weight[3] = -200.0
+        prior.mix.bias[3] = 5.0
+    before = prior.mix.weight.clone()
+    prior.mix.hold()
+    prior.freeze()
+    far = prior.mix.weight[3]
+    assert -200 < far.max() == far.min() < 0
+    others = torch.arange(len(before)) != 3
+    assert (prior.mix.weight[others] - before[others]).abs().max() <= 0.5 / 128
+
+
 def test_activation_rounds_half_up_and_clamps() -> None:
     total = torch.tensor([-64.0, -65.0, 63.0, 64.0, 191.0, 192.0, 1e6])
     assert activate(total).tolist() == [0, 0, 0, 1, 1, 2, 255]

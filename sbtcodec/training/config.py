@@ -76,11 +76,11 @@ PRESETS: dict[str, TrainingConfig] = {
     "structure": replace(
         FINISH,
         structure=0.5,
-        structure_globals=0.15,
+        structure_globals=0.08,
         globals_share=0.3,
         partial_share=0.1,
         balance=0.2,
-        target_token_bits=18.7,
+        target_token_bits=18.0,
         learning_rate=6e-4,
         matrix_learning_rate=1.4e-3,
         warmup_steps=200,
