@@ -118,7 +118,8 @@ def codings(
     bits, db = 0.0, []
     symbols: list[list[Symbols]] = [[], [], []]
     for photo in photos:
-        data = codec.compress(photo.rgb, quality)
+        coding = codec.code(codec.analyse(photo.rgb), quality)
+        data = coding.data
         with recording() as calls:
             decoded = codec.decode(data)
         bits += sum(detail_bits(codec.release.tables, *call) for call in calls)
@@ -127,8 +128,9 @@ def codings(
         ratios = [psnr(photo.rgb, decoded.rgb)]
         code = unpack(data).header.quality
         gains = codec.release.gains(code)[None, :, None, None].to(photo.y.device)
-        y = inside.sent(photo.y, photo.z, code)
-        for place, base in ((1, photo.predicted), (2, means)):
+        z = inside.values(coding.levels)
+        y = inside.sent(photo.y, z, code)
+        for place, base in ((1, inside.predicted(z)), (2, means)):
             q = ((y - base) * gains).round()
             symbols[place].append(_cells(q).astype(np.int32))
             x_hat = inside.picture(base + q / gains, photo.rgb.shape[:2], code, config.layers)
@@ -211,9 +213,9 @@ def sections(codec: Codec, dataset: Dataset, qualities: Sequence[int]) -> Iterat
         zero-mean normal for each channel and quality, fitted to the very symbols that are counted;
         "of any": against one distribution of any form instead, fitted likewise. No prediction:
         local tokens less their channel's mean over these images. "Net" counts the global tokens
-        too ({base_bits / pixels:.4f} bpp), which "no prediction" does without. All rows use local
-        tokens that were trained with the prediction, and moved by a network that knows it; others
-        might be coded better without one.
+        too ({base_bits / pixels:.4f} bpp as in files without details, others cost less), which "no
+        prediction" does without. All rows use local tokens that were trained with the prediction,
+        and moved by a network that knows it; others might be coded better without one.
     """
     yield table(headings, rows) + "\n" + paragraph(notes)
 

@@ -37,9 +37,14 @@ class Inside:
 
     @torch.inference_mode()
     def global_tokens(self, y: Tensor) -> Tensor:
-        """The values of the global tokens that go into the file: float32 [1, dims, h, w]."""
-        levels = self.networks.fitted_levels(y, self.tokenizer.global_encoder(y), STEPS_ALONE)
-        values: Tensor = self.tokenizer.fsq.to_values(levels.float())
+        """Values of the global tokens of a file without details: float32 [1, dims, h, w]."""
+        z = self.tokenizer.global_encoder(y)
+        return self.values(self.networks.fitted_levels(y, z, STEPS_ALONE))
+
+    @torch.inference_mode()
+    def values(self, levels: Tensor) -> Tensor:
+        """Values float32 [1, dims, h, w] of levels of global tokens."""
+        values: Tensor = self.tokenizer.fsq.to_values(levels.to(self.device).float())
         return _channels_last(values)
 
     @torch.inference_mode()
