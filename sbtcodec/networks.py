@@ -72,7 +72,7 @@ class Networks:
         return y, z
 
     def levels(self, z: Tensor) -> Tensor:
-        """Global tokens as the encoder first chooses them: int64 [1, dims, h, w] on the CPU."""
+        """What global tokens z are quantised to: int64 [1, dims, h, w] on the CPU."""
         levels: Tensor = self.tokenizer.fsq(z).levels
         return levels.cpu()
 

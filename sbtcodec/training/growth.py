@@ -73,7 +73,7 @@ def grown(
 def finer(rows: Tensor, count: int) -> Tensor:
     """Rows [K, ...] that belong to equal parts of an interval, interpolated for `count` parts."""
     at = ((torch.arange(count) + 0.5) * (len(rows) / count) - 0.5).clamp(0, len(rows) - 1)
-    low = at.long().clamp(max=max(0, len(rows) - 2))
+    low = at.long()
     share = (at - low).view(-1, *[1] * (rows.ndim - 1))
     return torch.lerp(rows[low], rows[(low + 1).clamp(max=len(rows) - 1)], share)
 
