@@ -84,11 +84,12 @@ class Networks:
             z: float32 [1, dims, h, w], as `analyse` returns it.
             steps: how often.
         """
-        adapter, levels = self.tokenizer.token_adapter, self.levels(z)
-        if adapter is None:
-            return levels
+        levels = self.levels(z)
         whole = Box(0, 0, *z.shape[2:])
-        for _ in range(steps):
+        for step in range(steps):
+            adapter = self.tokenizer.token_adapter_of(step)
+            if adapter is None:
+                break
             with self.inference():
                 estimate = self.estimate(0, levels, whole, whole.times(CELLS_PER_TOKEN))
                 compared = self._pooled(adapter.compare, y, estimate.y_hat)

@@ -18,11 +18,11 @@ from sbtcodec.training.publish import write_manifest
 def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with released weights of a tiny, untrained model (number 1)."""
     folder = tmp_path_factory.mktemp("weights")
-    torch.manual_seed(1)
+    torch.manual_seed(3)  # no symbol of the tests lies between two, where sums decide
     model = CodecModel(MODELS["tiny"])
-    assert model.tokenizer.adapter is not None
-    assert model.tokenizer.token_adapter is not None
-    for adapter in (model.tokenizer.adapter, model.tokenizer.token_adapter):
+    t = model.tokenizer
+    for adapter in (t.adapter, t.token_adapter, t.alone_adapter):
+        assert adapter is not None
         torch.nn.init.normal_(adapter.head.weight, std=0.1)  # else it does nothing
     state = {k: v.detach() for k, v in model.named_parameters()}
     sha256 = export(state, MODELS["tiny"], folder / "tiny.safetensors", card={})

@@ -61,7 +61,10 @@ def test_finer_levels_are_as_likely_as_the_coarser_ones_around_them() -> None:
 def test_a_new_adapter_changes_nothing_at_first() -> None:
     torch.manual_seed(0)
     new = MODELS["tiny"]
-    old = replace(new, tokenizer=replace(new.tokenizer, adapter_width=0, adapter_attention=0))
+    old = replace(
+        new,
+        tokenizer=replace(new.tokenizer, adapter_width=0, adapter_attention=0, alone_attention=0),
+    )
     small, large = CodecModel(old), CodecModel(new)
     large.load_state_dict(grown(parameters(small), old, new, large), strict=False)
     before, after = forward(small), forward(large)
@@ -69,6 +72,20 @@ def test_a_new_adapter_changes_nothing_at_first() -> None:
     assert torch.equal(before.detail_bpp, after.detail_bpp)
     assert large.tokenizer.adapter is not None
     assert large.tokenizer.token_adapter is not None
+
+
+def test_an_adapter_of_global_tokens_alone_starts_as_a_copy_of_the_one_for_all() -> None:
+    torch.manual_seed(0)
+    new = MODELS["tiny"]
+    old = replace(new, tokenizer=replace(new.tokenizer, alone_attention=0))
+    small, large = CodecModel(old), CodecModel(new)
+    assert small.tokenizer.token_adapter is not None
+    torch.nn.init.normal_(small.tokenizer.token_adapter.head.weight)
+    large.load_state_dict(grown(parameters(small), old, new, large), strict=False)
+    assert torch.equal(forward(small).mse, forward(large).mse)
+    first, others = (large.tokenizer.token_adapter_of(step) for step in (0, 1))
+    assert first is not others
+    assert large.tokenizer.token_adapter_of(2) is others
 
 
 def test_a_new_anchor_starts_below_the_lowest_and_leaves_the_others_alone() -> None:

@@ -120,6 +120,19 @@ def test_outputs_that_drifted_too_far_are_held_and_the_others_left_alone() -> No
     assert (prior.mix.weight[others] - before[others]).abs().max() <= 0.5 / 128
 
 
+def test_outputs_that_were_held_once_and_stored_stay_as_they_are() -> None:
+    prior = some_prior()
+    with torch.no_grad():
+        prior.mix.weight.normal_(std=20.0)
+        prior.mix.bias.normal_()
+    prior.mix.hold()
+    prior.freeze()
+    stored = [p.clone() for p in (prior.mix.weight, prior.mix.bias)]
+    prior.mix.hold()
+    assert torch.equal(prior.mix.weight, stored[0])
+    assert torch.equal(prior.mix.bias, stored[1])
+
+
 def test_activation_rounds_half_up_and_clamps() -> None:
     total = torch.tensor([-64.0, -65.0, 63.0, 64.0, 191.0, 192.0, 1e6])
     assert activate(total).tolist() == [0, 0, 0, 1, 1, 2, 255]

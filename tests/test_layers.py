@@ -112,4 +112,4 @@ def test_an_adapter_moves_tokens_less_where_steps_are_smaller() -> None:
 def test_a_fresh_token_adapter_leaves_global_tokens_alone() -> None:
     torch.manual_seed(5)
     y, z = tokens(8, 12), torch.randn(1, len(TINY_TOKENIZER.levels), 4, 6)
-    assert torch.equal(TokenAdapter(TINY_TOKENIZER)(y, torch.zeros_like(y), z, z.tanh()), z)
+    assert torch.equal(TokenAdapter(TINY_TOKENIZER, 2)(y, torch.zeros_like(y), z, z.tanh()), z)

@@ -15,6 +15,7 @@ from skimage import data
 
 from benchmarks.ideal_rate import counting
 from sbtcodec.codec import Codec
+from sbtcodec.entropy.frequencies import gaussian_tables
 from sbtcodec.entropy.quality import HAT_ONE, position
 from sbtcodec.entropy.token_rate import token_bits
 from sbtcodec.errors import DatasetError, WeightsError
@@ -25,11 +26,11 @@ from sbtcodec.structure import MS_SSIM_WEIGHTS, ms_ssim
 from sbtcodec.training import checkpoint
 from sbtcodec.training.config import BASE, MODELS, PRESETS, TrainingConfig
 from sbtcodec.training.data import batch, recoloured
-from sbtcodec.training.objective import fitted_up_to
+from sbtcodec.training.objective import fitted_up_to, loss_of
 from sbtcodec.training.publish import publish
 from sbtcodec.training.run import train
 from sbtcodec.training.state import Run, make_optimisers, optimise
-from sbtcodec.training.step import TrainingPass
+from sbtcodec.training.step import Pass, TrainingPass
 
 TINY: TrainingConfig = replace(PRESETS["tiny"], minutes=60.0, matrix_learning_rate=2e-3)
 
@@ -110,6 +111,47 @@ def test_released_weights_warm_start_a_run(photographs: Path, tmp_path: Path) ->
         assert torch.equal(tensors[f"model.{name}"], value), name
 
 
+def test_a_better_encoder_keeps_number_and_tables(photographs: Path, tmp_path: Path) -> None:
+    path = run(photographs, tmp_path / "run", 1)
+    tables = gaussian_tables()
+    tables[1] = np.roll(tables[1], 1)
+    weights = publish(path, tmp_path / "weights", number=3, name="mine-3.1", tables=tables)
+    release = Codec.load("cpu", weights=weights.parent, model=3).release
+    assert (release.name, weights.name) == ("mine-3.1", "mine-3.1.safetensors")
+    for kept, given in zip(release.tables.frequencies, tables, strict=True):
+        assert np.array_equal(kept, given)
+
+
+def test_parts_of_a_model_learn_while_the_others_stay(photographs: Path, tmp_path: Path) -> None:
+    config = replace(
+        PRESETS["alone"], minutes=60.0, decay_share=0.5, large_crop=(64, 2), warmup_steps=1
+    )
+    first = run(photographs, tmp_path / "first", 3)
+
+    def whole_and_parts(resume: bool, out: Path, steps: int) -> Path:
+        start = {"resume": True} if resume else {"warm_start": first}
+        return train(
+            config,
+            MODELS["tiny"],
+            data=photographs,
+            out=out,
+            steps=steps,
+            compiled=False,
+            device="cpu",
+            **start,  # type: ignore[arg-type]
+        )
+
+    whole, _ = checkpoint.load(whole_and_parts(False, tmp_path / "whole", 4))
+    whole_and_parts(False, tmp_path / "parts", 2)
+    parts, _ = checkpoint.load(whole_and_parts(True, tmp_path / "parts", 4))
+    before, _ = checkpoint.load(first)
+    averages = {name.removeprefix("ema."): v for name, v in before.items() if "ema." in name}
+    moved = {n for n, value in averages.items() if not torch.equal(value, whole[f"model.{n}"])}
+    assert moved
+    assert all(name.startswith("tokenizer.alone_adapter.") for name in moved)
+    assert all(torch.equal(value, parts[name]) for name, value in whole.items())
+
+
 def test_crops_depend_on_the_seed_alone() -> None:
     images = [np.arange(200 * 220 * 3, dtype=np.uint32).astype(np.uint8).reshape(200, 220, 3)]
     assert torch.equal(batch(images, 64, 4, (1, 0, 7)), batch(images, 64, 4, (1, 0, 7)))
@@ -182,6 +224,38 @@ def test_training_predicts_the_picture_and_the_rate_of_the_codec(
     assert np.abs(picture - expected).max() <= 2
     if layers == 0:
         assert bits[0] == pytest.approx(out.token_bits.item() * 6, rel=0.001)
+
+
+@pytest.mark.parametrize(("log_globals", "ratio"), [(0.0, 10.0), (400.0, 1.0)])
+def test_global_tokens_learn_from_errors_or_from_their_logarithms(
+    log_globals: float, ratio: float
+) -> None:
+    """A tenth less error is worth as much in a good picture as in a bad one, or a tenth of it."""
+    config = replace(PRESETS["tiny"], log_globals=log_globals)
+    run = Run(config, CodecModel(MODELS["tiny"]), torch.device("cpu"), [], {})
+    mse = torch.tensor([1e4, 1e5], requires_grad=True)
+    none = torch.zeros(2)
+    out = Pass(none, mse, none, none, none, none)
+    loss_of(run, out, quality=none, layers=none).backward()
+    assert mse.grad is not None
+    worth = mse.grad * mse.detach()
+    assert float(worth[1] / worth[0]) == pytest.approx(ratio, rel=0.01)
+
+
+def test_pictures_of_global_tokens_alone_are_the_same_without_the_detail_pass() -> None:
+    torch.manual_seed(0)
+    model = CodecModel(MODELS["tiny"])
+    assert model.tokenizer.alone_adapter is not None
+    torch.nn.init.normal_(model.tokenizer.alone_adapter.head.weight)
+    x, none = torch.rand(2, 3, 64, 64), torch.zeros(2, dtype=torch.int64)
+    noise = torch.zeros(2, model.config.tokenizer.local_channels, 4, 4)
+    with torch.no_grad():
+        known, short = (
+            TrainingPass(model, alone=alone)(x, none.float(), none, noise)
+            for alone in (False, True)
+        )
+    assert torch.equal(known.x_hat, short.x_hat)
+    assert torch.equal(known.detail_bpp, short.detail_bpp)
 
 
 def test_dissimilarity_is_that_of_the_public_metric_from_half_resolution_on() -> None:

@@ -23,6 +23,8 @@ class TokenizerConfig:
         adapter_width: width of the network that adapts local tokens to a quality; 0 without it.
         adapter_attention: attention layers of the network that adapts global tokens to what they
             predict; 0 without it.
+        alone_attention: the same of a network of its own for all steps but the first, which are
+            taken where nothing follows the global tokens; 0 where one network takes all steps.
         gain_anchors: qualities at which the per-channel gains are learned.
     """
 
@@ -41,6 +43,7 @@ class TokenizerConfig:
     gain_anchors: int = 7
     adapter_width: int = 128
     adapter_attention: int = 2
+    alone_attention: int = 2
 
     def __post_init__(self) -> None:
         """Reject sizes that cannot work together.
@@ -54,6 +57,8 @@ class TokenizerConfig:
             raise ValueError("global_width must be a multiple of 4 * heads")
         if self.adapter_attention and not self.adapter_width:
             raise ValueError("adapter_attention needs an adapter_width")
+        if self.alone_attention and not self.adapter_attention:
+            raise ValueError("alone_attention needs an adapter_attention")
         if not 1 <= len(self.groups) <= 4:
             raise ValueError("a file carries one to four detail layers")
 

@@ -1,7 +1,7 @@
 """The tokenizer: its float networks and the per-channel gains, held together.
 
     x -> LocalEncoder -> y -> GlobalEncoder -> FSQ -> z          (what the encoder runs,
-    z -> LocalPredictor -> TokenAdapter -> FSQ -> z as it is sent
+    z -> LocalPredictor -> TokenAdapter -> FSQ -> z as it is sent (once, or three times)
     y -> LocalAdapter -> y as it is sent at one quality           and these)
     z -> LocalPredictor -> y_hat -> Refiner, layer by layer -> Decoder -> x_hat   (both run)
 
@@ -19,7 +19,7 @@ from sbtcodec.tokenizer.decoder import Decoder
 from sbtcodec.tokenizer.fsq import FSQ, Quantised
 from sbtcodec.tokenizer.global_encoder import GlobalEncoder
 from sbtcodec.tokenizer.local_encoder import LocalEncoder
-from sbtcodec.tokenizer.token_adapter import STEPS_ALONE, TokenAdapter
+from sbtcodec.tokenizer.token_adapter import STEPS_ALONE, STEPS_BEFORE_DETAILS, TokenAdapter
 
 MAX_QUALITY_CODE = 255
 
@@ -41,12 +41,21 @@ class Tokenizer(nn.Module):
         start = torch.linspace(-1.5, 2.5, config.gain_anchors)[:, None]
         self.log_gains = nn.Parameter(start.repeat(1, config.local_channels))
         self.adapter = LocalAdapter(config) if config.adapter_width else None
-        self.token_adapter = TokenAdapter(config) if config.adapter_attention else None
+        self.token_adapter = self.alone_adapter = None
+        if config.adapter_attention:
+            self.token_adapter = TokenAdapter(config, config.adapter_attention)
+        if config.alone_attention:
+            self.alone_adapter = TokenAdapter(config, config.alone_attention)
 
     @property
     def steps(self) -> int:
         """Symbols are coded in this many steps: two checkerboard parities for each detail layer."""
         return 2 * self.config.layers
+
+    def token_adapter_of(self, step: int) -> TokenAdapter | None:
+        """The network that takes a step, 0 the first, of adapting global tokens, if any."""
+        alone = step >= STEPS_BEFORE_DETAILS
+        return self.alone_adapter if alone and self.alone_adapter else self.token_adapter
 
     def fitted(self, y: Tensor, z: Tensor, steps: Tensor) -> Quantised:
         """Global tokens as they are sent, for training.
@@ -58,13 +67,14 @@ class Tokenizer(nn.Module):
         """
         z = z.float()
         chosen: Quantised = self.fsq(z)
-        if self.token_adapter is None:
-            return chosen
         for step in range(STEPS_ALONE):
+            adapter = self.token_adapter_of(step)
+            if adapter is None:
+                break
             values = chosen.values.detach()
             # not under no_grad: autocast would keep the weights without a gradient
             _, y_hat = self.predictor(values)
-            moved = self.token_adapter(y, y_hat.float().detach(), z, values)
+            moved = adapter(y, y_hat.float().detach(), z, values)
             z = torch.where((steps > step)[:, None, None, None], moved, z)
             chosen = self.fsq(z)
         return chosen

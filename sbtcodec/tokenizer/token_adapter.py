@@ -3,7 +3,8 @@
 The global encoder never sees what its tokens are understood as. This network compares the local
 tokens with those that a choice predicts, and moves the choice: a learned step of what gradient
 descent on the tokens of one picture does (iterative amortized inference, Marino et al., arXiv
-1807.09356).
+1807.09356). Where nothing follows the global tokens, a second network takes the further steps: it
+need not leave anything to details.
 """
 
 import torch
@@ -13,15 +14,15 @@ from sbtcodec.tokenizer.config import TokenizerConfig
 from sbtcodec.tokenizer.folding import Fold, FoldedPointwise
 from sbtcodec.tokenizer.layers import Block, Pointwise, WindowAttention
 
-STEPS_ALONE = 2  # where a file is the global tokens alone
+STEPS_ALONE = 3  # where a file is the global tokens alone
 STEPS_BEFORE_DETAILS = 1
 
 
 class TokenAdapter(nn.Module):
     """(y, y_hat, z and its quantised values) -> a better z."""
 
-    def __init__(self, config: TokenizerConfig) -> None:
-        """Start as the identity."""
+    def __init__(self, config: TokenizerConfig, attention: int) -> None:
+        """Start as the identity, with `attention` layers of it."""
         super().__init__()
         channels, width, d = config.local_channels, config.adapter_width, config.global_width
         dims = len(config.levels)
@@ -30,10 +31,7 @@ class TokenAdapter(nn.Module):
         self.pool = nn.Sequential(Block(width), Fold(2), FoldedPointwise(4 * width, d))
         self.from_choice = Pointwise(2 * dims, d)
         self.attention = nn.Sequential(
-            *[
-                WindowAttention(d, config.heads, shifted=i % 2 == 1)
-                for i in range(config.adapter_attention)
-            ]
+            *[WindowAttention(d, config.heads, shifted=i % 2 == 1) for i in range(attention)]
         )
         self.head = Pointwise(d, dims, gain=0.0)
 

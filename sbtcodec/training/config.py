@@ -28,10 +28,14 @@ class TrainingConfig:
             not drown low ones.
         structure: share of the distortion that is 1 - MS-SSIM instead of the squared error.
         structure_globals: the same for images sent without detail layers.
+        log_globals: of images sent without detail layers not the distortion counts but this times
+            its logarithm, which is the mean PSNR; 0 for the distortion itself.
         globals_share: share of images sent without detail layers.
         partial_share: share of images sent with some detail layers but not all.
         bootstrap_weight: weight of the error between predicted and actual local tokens.
         target_token_bits: the token rate is weighted as needed to hold this many bits a token.
+        token_weight: that weight at the start.
+        only: beginnings of the names of the parameters that learn; all if there is none.
         ema: decay of the averaged weights.
         clip: largest norm of the gradient.
         revive: at a warm start, make local channels anew that carry nothing.
@@ -52,10 +56,13 @@ class TrainingConfig:
     balance: float = 0.3
     structure: float = 0.0
     structure_globals: float = 0.0
+    log_globals: float = 0.0
     globals_share: float = 0.25
     partial_share: float = 0.15
     bootstrap_weight: float = 0.02
     target_token_bits: float = 16.0
+    token_weight: float = 0.1
+    only: tuple[str, ...] = ()
     ema: float = 0.999
     clip: float = 1.0
     revive: bool = False
@@ -87,6 +94,20 @@ PRESETS: dict[str, TrainingConfig] = {
         decay_share=1.0,
         ema=0.998,
         seed=6,
+    ),
+    "alone": replace(
+        FINISH,
+        globals_share=1.0,
+        partial_share=0.0,
+        log_globals=400.0,
+        target_token_bits=17.9,
+        token_weight=2.0,
+        only=("tokenizer.alone_adapter.",),
+        learning_rate=6e-4,
+        matrix_learning_rate=1.4e-3,
+        decay_share=1.0,
+        ema=0.995,
+        seed=8,
     ),
     "revive": replace(FINISH, revive=True),
     "tiny": replace(BASE, small_crop=(64, 2), large_crop=(64, 2), warmup_steps=10),

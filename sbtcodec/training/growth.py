@@ -3,7 +3,8 @@
 New dimensions of the global tokens come after the old ones; the networks that read tokens ignore
 them at first (their new input weights are zero). A new anchor of the gains comes below the old ones
 and starts as a copy of the lowest, with larger steps. Where levels get finer, their logits start
-between those of the coarser ones. Adapters start as the identity.
+between those of the coarser ones. Adapters start as the identity; that of global tokens alone
+starts as a copy of the one for all.
 """
 
 from dataclasses import replace
@@ -43,6 +44,7 @@ def grown(
         gain_anchors=anchors,
         adapter_width=old.tokenizer.adapter_width or new.tokenizer.adapter_width,
         adapter_attention=old.tokenizer.adapter_attention or new.tokenizer.adapter_attention,
+        alone_attention=old.tokenizer.alone_attention or new.tokenizer.alone_attention,
     )
     coarser = len(levels) < len(before) or any(k < b for k, b in zip(levels, before, strict=False))
     if replace(old, tokenizer=sizes) != new or coarser or more < 0:
@@ -51,6 +53,7 @@ def grown(
     made = {}
     for name, fresh in model.named_parameters():
         value = fresh.detach().clone()
+        twin = name.replace(".alone_adapter.", ".token_adapter.")
         if name in state and state[name].shape == value.shape:
             value = state[name].clone()
         elif name in state:
@@ -66,6 +69,8 @@ def grown(
             else:
                 value = torch.zeros_like(value)
                 value[tuple(slice(n) for n in kept.shape)] = kept
+        elif twin in state:
+            value = state[twin].clone()
         made[name] = value
     return made
 

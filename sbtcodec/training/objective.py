@@ -11,6 +11,8 @@ from sbtcodec.training.config import TrainingConfig
 from sbtcodec.training.state import Run
 from sbtcodec.training.step import Pass
 
+FLOOR = 60.0  # squared error below which an image's logarithm hardly gains any more
+
 
 def loss_of(run: Run, out: Pass, quality: Tensor, layers: Tensor) -> Tensor:
     """The training loss, and its parts added to the run's sums."""
@@ -23,7 +25,8 @@ def loss_of(run: Run, out: Pass, quality: Tensor, layers: Tensor) -> Tensor:
     lmbda = torch.exp(low + (high - low) * quality / 255)
     weight = (lmbda / c.lmbda_globals).pow(-c.balance)
     detail = weight * (lmbda * distortion + out.detail_bpp)
-    base = c.lmbda_globals * distortion + c.bootstrap_weight * out.bootstrap
+    coarse = c.log_globals * torch.log(distortion + FLOOR) if c.log_globals else distortion
+    base = c.lmbda_globals * coarse + c.bootstrap_weight * out.bootstrap
     token_bpp = out.token_bits / 1024  # one token per 32x32 pixels
     loss = torch.where(is_global, base, detail) + run.token_weight * token_bpp
     n = is_global.sum().clamp_min(1)

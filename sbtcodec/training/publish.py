@@ -54,15 +54,25 @@ def write_manifest(folder: Path, number: int, name: str, file: str, sha256: str)
     write_atomically(path, text.encode(), force=True)
 
 
-def publish(source: Path, folder: Path, *, number: int = 1, fit_on: Path | None = None) -> Path:
-    """Write `folder/sbt-NUMBER.safetensors` from the averaged weights of a checkpoint.
+def publish(
+    source: Path,
+    folder: Path,
+    *,
+    number: int = 1,
+    name: str | None = None,
+    fit_on: Path | None = None,
+    tables: list[Frequencies] | None = None,
+) -> Path:
+    """Write `folder/NAME.safetensors` from the averaged weights of a checkpoint.
 
     Args:
         source: a checkpoint of `sbtcodec train`.
         folder: the folder of released weights; made if missing.
         number: the model's number, which files carry.
-        fit_on: photographs on which to fit the distributions of detail symbols; normal ones if
-            not given.
+        name: of the model; sbt-NUMBER if not given.
+        fit_on: photographs on which to fit the distributions of detail symbols.
+        tables: these distributions, where none are fitted; normal ones if not given. A model whose
+            encoder alone was trained on keeps its number and its tables: files stay the same to it.
 
     Returns:
         Path of the weights.
@@ -74,7 +84,7 @@ def publish(source: Path, folder: Path, *, number: int = 1, fit_on: Path | None 
     tensors, progress = checkpoint.load(source)
     state = {k[4:]: v for k, v in tensors.items() if k.startswith("ema.")}
     folder.mkdir(parents=True, exist_ok=True)
-    name = f"sbt-{number}"
+    name = name or f"sbt-{number}"
     path = folder / f"{name}.safetensors"
     card = {
         "steps": progress["step"],
@@ -82,7 +92,7 @@ def publish(source: Path, folder: Path, *, number: int = 1, fit_on: Path | None 
         "recipe": progress["config"],
     }
     config = ModelConfig.from_json(progress["model"])
-    sha256 = export(state, config, path, card=card)
+    sha256 = export(state, config, path, card=card, tables=tables)
     write_manifest(folder, number, name, path.name, sha256)
     if fit_on is not None:
         tables = fitted_tables(Codec.load("cpu", weights=folder, model=number), fit_on)

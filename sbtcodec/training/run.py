@@ -98,8 +98,11 @@ def train(
         dist.init_process_group("nccl" if cuda else "gloo")
     torch.manual_seed(config.seed)
     model = channels_last(CodecModel(model_config).to(where))
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(not config.only or name.startswith(config.only))
     averaged = {k: v.detach().clone() for k, v in model.named_parameters()}
     run = Run(config, model, torch.device(where), make_optimisers(model, config), averaged)
+    run.token_weight = config.token_weight
     out.mkdir(parents=True, exist_ok=True)
     path = out / CHECKPOINT
     if resume:
@@ -117,7 +120,10 @@ def train(
         for name, value in model.named_parameters():
             averaged[name].copy_(value.detach())
     forward: nn.Module = TrainingPass(
-        model, structure=config.structure > 0, fitted=fitted_up_to(config)
+        model,
+        structure=config.structure > 0,
+        fitted=fitted_up_to(config),
+        alone=config.globals_share >= 1,
     )
     if compiled and (cuda or not fast_bf16("cpu")):
         forward.compile(dynamic=False)

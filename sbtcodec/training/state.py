@@ -54,6 +54,8 @@ def make_optimisers(model: CodecModel, config: TrainingConfig) -> list[torch.opt
     matrices: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
     for name, p in model.named_parameters():
+        if not p.requires_grad:
+            continue
         is_matrix = name.startswith("tokenizer.") and p.ndim == 2 and min(p.shape) >= 32
         use = matrices if is_matrix and config.matrix_learning_rate else others
         use.append(p)

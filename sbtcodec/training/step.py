@@ -41,7 +41,12 @@ class TrainingPass(nn.Module):
     """The codec as one differentiable module, so that it can be compiled."""
 
     def __init__(
-        self, model: CodecModel, *, structure: bool = False, fitted: float = math.inf
+        self,
+        model: CodecModel,
+        *,
+        structure: bool = False,
+        fitted: float = math.inf,
+        alone: bool = False,
     ) -> None:
         """Wrap a model; nothing is copied.
 
@@ -49,10 +54,11 @@ class TrainingPass(nn.Module):
             model: what to train.
             structure: compute the dissimilarity too.
             fitted: quality code up to which global tokens are adapted where details follow.
+            alone: no image has details.
         """
         super().__init__()
         self.model = model
-        self.structure, self.fitted = structure, fitted
+        self.structure, self.fitted, self.alone = structure, fitted, alone
 
     def forward(self, x: Tensor, quality: Tensor, layers: Tensor, noise: Tensor) -> Pass:
         """Encode and decode a batch.
@@ -71,17 +77,22 @@ class TrainingPass(nn.Module):
         integers = relaxed(z.values, z.levels, t.config.levels)
         bits_z = token_bits(self.model.prior(integers), z.levels, z.position)
 
-        features, y_hat = t.predictor(z.values)
         hats = t.hats(quality)
-        known = Known(
-            features,
-            y_hat.float(),
-            scales.features(integers),
-            torch.floor(hats * HAT_ONE + 0.5)[:, :, None, None],
-            t.gains(hats),
-        )
-        sent = t.adapted(y, known.y_hat, hats, known.log_gain.exp())
-        y_hat, bits, _ = detail_pass(t, scales, known, sent, layers, noise)
+        features, y_hat = t.predictor(z.values)
+        y_hat = y_hat.float()
+        bits = torch.zeros_like(y_hat[:, 0])
+        if self.alone:  # what `detail_pass` does for them, and no more
+            y_hat = y_hat + t.refiners[0](features, y_hat).float()
+        else:
+            known = Known(
+                features,
+                y_hat,
+                scales.features(integers),
+                torch.floor(hats * HAT_ONE + 0.5)[:, :, None, None],
+                t.gains(hats),
+            )
+            sent = t.adapted(y, y_hat, hats, known.log_gain.exp())
+            y_hat, bits, _ = detail_pass(t, scales, known, sent, layers, noise)
 
         target = y.detach()
         spread = target.var((2, 3), keepdim=True).mean(1, keepdim=True) + 1e-3
