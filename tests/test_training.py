@@ -43,9 +43,11 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(photographs: Path, out: Path, steps: int, **kwargs: object) -> Path:
+def run(
+    photographs: Path, out: Path, steps: int, config: TrainingConfig = TINY, **kwargs: object
+) -> Path:
     return train(
-        TINY,
+        config,
         MODELS["tiny"],
         data=photographs,
         out=out,
@@ -128,22 +130,9 @@ def test_parts_of_a_model_learn_while_the_others_stay(photographs: Path, tmp_pat
     )
     first = run(photographs, tmp_path / "first", 3)
 
-    def whole_and_parts(resume: bool, out: Path, steps: int) -> Path:
-        start = {"resume": True} if resume else {"warm_start": first}
-        return train(
-            config,
-            MODELS["tiny"],
-            data=photographs,
-            out=out,
-            steps=steps,
-            compiled=False,
-            device="cpu",
-            **start,  # type: ignore[arg-type]
-        )
-
-    whole, _ = checkpoint.load(whole_and_parts(False, tmp_path / "whole", 4))
-    whole_and_parts(False, tmp_path / "parts", 2)
-    parts, _ = checkpoint.load(whole_and_parts(True, tmp_path / "parts", 4))
+    whole, _ = checkpoint.load(run(photographs, tmp_path / "whole", 4, config, warm_start=first))
+    run(photographs, tmp_path / "parts", 2, config, warm_start=first)
+    parts, _ = checkpoint.load(run(photographs, tmp_path / "parts", 4, config, resume=True))
     before, _ = checkpoint.load(first)
     averages = {name.removeprefix("ema."): v for name, v in before.items() if "ema." in name}
     moved = {n for n, value in averages.items() if not torch.equal(value, whole[f"model.{n}"])}
