@@ -50,9 +50,7 @@ class Inside:
     @torch.inference_mode()
     def predicted(self, z: Tensor) -> Tensor:
         """Local tokens predicted from global ones alone: float32 [1, C, H, W]."""
-        features, y_hat = self.tokenizer.predictor(z)
-        y_hat = _channels_last(y_hat)
-        return y_hat + self.tokenizer.refiners[0](features, y_hat)
+        return _channels_last(self.tokenizer.predicted(z))
 
     @torch.inference_mode()
     def sent(self, y: Tensor, z: Tensor, quality: int) -> Tensor:

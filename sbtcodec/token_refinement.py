@@ -153,10 +153,8 @@ class _Window:
         values = t.fsq.to_values(round_ste(position))
         known = relaxed(values, levels, t.config.levels)
         bits = token_bits(self.prior(known), levels, position).sum()
-        features, y_hat = t.predictor(pixel_rows(values))
-        at = (..., self.cells.rows, self.cells.columns)
-        y_hat = y_hat + t.refiners[0](features, y_hat)  # as where no layer follows
-        return y_hat[at].float(), bits, levels
+        y_hat = t.predicted(pixel_rows(values))
+        return y_hat[..., self.cells.rows, self.cells.columns], bits, levels
 
     def _ask(self, y_hat: Tensor) -> tuple[float, Tensor]:
         """The decoder's cost in bits, and the local tokens with the least by its parabola."""

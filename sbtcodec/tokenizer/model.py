@@ -79,6 +79,17 @@ class Tokenizer(nn.Module):
             chosen = self.fsq(z)
         return chosen
 
+    def predicted(self, values: Tensor) -> Tensor:
+        """Local tokens of a picture of global tokens alone: float32 [B, local_channels, 2H, 2W].
+
+        Args:
+            values: of the global tokens, in (-1, 1), [B, dims, H, W].
+        """
+        features, y_hat = self.predictor(values)
+        y_hat = y_hat.float()
+        refined: Tensor = y_hat + self.refiners[0](features, y_hat).float()
+        return refined
+
     def adapted(self, y: Tensor, y_hat: Tensor, hats: Tensor, gain: Tensor) -> Tensor:
         """Local tokens as they are sent; arguments as for `LocalAdapter`."""
         return y if self.adapter is None else self.adapter(y, y_hat, hats, gain)

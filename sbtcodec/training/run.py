@@ -102,7 +102,6 @@ def train(
         parameter.requires_grad_(not config.only or name.startswith(config.only))
     averaged = {k: v.detach().clone() for k, v in model.named_parameters()}
     run = Run(config, model, torch.device(where), make_optimisers(model, config), averaged)
-    run.token_weight = config.token_weight
     out.mkdir(parents=True, exist_ok=True)
     path = out / CHECKPOINT
     if resume:

@@ -24,8 +24,12 @@ class Run:
     averaged: dict[str, Tensor]
     step: int = 0
     seconds: float = 0.0
-    token_weight: float = 0.1
+    token_weight: float = field(init=False)
     sums: dict[str, list[float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Begin with the weight that the recipe says."""
+        self.token_weight = self.config.token_weight
 
     @property
     def progress(self) -> float:

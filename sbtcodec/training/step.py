@@ -78,20 +78,19 @@ class TrainingPass(nn.Module):
         bits_z = token_bits(self.model.prior(integers), z.levels, z.position)
 
         hats = t.hats(quality)
-        features, y_hat = t.predictor(z.values)
-        y_hat = y_hat.float()
-        bits = torch.zeros_like(y_hat[:, 0])
-        if self.alone:  # what `detail_pass` does for them, and no more
-            y_hat = y_hat + t.refiners[0](features, y_hat).float()
+        if self.alone:  # the same as `detail_pass` makes of them
+            y_hat = t.predicted(z.values)
+            bits = torch.zeros_like(y_hat[:, 0])
         else:
+            features, y_hat = t.predictor(z.values)
             known = Known(
                 features,
-                y_hat,
+                y_hat.float(),
                 scales.features(integers),
                 torch.floor(hats * HAT_ONE + 0.5)[:, :, None, None],
                 t.gains(hats),
             )
-            sent = t.adapted(y, y_hat, hats, known.log_gain.exp())
+            sent = t.adapted(y, known.y_hat, hats, known.log_gain.exp())
             y_hat, bits, _ = detail_pass(t, scales, known, sent, layers, noise)
 
         target = y.detach()
