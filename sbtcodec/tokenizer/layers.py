@@ -150,13 +150,13 @@ class WindowAttention(nn.Module):
             at = (rows[:, None] * WINDOW + columns).flatten()
             cos, sin = self.cos[at], self.sin[at]
             q, k, v = (s.reshape(b, h * w, self.heads, -1).transpose(1, 2) for s in (q, k, v))
-            o = F.scaled_dot_product_attention(_rotate(q, cos, sin), _rotate(k, cos, sin), v)
+            o = _attention(_rotate(q, cos, sin), _rotate(k, cos, sin), v)
             o = o.transpose(1, 2).reshape(b, h, w, d)
         else:
             present = self._windows(torch.ones(1, h, w, self.heads, device=t.device))
             mask = present[:, :1].transpose(2, 3).bool().repeat(b, 1, 1, 1)
             q, k = (_rotate(self._windows(s), self.cos, self.sin) for s in (q, k))
-            o = F.scaled_dot_product_attention(q, k, self._windows(v), attn_mask=mask)
+            o = _attention(q, k, self._windows(v), mask)
             o = self._grid(o, t)
         out: Tensor = self.out(o)
         return out
@@ -168,6 +168,20 @@ class WindowAttention(nn.Module):
         t = t + self.project(F.gelu(self.expand(self.norm_mlp(t))))
         out: Tensor = t.permute(0, 3, 1, 2)
         return out
+
+
+def _attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Softmax attention of [B', heads, N, d]; where `mask` [B', 1, 1 or N, N] is False, none.
+
+    With gradients on a CPU it is written out: torch's fused kernel takes five times as long there,
+    in bfloat16, for windows as small as these.
+    """
+    if not torch.is_grad_enabled() or q.device.type != "cpu":
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    product = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
+    if mask is not None:
+        product = product.masked_fill(~mask, float("-inf"))
+    return product.softmax(-1).to(v.dtype) @ v
 
 
 def _rotate(t: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

@@ -82,7 +82,7 @@ PRESETS: dict[str, TrainingConfig] = {
     "finish": FINISH,
     "structure": replace(
         FINISH,
-        structure=0.5,
+        structure=0.25,
         structure_globals=0.08,
         globals_share=0.3,
         partial_share=0.1,
@@ -93,7 +93,7 @@ PRESETS: dict[str, TrainingConfig] = {
         warmup_steps=200,
         decay_share=1.0,
         ema=0.998,
-        seed=6,
+        seed=9,
     ),
     "alone": replace(
         FINISH,
