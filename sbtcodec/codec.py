@@ -24,7 +24,7 @@ from sbtcodec.grid import Box
 from sbtcodec.image.picture import Picture
 from sbtcodec.image.pixels import as_rgb
 from sbtcodec.networks import Networks
-from sbtcodec.release import Release, load_release
+from sbtcodec.release import Release, kept_release
 from sbtcodec.sidecar import chunks_of, picture_of
 from sbtcodec.tokenization import picture_from, tokens_in
 from sbtcodec.tokens import Tokens
@@ -113,7 +113,8 @@ class Codec:
         if device == "cuda" and not torch.cuda.is_available():
             raise DeviceError("no CUDA device is available; use --device cpu")
         cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
-        return cls(load_release(model, weights), torch.device("cuda" if cuda else "cpu"), bf16=bf16)
+        where = torch.device("cuda" if cuda else "cpu")
+        return cls(kept_release(model, weights, where), where, bf16=bf16)
 
     def compress(
         self,
@@ -301,7 +302,8 @@ class Codec:
         Raises:
             ModelMismatchError: no model of that number is installed.
         """
-        return Codec(load_release(number, self.release.folder), self.device, bf16=self.bf16)
+        release = kept_release(number, self.release.folder, self.device)
+        return Codec(release, self.device, bf16=self.bf16)
 
 
 def _check_request(quality: float, effort: int) -> None:

@@ -47,6 +47,7 @@ class ModelConfig:
         sizes.setdefault("adapter_width", 0)  # models 1 to 6 have none
         sizes.setdefault("adapter_attention", 0)  # nor has model 7
         sizes.setdefault("alone_attention", 0)  # nor has sbt-8, whose number sbt-8.1 shares
+        sizes.setdefault("encoder", True)
         return cls(tokenizer=TokenizerConfig(**sizes), **rest)
 
 
