@@ -47,6 +47,7 @@ def symbols_digest(config: ModelConfig, tensors: Mapping[str, Array]) -> bytes:
         "config.levels": list(t.levels),
         "config.groups": list(t.groups),
         "config.heads": [t.heads],
+        "config.shapes": [config.shapes],
         "constants.activations": [ACTIVATION_ONE, ACTIVATION_MAX],
         "constants.weights": [WEIGHT_ONE],
         "constants.prior": [LOGITS_PER_OCTAVE, SUMS_PER_LOGIT, VALUE_ONE, KNOWN],

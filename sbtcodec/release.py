@@ -153,7 +153,7 @@ def export(
     of_codes = hats.double() / HAT_ONE @ log_gains
     tensors["tables.hats"] = hats.to(torch.int32)
     tensors["tables.gain_offsets"] = gain_offset(of_codes).round().to(torch.int32)
-    made = tables if tables is not None else gaussian_tables()
+    made = tables if tables is not None else gaussian_tables(config.shapes)
     tensors["tables.sizes"] = torch.tensor([len(t) for t in made], dtype=torch.int32)
     tensors["tables.frequencies"] = torch.from_numpy(np.concatenate(made)).to(torch.int32)
     tensors["tables.octaves"] = torch.from_numpy(octave_table()).to(torch.int32)

@@ -107,7 +107,8 @@ class TileSymbols:
             _planes(self.seen[:, :, : channels.stop]),
             torch.from_numpy(self.places(step)),
         )
-        index = _rows(table_index(total, self.offsets[channels, None, None]))
+        offsets = self.offsets[channels, None, None]
+        index = _rows(table_index(total, offsets, scales.shapes))
         return index.numpy().astype(np.uint8).reshape(-1)
 
     def put(self, step: int, symbols: Symbols) -> None:

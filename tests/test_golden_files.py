@@ -6,19 +6,24 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import plain_reader
 import pytest
 import torch
 from golden import GOLDEN, SYMBOLS, pictures_folder, pixels_of, symbols_of
 from PIL import Image
-from range_decoder import PlainLayerDecoder
 from safetensors import safe_open
 from safetensors.torch import save_file
 
 from sbtcodec.codec import Codec
 from sbtcodec.container import unpack
+from sbtcodec.entropy.coder import Indices
+from sbtcodec.entropy.frequencies import gaussian_tables, normalise
 from sbtcodec.errors import ModelMismatchError
+from sbtcodec.model import CodecModel
 from sbtcodec.registry import Entry, read_manifest, weights_dir, write_manifest
 from sbtcodec.release import digests, export, read_state
+from sbtcodec.symbols import TileSymbols
+from sbtcodec.training.config import MODELS as TRAINING_MODELS
 from sbtcodec.training.publish import add, keep_decoder
 
 MODELS = read_manifest(weights_dir()).models
@@ -57,16 +62,55 @@ def test_every_released_model_has_golden_files_of_all_kinds(model: Entry) -> Non
     assert any(chunk.kind == "ALPH" for c in containers for chunk in c.chunks)
 
 
+def plain_model(codec: Codec, weights: Path) -> plain_reader.Model:
+    """The integers of a model as the reader takes them."""
+    config, t = codec.release.model.config, codec.tokenizer.config
+    sizes = {"levels": t.levels, "groups": t.groups, "heads": t.heads, "shapes": config.shapes}
+    return plain_reader.Model(weights, sizes)
+
+
 @pytest.mark.parametrize("path", FILES, ids=NAMES)
-def test_a_plain_range_decoder_reads_the_same_symbols(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_specification_is_enough_to_read_the_symbols(path: Path) -> None:
     codec, data = codec_of(path), path.read_bytes()
+    entry = read_manifest(weights_dir()).entry(codec.release.number)
+    model = plain_model(codec, weights_dir() / entry.file)
+    assert model.digest.hex() == entry.digest
+    levels, symbols = plain_reader.read(data, model)
     expected = codec.tokens_of(data)
-    monkeypatch.setattr("sbtcodec.decoding.LayerDecoder", PlainLayerDecoder)
-    found = codec.tokens_of(data)
-    assert np.array_equal(found.levels, expected.levels)
-    assert np.array_equal(found.symbols, expected.symbols)
+    assert np.array_equal(levels, expected.levels)
+    assert np.array_equal(symbols, expected.symbols)
+
+
+def test_tables_of_several_shapes_are_read_likewise(tmp_path: Path, photo: np.ndarray) -> None:
+    torch.manual_seed(5)
+    config = replace(TRAINING_MODELS["tiny"], shapes=3)
+    model = CodecModel(config)
+    for head in model.scales.heads:
+        torch.nn.init.normal_(head.bias[len(head.bias) // 2 :], 0.25, 0.3)
+    tables = gaussian_tables(3)
+    for index in range(64, len(tables)):  # flatter ones, so that each shape is another one
+        tables[index] = normalise(tables[index].astype(float) ** (1 - 0.2 * (index // 64)))
+    state = {k: v.detach() for k, v in model.named_parameters()}
+    export(state, config, tmp_path / "new", card={}, tables=tables)
+    weights = add(tmp_path, tmp_path / "new")
+    codec = Codec.load("cpu", weights=tmp_path)
+    shapes = set()
+    indices = TileSymbols.tables
+
+    def spy(tile: TileSymbols, step: int) -> Indices:
+        found = indices(tile, step)
+        shapes.update((found // 64).tolist())
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TileSymbols, "tables", spy)
+        data = codec.compress(photo[:90, :100], 70)
+    assert shapes == {0, 1, 2}
+    levels, symbols = plain_reader.read(data, plain_model(codec, weights))
+    expected = codec.tokens_of(data)
+    assert np.array_equal(levels, expected.levels)
+    assert np.array_equal(symbols, expected.symbols)
+    assert codec.decompress(data).size == (100, 90)
 
 
 def exported_again(weights: Path, path: Path) -> Path:

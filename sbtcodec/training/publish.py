@@ -29,9 +29,9 @@ FIT_QUALITIES = (5, 25, 45, 65, 90)
 
 
 @contextmanager
-def counted_symbols() -> Iterator[NDArray[np.int64]]:
-    """Within the block, every coded detail symbol is counted: int64 [TABLES, MAX_SYMBOL + 1]."""
-    counts = np.zeros((TABLES, MAX_SYMBOL + 1), dtype=np.int64)
+def counted_symbols(tables: int) -> Iterator[NDArray[np.int64]]:
+    """Within the block, every coded detail symbol is counted: int64 [tables, MAX_SYMBOL + 1]."""
+    counts = np.zeros((tables, MAX_SYMBOL + 1), dtype=np.int64)
     details = LayerEncoder.details
 
     def count(self: LayerEncoder, indices: Indices, q: Symbols) -> Symbols:
@@ -172,13 +172,14 @@ def fitted_tables(codec: Codec, photographs: Path) -> list[Frequencies]:
     """
     paths = photograph_paths(photographs)
     chosen = paths[:: max(1, len(paths) // FIT_IMAGES)]
-    with counted_symbols() as observed:
+    shapes = codec.release.model.config.shapes
+    with counted_symbols(shapes * TABLES) as observed:
         for path in tqdm(chosen, desc="fitting tables", disable=None):
             rgb = load_image(path).rgb
             for quality in FIT_QUALITIES:
                 codec.compress(rgb, quality)
     fitted = []
-    for counts, normal in zip(observed, gaussian_tables(), strict=True):
+    for counts, normal in zip(observed, gaussian_tables(shapes), strict=True):
         upper = counts[: len(normal) // 2 + 1].astype(np.float64)
         both = np.concatenate([upper[:0:-1] / 2, upper[:1], upper[1:] / 2])
         fitted.append(normalise(both + PRIOR_COUNT * normal / normal.sum()))
