@@ -1,6 +1,7 @@
 """Compressing a collection with a Ray cluster: what `compress --engine ray` does."""
 
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,6 +88,7 @@ def run_collection(
     address = ray_address(engine)
     from sbtcodec.collection.extra import require
 
+    warnings.simplefilter("ignore")  # of parameters that are to move, in Ray 2.64
     for module in ("fsspec", "pyarrow", "ray"):  # the last takes longest
         require(module)
     from sbtcodec.collection.engine import run
