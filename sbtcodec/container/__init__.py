@@ -49,6 +49,7 @@ The end of the last part is not stored, so only its check tells whether it is wh
 """
 
 from sbtcodec.container.description import FileInfo, LayerInfo, describe
+from sbtcodec.container.limits import check_pixels
 from sbtcodec.container.parts import (
     CHECK_BYTES,
     DEFAULT_MAX_PIXELS,
@@ -87,6 +88,7 @@ __all__ = [
     "Layer",
     "LayerInfo",
     "Part",
+    "check_pixels",
     "describe",
     "header_bytes",
     "is_sbt",
