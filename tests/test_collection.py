@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from sbtcodec.cli.aim import Aim
+from sbtcodec.aim import Aim
 from sbtcodec.cli.making import Making
 from sbtcodec.codec import Codec
 from sbtcodec.errors import (
@@ -364,7 +364,7 @@ RUN = """
 import sys
 from pathlib import Path
 import typer
-from sbtcodec.cli.aim import Aim
+from sbtcodec.aim import Aim
 from sbtcodec.cli.collection import run_collection
 from sbtcodec.cli.making import Making
 try:

@@ -4,7 +4,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from sbtcodec.cli.aim import Aim, Made
+from sbtcodec.aim import Aim
+from sbtcodec.cli.aim import Made, make
 from sbtcodec.errors import InvalidFileError, SbtError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Making:
         Raises `RateError` if no file has the size or reaches the score, `ImageError`, and
         `InvalidFileError` if the file does not decode.
         """
-        made = self.aim.make(codec, picture)
+        made = make(self.aim, codec, picture)
         if not self.verify:
             return made
         psnr = _verified(codec, made.data, picture.rgb)
