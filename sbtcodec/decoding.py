@@ -160,5 +160,6 @@ def compare(found: int, expected: int, what: str) -> None:
     if found != expected:
         raise InvalidFileError(
             f"the {what} is damaged or cut: its symbols give check {found:06x}, the file says "
-            f"{expected:06x}; get a fresh copy, or decode the layers before it with --allow-partial"
+            f"{expected:06x}; get a fresh copy, or decode the layers before it with"
+            " allow_partial=True"
         )

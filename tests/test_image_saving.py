@@ -270,7 +270,7 @@ def test_an_existing_file_is_kept_without_force(tmp_path):
         lambda: check_output(path, force=False),
         lambda: write_atomically(path, b"new", force=False),
     ):
-        with pytest.raises(OutputError, match="exists already.*--force"):
+        with pytest.raises(OutputError, match="exists already.*force=True"):
             write()
     assert path.read_bytes() == b"old"
     check_output(path, force=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from sbtcodec.cli.advice import with_options
 from sbtcodec.cli.making import Making, verified_note
 from sbtcodec.cli.report import Screen, number, to_json
 from sbtcodec.cli.summary import Summary
@@ -143,8 +144,9 @@ def _tell(
     pixels = (entry.width or 0) * (entry.height or 0)
     line = f"{output}  exists already, kept"
     if entry.status == "failed":
-        summary.failures.append((entry.error or "", entry.exit_code))
-        fields |= {"error": entry.error, "exit_code": entry.exit_code}
+        sentence = with_options(entry.error or "")
+        summary.failures.append((sentence, entry.exit_code))
+        fields |= {"error": sentence, "exit_code": entry.exit_code}
     elif entry.status == "skipped":
         summary.skipped += 1
     else:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sbtcodec.aim import Aim
+from sbtcodec.cli.advice import with_options
 from sbtcodec.cli.aim import Made, make
 from sbtcodec.errors import InvalidFileError, SbtError
 
@@ -59,7 +60,7 @@ def _verified(codec: "Codec", data: bytes, rgb: "NDArray[np.uint8]") -> float:
     try:
         decoded = codec.decode(data)
     except SbtError as error:
-        reason = str(error)
+        reason = with_options(str(error))
     else:
         if decoded.notice is None and decoded.rgb.shape == rgb.shape:
             return psnr(rgb, decoded.rgb)

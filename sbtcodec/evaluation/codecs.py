@@ -162,7 +162,7 @@ def _webp(device: str) -> PillowCodec:
 def _avif(device: str) -> PillowCodec:
     del device
     if not features.check("avif"):
-        msg = "this Pillow was built without AVIF; leave avif out of --codecs or update Pillow"
+        msg = "this Pillow was built without AVIF; leave avif out of the codecs or update Pillow"
         raise SbtError(msg)
     return PillowCodec(
         name="avif",

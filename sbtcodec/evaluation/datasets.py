@@ -85,7 +85,7 @@ def open_dataset(
         DatasetError: not found, empty, damaged, or impossible to download.
     """
     if limit is not None and limit < 1:
-        msg = f"a data set of {limit} images cannot be measured; --limit takes 1 or more"
+        msg = f"a data set of {limit} images cannot be measured; limit takes 1 or more"
         raise DatasetError(msg)
     if name == "kodak":
         return Dataset(name, _kodak_paths(data_dir, list(KODAK_SHA256)[:limit], url))
@@ -146,8 +146,8 @@ def _checked_kodak(folder: Path, asked: Path, names: list[str]) -> tuple[Path, .
             raise DatasetError(msg)
         if sha256_of(path) != KODAK_SHA256[name]:
             msg = (
-                f"{path} is not the published Kodak file: its SHA-256 differs. To measure on these "
-                f"files all the same, name the folder as the data set: --dataset {folder}"
+                f"{path} is not the published Kodak file: its SHA-256 differs; to measure on these "
+                f"files all the same, name the folder as the data set: {folder}"
             )
             raise DatasetError(msg)
     return tuple(folder / name for name in names)

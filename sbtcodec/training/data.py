@@ -31,7 +31,7 @@ def photograph_paths(folder: Path) -> list[Path]:
         DatasetError: the folder is missing or holds none.
     """
     if not folder.is_dir():
-        raise DatasetError(f"{folder} is not a folder; --data must name a folder of photographs")
+        raise DatasetError(f"{folder} is not a folder; expected a folder of photographs")
     paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
     if not paths:
         raise DatasetError(f"{folder} holds no image")
