@@ -160,6 +160,5 @@ def compare(found: int, expected: int, what: str) -> None:
     if found != expected:
         raise InvalidFileError(
             f"the {what} is damaged or cut: its symbols give check {found:06x}, the file says "
-            f"{expected:06x}; get a fresh copy, or decode the layers before it with"
-            " allow_partial=True"
+            f"{expected:06x}; get a fresh copy, or pass allow_partial=True for the layers before it"
         )
