@@ -128,11 +128,11 @@ def size_of(text: str) -> int:
     unit = _UNITS.get(match[2].lower()) if match else None
     if match is None or unit is None:
         raise ArgumentError(
-            f"found {text!r}, expected a number of bytes such as 20000, 20kB, 20KiB or 1.5MB"
+            f"found {shown(text)}, expected a number of bytes such as 20000, 20kB, 20KiB or 1.5MB"
         )
     size = math.floor(float(match[1]) * unit)
     if size < 1:
-        raise ArgumentError(f"found {text!r}, expected at least one byte")
+        raise ArgumentError(f"found {shown(text)}, expected at least one byte")
     return size
 
 
@@ -159,6 +159,6 @@ def target_of(target: str | tuple[str, float]) -> Target:
         score = math.nan
     if not low < score <= high:  # also for nan
         raise ArgumentError(
-            f"found {value!r}, expected a number above {low:g}, at most {high:g}, for {metric}"
+            f"found {shown(value)}, expected a number above {low:g}, at most {high:g}, for {metric}"
         )
     return Target(metric, score)

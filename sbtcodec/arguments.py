@@ -12,6 +12,9 @@ from sbtcodec.errors import ArgumentError
 Buffer: TypeAlias = bytes | bytearray | memoryview
 PathLike: TypeAlias = str | os.PathLike[str]
 
+_LARGE = 10**20
+_MOST_SHOWN = 80  # characters
+
 
 def number(name: str, value: float, low: float, high: float) -> float:
     """Return a number from `low` to `high`, of Python or NumPy.
@@ -21,7 +24,7 @@ def number(name: str, value: float, low: float, high: float) -> float:
     if not _is(Real, value):
         raise ArgumentError(f"{name} is {shown(value)}, expected a number from {low} to {high}")
     if not low <= value <= high:  # also for nan
-        raise ArgumentError(f"{name} is {value}, expected {low} to {high}")
+        raise ArgumentError(f"{name} is {shown(value)}, expected {low} to {high}")
     return float(value)
 
 
@@ -45,7 +48,7 @@ def whole_number(name: str, value: int, low: int, high: int | None = None) -> in
         raise ArgumentError(f"{name} is {shown(value)}, expected a whole number {expected}")
     if value < low or (high is not None and value > high):
         expected = f"{low} or more" if high is None else f"{low} to {high}"
-        raise ArgumentError(f"{name} is {value}, expected {expected}")
+        raise ArgumentError(f"{name} is {shown(value)}, expected {expected}")
     return int(value)
 
 
@@ -64,10 +67,14 @@ def content_of(data: object) -> bytes:
     try:
         with memoryview(data) as view:  # type: ignore[arg-type]
             return view.tobytes()
-    except (TypeError, ValueError, BufferError) as error:  # no buffer, or one that was closed
+    except TypeError as error:
         advice = "pass file.read()" if hasattr(data, "read") else "pass bytes"
         raise ArgumentError(
-            f"found {shown(data)} ({error}), expected the bytes of an .sbt file; {advice}"
+            f"found {shown(data)}, expected the bytes of an .sbt file; {advice}"
+        ) from error
+    except (ValueError, BufferError) as error:  # it was closed, say
+        raise ArgumentError(
+            f"found {shown(data)} that cannot be read ({error}); pass it before it is closed"
         ) from error
 
 
@@ -84,10 +91,14 @@ def path_of(name: str, value: object) -> Path:
 
 
 def shown(value: object) -> str:
-    """Return a value as it is shown in a sentence: short, and with its type where that matters."""
-    if value is None or isinstance(value, (bool, int, float, str, os.PathLike)):
+    """Return a value as it is shown in a sentence: short, or its type where that tells more."""
+    if isinstance(value, int) and abs(value) >= _LARGE:  # of which Python may refuse the digits
+        return f"a whole number of {value.bit_length()} bits"
+    if isinstance(value, Real):
+        return str(value)
+    if value is None or isinstance(value, (str, os.PathLike)):
         text = repr(value)
-        return text if len(text) <= 80 else f"{text[:77]}..."
+        return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 3]}..."
     return f"a {type(value).__name__}"
 
 
