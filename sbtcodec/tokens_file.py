@@ -28,6 +28,7 @@ MAX_HEADER_BYTES = 2**10  # of an array; NumPy's take 128
 
 _MEMBERS = ("about", "levels", "symbols")
 _CHUNK_BYTES = 2**16
+_MOST_REASON = 120  # characters: zipfile quotes names, which may be long
 _MOST_AT_ONCE = 2**17  # by zipfile: a directory, or a comment of 64 KiB and what is around it
 _MAGIC = b"\x93NUMPY\x01\x00"
 _HEADER = re.compile(
@@ -75,7 +76,7 @@ def read_tokens(
     except MemoryError:
         raise
     except Exception as error:  # a damaged archive makes zipfile raise nearly anything
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split())[:_MOST_REASON] or type(error).__name__
         raise InvalidFileError(
             f"{path} does not hold tokens: {reason}; it is damaged, or of another kind"
         ) from error
