@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sbtcodec.aim import aim_of
 from sbtcodec.arguments import Buffer, content_of, shown, whole_number
-from sbtcodec.container import DEFAULT_MAX_PIXELS, FileInfo
+from sbtcodec.container import DEFAULT_MAX_PIXELS, FileInfo, check_pixels, unpack
 from sbtcodec.container import describe as _describe
 from sbtcodec.effort import DEFAULT_EFFORT
 from sbtcodec.errors import ArgumentError, DeviceError, SbtError
@@ -119,13 +119,17 @@ def decompress(
         InvalidFileError: the file is damaged, cut, or has too many pixels.
         SbtError: of other kinds, for the device and the model.
     """
+    content = content_of(data)
+    most = whole_number("max_pixels", max_pixels, 1)
+    # bad files are told before torch and the weights are loaded
+    check_pixels(unpack(content, allow_partial=allow_partial).header, most)
     return _loaded_codec(_known(device)).decompress(
-        content_of(data),
+        content,
         layers,
         allow_partial=allow_partial,
         crop=crop,
         scale=scale,
-        max_pixels=max_pixels,
+        max_pixels=most,
     )
 
 

@@ -149,7 +149,7 @@ def _changed_text(rng: random.Random, data: bytes) -> str:
         if rng.random() < 0.2:
             about.pop(rng.choice([*about]))
         text = json.dumps(about)
-    except (ValueError, TypeError, AttributeError, IndexError):
+    except (ValueError, TypeError, AttributeError, IndexError, RecursionError):
         return rng.choice(("", "{}", "[" * 3000, "1" * 4000))
     return text.replace("{", '{"width": 5, ', 1) if rng.random() < 0.1 else text
 
