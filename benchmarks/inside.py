@@ -32,13 +32,13 @@ class Inside:
         """The encoder's local tokens of an image uint8 [., ., 3]: float32 [1, C, H, W]."""
         below, right = -rgb.shape[0] % TOKEN, -rgb.shape[1] % TOKEN
         padded = np.pad(rgb, ((0, below), (0, right), (0, 0)), mode="edge")
-        y: Tensor = self.tokenizer.local_encoder(planes(padded, self.device))
+        y: Tensor = self.tokenizer.encoders[0](planes(padded, self.device))
         return _channels_last(y)
 
     @torch.inference_mode()
     def global_tokens(self, y: Tensor) -> Tensor:
         """Values of the global tokens of a file without details: float32 [1, dims, h, w]."""
-        z = self.tokenizer.global_encoder(y)
+        z = self.tokenizer.encoders[1](y)
         return self.values(self.networks.fitted_levels(y, z, STEPS_ALONE))
 
     @torch.inference_mode()

@@ -29,13 +29,12 @@ from sbtcodec.container import DEFAULT_MAX_PIXELS, check_pixels, unpack
 from sbtcodec.decoding import decode, gray, whole_picture
 from sbtcodec.effort import DEFAULT_EFFORT, work_of
 from sbtcodec.encoding import Analysis, Coding, encode
-from sbtcodec.errors import ArgumentError, DeviceError, InvalidFileError
+from sbtcodec.errors import ArgumentError, DeviceError, InvalidFileError, WeightsError
 from sbtcodec.grid import Crop, part_of
 from sbtcodec.image.conversion import as_picture
 from sbtcodec.image.picture import Picture
 from sbtcodec.networks import Networks
-from sbtcodec.release import Release, load_release
-from sbtcodec.reloading import Loading, register, reload
+from sbtcodec.release import Release, kept_release
 from sbtcodec.sidecar import chunks_of, picture_of
 from sbtcodec.tokenization import picture_from, tokens_in
 from sbtcodec.tokens import Tokens
@@ -132,7 +131,8 @@ class Codec:
             model = whole_number("model", model, 1, 255)
         folder = None if weights is None else path_of("weights", weights)
         cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
-        codec = cls(load_release(model, folder), torch.device("cuda" if cuda else "cpu"), bf16=bf16)
+        where = torch.device("cuda" if cuda else "cpu")
+        codec = cls(kept_release(model, folder, where), where, bf16=bf16)
         codec._device, codec._weights = device, folder
         return codec
 
@@ -148,16 +148,13 @@ class Codec:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """How it was loaded: whoever reads the pickle loads the model once in its process."""
-        loading = Loading(
-            type(self),
-            self._device,
-            self.bf16,
-            self.release.number,
-            self._weights,
-            self.release.sha256,
-        )
-        register(loading, self)
-        return reload, tuple(loading)
+        loading = {
+            "device": self._device,
+            "bf16": self.bf16,
+            "model": self.release.number,
+            "weights": self._weights,
+        }
+        return _reloaded, (type(self), loading, self.release.sha256)
 
     def compress(
         self,
@@ -369,7 +366,26 @@ class Codec:
         Raises:
             ModelMismatchError: no model of that number is installed.
         """
-        return Codec(load_release(number, self.release.folder), self.device, bf16=self.bf16)
+        release = kept_release(number, self.release.folder, self.device)
+        return Codec(release, self.device, bf16=self.bf16)
+
+
+def _reloaded(kind: type[Codec], loading: dict[str, Any], sha256: str) -> Codec:
+    """The codec that a pickle is of, loaded as it was; its networks are those that are kept.
+
+    Raises:
+        DeviceError: this process has not the device.
+        ModelMismatchError: it has not the model.
+        WeightsError: it has no weights, or others under the number of the model.
+    """
+    codec = kind.load(**loading)
+    if codec.release.sha256 != sha256:
+        raise WeightsError(
+            f"the codec comes from a process with weights {sha256[:12]} of model"
+            f" {loading['model']}, this one has {codec.model_id}; install the same version of"
+            " sbtcodec for both"
+        )
+    return codec
 
 
 def _checked_request(quality: float, effort: int) -> float:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sbtcodec.container import Container, Header, header_bytes
+from sbtcodec.container import Container, Header, checked_header
 from sbtcodec.entropy.coder import LayerDecoder
 from sbtcodec.errors import InvalidFileError
 from sbtcodec.estimate import ATTENTION_HALO, REFINER_REACH, SPREAD_HALO
@@ -108,8 +108,8 @@ def read_levels(container: Container, index: int, tile: TileSymbols) -> None:
     part = container.layers[0].parts[index]
     decoder = LayerDecoder(tile.release.tables, part.coded)
     tile.code_levels(lambda frequencies, _chosen: decoder.levels(frequencies))
-    found = check_of(tile, container.header, tile.release, 0, index)
-    compare(found, part.check, "base layer")
+    tile.crc = tile.check(0, seed_of(container.header, tile.release, index))
+    compare(tile.crc, part.check, "base layer")
 
 
 def read_details(
@@ -126,8 +126,8 @@ def read_details(
             try:
                 for step in (2 * group, 2 * group + 1):
                     tile.put(step, decoder.details(tile.tables(step)))
-                found = check_of(tile, container.header, tile.release, group + 1, index)
-                compare(found, part.check, f"detail layer {group + 1}")
+                tile.crc = tile.check(group + 1, tile.crc)
+                compare(tile.crc, part.check, f"detail layer {group + 1}")
             except InvalidFileError as error:
                 return group, error
     return wanted, None
@@ -144,21 +144,27 @@ def levels_in(tokens: Box, tiles: dict[int, TileSymbols]) -> Tensor:
     return levels
 
 
-def check_of(tile: TileSymbols, header: Header, release: Release, layer: int, index: int) -> int:
-    """The check of a tile's symbols in one layer (0 is the base layer); see the format."""
-    seed = zlib.crc32(header_bytes(header) + bytes.fromhex(release.sha256))
-    seed = (seed + layer + 8 * index) & 0xFFFFFFFF
-    return tile.check_levels(seed) if layer == 0 else tile.check_details(layer - 1, seed)
+def seed_of(header: Header, release: Release, index: int) -> int:
+    """What the checks of a tile begin with: the CRC-32 of header, model and the tile's number."""
+    seed = zlib.crc32(checked_header(header) + release.digest)
+    return zlib.crc32(index.to_bytes(2, "little"), seed)
 
 
-def compare(found: int, expected: int, what: str) -> None:
+def check_bytes(crc: int, size: int) -> bytes:
+    """A check as a file has it: the beginning of its four bytes."""
+    return crc.to_bytes(4, "little")[:size]
+
+
+def compare(crc: int, expected: bytes, what: str) -> None:
     """Raise if the check of decoded symbols is not what the file says.
 
     Raises:
         InvalidFileError: they differ.
     """
+    found = check_bytes(crc, len(expected))
     if found != expected:
         raise InvalidFileError(
-            f"the {what} is damaged or cut: its symbols give check {found:06x}, the file says "
-            f"{expected:06x}; get a fresh copy, or pass allow_partial=True for the layers before it"
+            f"the {what} is damaged or cut: its symbols give check {found.hex()}, the file"
+            f" says {expected.hex()}; get a fresh copy, or decode the layers before it with"
+            " allow_partial=True"
         )

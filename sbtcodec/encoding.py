@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from sbtcodec.container import FORMAT_VERSION, Chunk, Container, Header, Layer, Part, pack
-from sbtcodec.decoding import check_of
+from sbtcodec.decoding import check_bytes, seed_of
 from sbtcodec.effort import Work
 from sbtcodec.entropy.coder import LayerEncoder
 from sbtcodec.entropy.detail import MAX_SYMBOL
@@ -14,7 +14,6 @@ from sbtcodec.grid import CELLS_PER_TOKEN, tokens_of
 from sbtcodec.image.picture import Picture
 from sbtcodec.networks import RGB, Networks
 from sbtcodec.refinement import refined
-from sbtcodec.release import Release
 from sbtcodec.symbols import TileSymbols
 from sbtcodec.token_refinement import details_profit, refined_levels
 from sbtcodec.tokenizer.token_adapter import STEPS_ALONE, STEPS_BEFORE_DETAILS
@@ -124,7 +123,9 @@ def encode(
     while len(coded) > 1 and not any(tile.has_details(len(coded) - 2) for tile in tiles):
         coded.pop()
     header = replace(header, detail_layers=len(coded) - 1)
-    layers = tuple(_layer(parts, tiles, header, release, i) for i, parts in enumerate(coded))
+    for index, tile in enumerate(tiles):
+        tile.crc = seed_of(header, release, index)
+    layers = tuple(_layer(parts, tiles, header, i) for i, parts in enumerate(coded))
     return Coding(Container(header, layers, analysis.chunks), tiles, levels)
 
 
@@ -138,11 +139,13 @@ def _fitted_levels(networks: Networks, analysis: Analysis, steps: int, rounds: i
     return analysis.fitted[steps, rounds]
 
 
-def _layer(
-    parts: list[bytes], tiles: tuple[TileSymbols, ...], header: Header, release: Release, index: int
-) -> Layer:
-    checks = (check_of(tile, header, release, index, t) for t, tile in enumerate(tiles))
-    return Layer(tuple(map(Part, parts, checks)))
+def _layer(coded: list[bytes], tiles: tuple[TileSymbols, ...], header: Header, index: int) -> Layer:
+    """The next layer; each check goes on from that of the layer before."""
+    parts = []
+    for data, tile in zip(coded, tiles, strict=True):
+        tile.crc = tile.check(index, tile.crc)
+        parts.append(Part(data, check_bytes(tile.crc, header.check_bytes(index))))
+    return Layer(tuple(parts))
 
 
 def _put_levels(tile: TileSymbols, levels: Tensor) -> bytes:

@@ -21,6 +21,7 @@ class ModelConfig:
         prior_hidden: hidden channels of the prior's heads.
         scale_width: channels of the network that picks the detail tables.
         scale_trunk: channels of its trunk over global tokens.
+        shapes: of detail tables, 1 to 4; beside its scale each symbol has a shape.
     """
 
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
@@ -28,6 +29,7 @@ class ModelConfig:
     prior_hidden: int = 64
     scale_width: int = 96
     scale_trunk: int = 128
+    shapes: int = 1
 
     def to_json(self) -> dict[str, Any]:
         """As plain dictionaries and lists."""
@@ -47,6 +49,7 @@ class ModelConfig:
         sizes.setdefault("adapter_width", 0)  # models 1 to 6 have none
         sizes.setdefault("adapter_attention", 0)  # nor has model 7
         sizes.setdefault("alone_attention", 0)  # nor has sbt-8, whose number sbt-8.1 shares
+        sizes.setdefault("encoder", True)
         return cls(tokenizer=TokenizerConfig(**sizes), **rest)
 
 
@@ -61,5 +64,10 @@ class CodecModel(nn.Module):
         self.tokenizer = Tokenizer(t)
         self.prior = Prior(t.levels, config.prior_width, config.prior_hidden)
         self.scales = DetailScales(
-            t.levels, t.groups, t.gain_anchors, config.scale_width, config.scale_trunk
+            t.levels,
+            t.groups,
+            t.gain_anchors,
+            config.scale_width,
+            config.scale_trunk,
+            config.shapes,
         )

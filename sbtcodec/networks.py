@@ -63,7 +63,7 @@ class Networks:
         """
         height, width = rgb.shape[:2]
         cells = tokens_of(width, height).times(CELLS_PER_TOKEN)
-        encoder = self.tokenizer.global_encoder
+        _, encoder = self.tokenizer.encoders
         with self.inference():
             y = self._local_tokens(rgb, cells)
             pooled = self._pooled(encoder.pool, y)
@@ -120,7 +120,7 @@ class Networks:
 
     def _local_tokens(self, rgb: RGB, cells: Box) -> Tensor:
         """Local tokens float32 [1, local_channels, H, W] of uint8 [height, width, 3]."""
-        encoder, config = self.tokenizer.local_encoder, self.tokenizer.config
+        encoder, config = self.tokenizer.encoders[0], self.tokenizer.config
         features = room(config.widths[2], cells, self.device)
         for block in even_blocks(cells, FINE_BLOCK):
             seen = block.grown(encoder.fine_reach, cells)

@@ -90,12 +90,13 @@ def refined(
 
 
 def symbol_costs(release: Release) -> Tensor:
-    """Bits of the symbols 0..MAX_SYMBOL under each table: float32 [TABLES, MAX_SYMBOL + 1]."""
-    costs = np.full((TABLES, MAX_SYMBOL + 1), UNSEEN_COST, dtype=np.float32)
-    for row, table in zip(costs, release.tables.frequencies, strict=True):
+    """Bits of the symbols 0..MAX_SYMBOL under each table: float32 [tables, MAX_SYMBOL + 1]."""
+    tables = release.tables.frequencies
+    costs = np.full((len(tables), MAX_SYMBOL + 1), UNSEEN_COST, dtype=np.float32)
+    for row, table in zip(costs, tables, strict=True):
         m = len(table) // 2
         row[: m + 1] = -np.log2((table[m:] + 1) / TOTAL)
-    costs[0, 0] = 0  # symbols of table 0 are not sent
+    costs[::TABLES, 0] = 0  # symbols of the least scale are not sent
     return torch.from_numpy(costs)
 
 

@@ -79,7 +79,7 @@ def detail_pass(
         y: the local tokens, float32 [B, C, H, W].
         layers: int64 [B], detail layers that are sent.
         noise: float32 [B, C, H, W], uniform in (-0.5, 0.5).
-        costs: bits of the symbols 0..MAX_SYMBOL under each table, float32 [TABLES, MAX_SYMBOL + 1].
+        costs: bits of the symbols 0..MAX_SYMBOL under each table, float32 [tables, MAX_SYMBOL + 1].
     """
     t = tokenizer
     y_hat = known.y_hat
@@ -108,13 +108,13 @@ def detail_pass(
         rest = rest + delta[:, width:] * reach
 
         total = scales.scales(step, known.scale_features, known.scale_hats, seen).float()
-        scale = symbol_scale(total, offset[:, channels])
+        scale = symbol_scale(total[:, :width], offset[:, channels])
         residual = (y[:, channels] - mine) * gain[:, channels]
         cost = gaussian_bits(residual + noise[:, channels], scale)
         bits = bits + (cost * (cells * sent)).sum(1)
         q = round_ste(residual).clamp(-MAX_SYMBOL, MAX_SYMBOL)
         if costs is not None:
-            index = table_index(total, offset[:, channels]).long()
+            index = table_index(total, offset[:, channels], scales.shapes).long()
             coded = costs[index, q.detach().abs().long()]
             coded_bits = coded_bits + (coded * (cells * sent)).sum(1)
         mine = torch.where(cells & (at > group), mine + q / gain[:, channels], mine)

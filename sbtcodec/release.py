@@ -1,14 +1,14 @@
 """A released model on disk: half-precision float networks, integer networks, integer tables.
 
-`weights/manifest.json` names every released model by a stable number, which files carry, and by the
-SHA-256 of its safetensors file. Integer tensors are stored as integers; the tables and the gain
-offsets that select them are part of the release, never recomputed where files are decoded.
+Integer tensors are stored as integers; the tables and the gain offsets that select them are part of
+the release, never recomputed where files are decoded. The names of tensors in the file are those
+that `docs/format.md` fixes.
 """
 
 import hashlib
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +19,21 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from sbtcodec.digest import Array, pictures_digest, symbols_digest
 from sbtcodec.entropy.coder import DetailTables
 from sbtcodec.entropy.detail import SCALE_STEP, SUMS_PER_INDEX, gain_offset
 from sbtcodec.entropy.frequencies import Frequencies, gaussian_tables, octave_table
 from sbtcodec.entropy.integer_net import SUM_ONE, WEIGHT_ONE, IntegerNet
 from sbtcodec.entropy.quality import CODES, HAT_ONE, integer_hats
-from sbtcodec.errors import ModelMismatchError, WeightsError
+from sbtcodec.errors import WeightsError
 from sbtcodec.image.files import write_atomically
 from sbtcodec.model import CodecModel, ModelConfig
+from sbtcodec.registry import read_manifest, weights_dir
 
-MANIFEST = "manifest.json"
 LMBDA_MIN, LMBDA_MAX = 0.00006, 0.08  # of a release that does not state its recipe
+MOST_KEPT = 8  # models that stay in memory
+# Parts of the tokenizer that only an encoder runs.
+ENCODER = ("local_encoder", "global_encoder", "adapter", "token_adapter", "alone_adapter")
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,9 @@ class Release:
         number: the stable number that files carry, 1..255.
         name: for people.
         folder: where it was loaded from; files of other models are looked for there.
-        sha256: digest of the weights file, hexadecimal; seeds the checks of every file.
+        sha256: digest of the weights file, hexadecimal.
+        digest: of what the number stands for, 32 bytes; the checks of every file begin with it.
+        pictures_digest: of all that a decoder runs, 32 bytes.
         model: the networks; integer networks frozen and proven exact.
         tables: distributions of detail symbols.
         octaves: powers of two for the prior's logits.
@@ -54,6 +60,8 @@ class Release:
     name: str
     folder: Path
     sha256: str
+    digest: bytes
+    pictures_digest: bytes
     model: CodecModel
     tables: DetailTables
     octaves: Frequencies
@@ -95,18 +103,6 @@ class Release:
         return torch.from_numpy(self.hats[quality]).float() / HAT_ONE
 
 
-def weights_dir() -> Path:
-    """Where the weights are: inside the installed package, or beside it in a checkout."""
-    package = Path(__file__).resolve().parent
-    for folder in (package / "weights", package.parent / "weights"):
-        if (folder / MANIFEST).is_file():
-            return folder
-    raise WeightsError(
-        f"no weights: {MANIFEST} is neither in {package / 'weights'} nor in "
-        f"{package.parent / 'weights'}; reinstall sbtcodec"
-    )
-
-
 def export(
     state: dict[str, Tensor],
     config: ModelConfig,
@@ -114,6 +110,7 @@ def export(
     *,
     card: dict[str, Any],
     tables: list[Frequencies] | None = None,
+    like: Path | None = None,
 ) -> str:
     """Write a release from trained weights.
 
@@ -123,9 +120,14 @@ def export(
         path: the safetensors file to write.
         card: JSON, kept in the file's metadata.
         tables: distributions of detail symbols; normal ones if not given.
+        like: released weights whose tables are kept, all of them, where only the encoder or the
+            decoder was trained on: then the model keeps its number.
 
     Returns:
         SHA-256 of the file, hexadecimal.
+
+    Raises:
+        WeightsError: `like` does not hold released weights.
     """
     model = CodecModel(config)
     model.load_state_dict(state, strict=False)
@@ -151,10 +153,38 @@ def export(
     of_codes = hats.double() / HAT_ONE @ log_gains
     tensors["tables.hats"] = hats.to(torch.int32)
     tensors["tables.gain_offsets"] = gain_offset(of_codes).round().to(torch.int32)
-    made = tables if tables is not None else gaussian_tables()
+    made = tables if tables is not None else gaussian_tables(config.shapes)
     tensors["tables.sizes"] = torch.tensor([len(t) for t in made], dtype=torch.int32)
     tensors["tables.frequencies"] = torch.from_numpy(np.concatenate(made)).to(torch.int32)
     tensors["tables.octaves"] = torch.from_numpy(octave_table()).to(torch.int32)
+    if like is not None:
+        _, kept, _ = _stored(like)
+        tensors |= {k: torch.from_numpy(v) for k, v in kept.items() if k.startswith("tables.")}
+    return _save(path, tensors, config, card)
+
+
+def export_decoder(source: Path, path: Path) -> str:
+    """Write the decoder's half of released weights: all that files need, for ever.
+
+    Args:
+        source: the weights.
+        path: the safetensors file to write.
+
+    Returns:
+        SHA-256 of the file, hexadecimal.
+
+    Raises:
+        WeightsError: `source` does not hold released weights.
+    """
+    config, stored, card = _stored(source)
+    config = replace(config, tokenizer=replace(config.tokenizer, encoder=False))
+    left_out = tuple(f"tokenizer.{part}." for part in ENCODER)
+    kept = {k: torch.from_numpy(v) for k, v in stored.items() if not k.startswith(left_out)}
+    return _save(path, kept, config, card)
+
+
+def _save(path: Path, tensors: dict[str, Tensor], config: ModelConfig, card: dict[str, Any]) -> str:
+    """Write a weights file; its SHA-256, hexadecimal."""
     metadata = {"config": json.dumps(config.to_json()), "card": json.dumps(card)}
     data = safetensors.torch.save({k: v.contiguous() for k, v in tensors.items()}, metadata)
     write_atomically(path, data, force=True)
@@ -175,30 +205,72 @@ def load_release(number: int | None = None, folder: Path | None = None) -> Relea
         ModelMismatchError: no model of that number is installed.
     """
     folder = folder or weights_dir()
+    manifest = read_manifest(folder)
+    entry = manifest.entry(manifest.default if number is None else number)
+    path = folder / entry.file
     try:
-        manifest = json.loads((folder / MANIFEST).read_text())
-        entries = {int(e["number"]): e for e in manifest["models"]}
-        wanted = int(manifest["default"]) if number is None else number
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise WeightsError(f"{folder / MANIFEST} cannot be read: {error}") from error
-    if wanted not in entries:
-        raise ModelMismatchError(
-            f"the file was made with model {wanted}, this installation has {sorted(entries)}; "
-            "install the version of sbtcodec that made it"
-        )
-    entry = entries[wanted]
-    path = folder / entry["file"]
-    try:
-        data = path.read_bytes()
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise WeightsError(f"the weights {path} cannot be read: {error}") from error
-    found = hashlib.sha256(data).hexdigest()
-    if found != entry["sha256"]:
+    if found != entry.sha256:
         raise WeightsError(
             f"the weights {path} are damaged: SHA-256 {found[:12]}..., the manifest says "
-            f"{entry['sha256'][:12]}...; reinstall sbtcodec"
+            f"{entry.sha256[:12]}...; reinstall sbtcodec"
         )
-    return _read(path, wanted, str(entry["name"]), found)
+    release = _read(path, entry.number, entry.name, found)
+    if release.digest.hex() != entry.digest:
+        raise WeightsError(
+            f"{path} is not model {entry.number}: its digest is {release.digest.hex()[:12]}...,"
+            f" the manifest says {entry.digest[:12]}...; reinstall sbtcodec"
+        )
+    return release
+
+
+_kept: dict[tuple[str, str, str], Release] = {}
+
+
+def kept_release(number: int | None, folder: Path | None, device: torch.device) -> Release:
+    """A released model whose float networks are on a device; loaded once, then kept.
+
+    Arguments and errors are those of `load_release`. What is kept is shared: nobody changes it.
+    """
+    folder = folder or weights_dir()
+    manifest = read_manifest(folder)
+    entry = manifest.entry(manifest.default if number is None else number)
+    key = str(folder.resolve()), f"{entry.number} {entry.sha256}", str(device)
+    found = _kept.get(key)
+    if found is None:
+        # without a lock, which a fork could leave locked: at worst two threads load it
+        found = _kept.setdefault(key, load_release(entry.number, folder))
+        for oldest in list(_kept)[:-MOST_KEPT]:
+            _kept.pop(oldest, None)
+    return found
+
+
+def digests(path: Path) -> tuple[bytes, bytes]:
+    """The digests of released weights: of what their number stands for, and of their pictures.
+
+    Raises:
+        WeightsError: the file is not one of released weights.
+    """
+    config, stored, _ = _stored(path)
+    return symbols_digest(config, stored), pictures_digest(config, stored)
+
+
+def _stored(path: Path) -> tuple[ModelConfig, dict[str, Array], dict[str, Any]]:
+    """Configuration, tensors as they are stored, and card of a weights file.
+
+    Raises:
+        WeightsError: the file is not one of released weights.
+    """
+    try:
+        with safe_open(path, "np") as file:
+            metadata = file.metadata()
+            config = ModelConfig.from_json(json.loads(metadata["config"]))
+            card = json.loads(metadata.get("card", "{}"))
+            return config, {k: file.get_tensor(k) for k in file.keys()}, card  # noqa: SIM118
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path} does not hold released weights: {error}") from error
 
 
 def read_state(path: Path) -> tuple[ModelConfig, dict[str, Tensor], dict[str, Tensor]]:
@@ -207,28 +279,31 @@ def read_state(path: Path) -> tuple[ModelConfig, dict[str, Tensor], dict[str, Te
     Raises:
         WeightsError: the file is not one of released weights.
     """
-    try:
-        with safe_open(path, "pt") as file:
-            config = ModelConfig.from_json(json.loads(file.metadata()["config"]))
-            tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"{path} does not hold released weights: {error}") from error
-    state, extra = {}, {}
-    for key, value in tensors.items():
+    config, stored, _ = _stored(path)
+    return config, *_natural(stored)
+
+
+def _natural(stored: dict[str, Array]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Parameters in natural units, float32, and the tables beside them."""
+    state, tables = {}, {}
+    for key, array in stored.items():
+        value = torch.from_numpy(array)
         if key.startswith("tables."):
-            extra[key.removeprefix("tables.")] = value
+            tables[key.removeprefix("tables.")] = value
         elif key == "scales.magnitudes":
             state[key] = value.float()
         else:
             one = {torch.int16: WEIGHT_ONE, torch.int32: SUM_ONE}.get(value.dtype, 1)
             state[key] = value.float() / one
-    return config, state, extra
+    return state, tables
 
 
 def _read(path: Path, number: int, name: str, sha256: str) -> Release:
     """Build the model from a weights file."""
-    config, state, extra = read_state(path)
+    config, stored, card = _stored(path)
+    state, extra = _natural(stored)
     try:
+        digest, pictures = symbols_digest(config, stored), pictures_digest(config, stored)
         model = CodecModel(config)
         model.load_state_dict(state, strict=True)
         for room in ("prior", "scales"):
@@ -242,8 +317,17 @@ def _read(path: Path, number: int, name: str, sha256: str) -> Release:
     except (RuntimeError, KeyError, ValueError, OverflowError) as error:
         raise WeightsError(f"the weights {path} do not fit this program: {error}") from error
     model.requires_grad_(requires_grad=False).eval()
-    with safe_open(path, "pt") as file:
-        recipe = json.loads(file.metadata().get("card", "{}")).get("recipe", {})
     return Release(
-        number, name, path.parent, sha256, model, tables, octaves, hats, gain_offsets, recipe
+        number,
+        name,
+        path.parent,
+        sha256,
+        digest,
+        pictures,
+        model,
+        tables,
+        octaves,
+        hats,
+        gain_offsets,
+        card.get("recipe", {}),
     )

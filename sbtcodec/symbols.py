@@ -35,6 +35,7 @@ class TileSymbols:
         cells: where its local tokens are.
         levels: int64 [1, dims, h, w], levels of the global tokens.
         q: int16 [H, W, local_channels], detail symbols; 0 where nothing is sent.
+        crc: the check of what was read of it so far.
     """
 
     def __init__(self, release: Release, quality: int, tokens: Box) -> None:
@@ -45,6 +46,7 @@ class TileSymbols:
         dims, channels = len(self.config.levels), self.config.local_channels
         self.levels = torch.zeros(1, dims, tokens.height, tokens.width, dtype=torch.int64)
         self.q = np.zeros((self.cells.height, self.cells.width, channels), dtype=np.int16)
+        self.crc = 0
         self.features = torch.zeros(0)
         self.seen = torch.zeros(0)
 
@@ -105,7 +107,8 @@ class TileSymbols:
             _planes(self.seen[:, :, : channels.stop]),
             torch.from_numpy(self.places(step)),
         )
-        index = _rows(table_index(total, self.offsets[channels, None, None]))
+        offsets = self.offsets[channels, None, None]
+        index = _rows(table_index(total, offsets, scales.shapes))
         return index.numpy().astype(np.uint8).reshape(-1)
 
     def put(self, step: int, symbols: Symbols) -> None:
@@ -126,14 +129,12 @@ class TileSymbols:
         """Whether detail layer `group` (0-based) holds anything but zeros."""
         return bool(self.q[:, :, self.config.group_slice(group)].any())
 
-    def check_levels(self, seed: int) -> int:
-        """24-bit check of the levels of the global tokens."""
-        return zlib.crc32(self.levels.numpy().astype(np.uint8).tobytes(), seed) & 0xFFFFFF
-
-    def check_details(self, group: int, seed: int) -> int:
-        """24-bit check of the symbols of detail layer `group` (0-based)."""
-        symbols = np.ascontiguousarray(self.q[:, :, self.config.group_slice(group)]).astype("<i2")
-        return zlib.crc32(symbols.tobytes(), seed) & 0xFFFFFF
+    def check(self, layer: int, before: int) -> int:
+        """The CRC-32 of what came before, gone on with the symbols of a layer, 0 the base layer."""
+        if layer == 0:
+            return zlib.crc32(self.levels.numpy().astype(np.uint8).tobytes(), before)
+        q = self.q[:, :, self.config.group_slice(layer - 1)]
+        return zlib.crc32(np.ascontiguousarray(q).astype("<i2").tobytes(), before)
 
 
 def _rows(t: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from sbtcodec.codec import Codec
 from sbtcodec.model import CodecModel
 from sbtcodec.release import export
 from sbtcodec.training.config import MODELS
-from sbtcodec.training.publish import write_manifest
+from sbtcodec.training.publish import add
 
 
 @pytest.fixture(scope="session")
@@ -25,8 +25,8 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert adapter is not None
         torch.nn.init.normal_(adapter.head.weight, std=0.1)  # else it does nothing
     state = {k: v.detach() for k, v in model.named_parameters()}
-    sha256 = export(state, MODELS["tiny"], folder / "tiny.safetensors", card={})
-    write_manifest(folder, 1, "tiny", "tiny.safetensors", sha256)
+    export(state, MODELS["tiny"], folder / "new.safetensors", card={})
+    add(folder, folder / "new.safetensors", number=1, name="tiny")
     return folder
 
 

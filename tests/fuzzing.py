@@ -23,7 +23,6 @@ import torch
 import sbtcodec.decoding
 from sbtcodec.codec import Codec
 from sbtcodec.container import (
-    CHECK_BYTES,
     HEADER_BYTES,
     Chunk,
     Container,
@@ -179,11 +178,11 @@ def with_right_check(codec: Codec, data: bytes) -> bytes:
         return data
     tile = TileSymbols(codec.release, header.quality, header.tiles[0])
     tile.levels = torch.from_numpy(tokens.levels.astype(np.int64)).permute(2, 0, 1)[None]
-    check = sbtcodec.decoding.check_of(tile, header, codec.release, 0, 0)
+    crc = tile.check(0, sbtcodec.decoding.seed_of(header, codec.release, 0))
+    size = header.check_bytes(0)
     at = len(data) - sum(part.length for layer in container.layers for part in layer.parts)
     at += container.layers[0].parts[0].length
-    fixed = check.to_bytes(CHECK_BYTES, "little")
-    return data[: at - CHECK_BYTES] + fixed + data[at:]
+    return data[: at - size] + sbtcodec.decoding.check_bytes(crc, size) + data[at:]
 
 
 def _kind(error: Exception) -> str:

@@ -14,7 +14,7 @@ from PIL import Image
 
 import sbtcodec
 from sbtcodec import cli
-from sbtcodec.container import Container, Header, Layer, Part, pack, unpack
+from sbtcodec.container import FORMAT_VERSION, Container, Header, Layer, Part, pack, unpack
 from sbtcodec.errors import DeviceError
 from sbtcodec.image.picture import Picture
 from sbtcodec.image.pixels import as_rgb
@@ -52,9 +52,11 @@ class FakeCodec:
         height, width = picture.rgb.shape[:2]
         layers = 0 if globals_only else 2
         code = round(quality * 2.55)
-        header = Header(2, 1, width, height, code, layers, grayscale=picture.grayscale)
+        header = Header(FORMAT_VERSION, 1, width, height, code, layers, grayscale=picture.grayscale)
         bodies = [b"base"] if globals_only else [b"base", b"first detail", b"second detail"]
-        layers = tuple(Layer((Part(body, 0),)) for body in bodies)
+        layers = tuple(
+            Layer((Part(body, bytes(header.check_bytes(i))),)) for i, body in enumerate(bodies)
+        )
         return pack(Container(header, layers, chunks_of(picture)))
 
     def decode(self, data, layers=None, *, allow_partial=False, crop=None, scale=1):

@@ -232,14 +232,14 @@ def test_a_missing_model_is_told_with_the_name_of_the_file(run, sbt, monkeypatch
 
 
 def test_info_shows_size_layers_and_chunks(run, folder):
-    header = Header(2, 7, 640, 480, 255, 1)
-    layers = (Layer((Part(b"x" * 1231, 0),)), Layer((Part(b"y" * 97, 0),)))
+    header = Header(3, 7, 640, 480, 255, 1)
+    layers = (Layer((Part(b"x" * 1231, bytes(2)),)), Layer((Part(b"y" * 97, bytes(3)),)))
     Path("a.sbt").write_bytes(pack(Container(header, layers, (Chunk("ICCP", b"z" * 50),))))
     code, out, err = run("info", "a.sbt")
     assert (code, err) == (0, "")
     lines = [" ".join(line.split()) for line in out.splitlines()]
-    assert lines[:2] == ["a.sbt", "640 x 480 pixels, model 7, quality 100, format version 2"]
-    assert "base layer 1 234 0.0321 present" in lines
+    assert lines[:2] == ["a.sbt", "640 x 480 pixels, model 7, quality 100, format version 3"]
+    assert "base layer 1 233 0.0321 present" in lines
     assert "detail layer 1 of 1 100 0.0026 present" in lines
     assert any(line.startswith("overhead") and "ICCP 50" in line for line in lines)
     assert lines[-1] == "complete"
@@ -251,8 +251,8 @@ def test_info_shows_size_layers_and_chunks(run, folder):
         (14, "cut inside a layer: "),  # two bytes are left, too few for the last layer
         (16, "cut after a whole layer: "),
         (20, "cut inside a layer: "),
-        (31, "cut after a whole layer: "),
-        (33, "cut before the end of the base layer: "),
+        (30, "cut after a whole layer: "),
+        (32, "cut before the end of the base layer: "),
     ],
 )
 def test_info_tells_where_a_file_is_cut(run, sbt, cut, sentence):
@@ -264,9 +264,9 @@ def test_info_tells_where_a_file_is_cut(run, sbt, cut, sentence):
 
 def test_info_as_json(run, sbt):
     told = json.loads(run("info", sbt, "--json")[1])
-    assert [layer["present_bytes"] for layer in told["layers"]] == [7, 15, 16]
+    assert [layer["present_bytes"] for layer in told["layers"]] == [6, 14, 16]
     assert told["complete"] is True
-    assert told["file_bytes"] == told["overhead_bytes"] + 7 + 15 + 16
+    assert told["file_bytes"] == told["overhead_bytes"] + 6 + 14 + 16
 
 
 # demo

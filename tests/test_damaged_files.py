@@ -109,10 +109,10 @@ def test_damage_in_the_base_layer_is_always_an_error(tiny_codec: Codec, small_fi
 
 def test_a_file_of_an_unknown_model_is_refused(tiny_codec: Codec, small_file: bytes) -> None:
     with pytest.raises(ModelMismatchError, match="model 200"):
-        tiny_codec.decode(small_file[:3] + bytes([200]) + small_file[4:])
+        tiny_codec.decode(small_file[:2] + bytes([200]) + small_file[3:])
 
 
 def test_a_file_of_other_weights_is_refused(codec: Codec, small_file: bytes) -> None:
-    same_number = small_file[:3] + bytes([codec.release.number]) + small_file[4:]
+    same_number = small_file[:2] + bytes([codec.release.number]) + small_file[3:]
     with pytest.raises(InvalidFileError):
         codec.decode(same_number)

@@ -23,6 +23,7 @@ from sbtcodec.cli.failures import (
     explain,
 )
 from sbtcodec.cli.info import info
+from sbtcodec.cli.models import models
 from sbtcodec.cli.report import tell
 from sbtcodec.cli.tokens import tokens
 from sbtcodec.cli.train import train
@@ -55,7 +56,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain text keeps the layout of the exit codes, and is quick
 )
-for command in (compress, decompress, info, verify, compare, tokens, demo, bench, train):
+for command in (compress, decompress, info, verify, compare, tokens, models, demo, bench, train):
     app.command()(command)
 
 

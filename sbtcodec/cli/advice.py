@@ -5,9 +5,7 @@ OPTIONS = {
     "pass force=True or skip_existing=True": "give --force or --skip-existing",
     "pass force=True": "give --force",
     "with force=True": "with --force",
-    "pass allow_partial=True for the layers before it": (
-        "decode the layers before it with --allow-partial"
-    ),
+    "with allow_partial=True": "with --allow-partial",
     "allow_partial=True decodes": "--allow-partial decodes",
     'use device="cpu"': "use --device cpu",
     "raise max_pixels": "raise --max-pixels",

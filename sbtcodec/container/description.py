@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from sbtcodec.container.fields import CutError, Reader
-from sbtcodec.container.parts import CHECK_BYTES
 from sbtcodec.container.reading import layer_name, read_chunks, read_front
 
 
@@ -22,7 +21,8 @@ class FileInfo:
     """What can be told of a file without decoding it; sizes in bytes, quality from 0 to 100.
 
     `complete` is True when no layer is missing or seen to be cut; `overhead_bytes` counts what is
-    not a layer; `chunks` holds the kind and data size of each chunk; `tiles` counts the tiles.
+    not a layer; `chunks` holds the kind and data size of each chunk; `tiles` counts the tiles;
+    `look` is "unsaid", "faithful", "vivid" or "reserved".
     """
 
     version: int
@@ -38,6 +38,7 @@ class FileInfo:
     bpp: float
     grayscale: bool
     tiles: int
+    look: str
 
 
 def describe(data: bytes) -> FileInfo:
@@ -59,7 +60,7 @@ def describe(data: bytes) -> FileInfo:
         declared = None if parts[-1] is None else sum(n or 0 for n in parts)
         present = reader.left if declared is None else min(declared, reader.left)
         reader.take(present, "a layer")
-        least = declared or sum(CHECK_BYTES if n is None else n for n in parts)
+        least = declared or sum(header.check_bytes(index) if n is None else n for n in parts)
         name = layer_name(header, index)
         layers.append(LayerInfo(name, declared, present, complete=present >= least))
     return FileInfo(
@@ -76,4 +77,5 @@ def describe(data: bytes) -> FileInfo:
         bpp=8 * len(data) / (header.width * header.height),
         grayscale=header.grayscale,
         tiles=len(header.tiles),
+        look=header.look.name.lower(),
     )

@@ -1,9 +1,12 @@
 """Bytes and integers of a file, read one after the other: never past the end of the data."""
 
-from sbtcodec.container.parts import MAX_VARINT, check_range
+from sbtcodec.container.parts import check_range
 from sbtcodec.errors import InvalidFileError
 
-_VARINT_BYTES = 4
+# Integers of one to four bytes, as the format's specification has them: the first byte from which
+# on a length is used, and the smallest integer of that length. Every integer has one form.
+_FORMS = ((0, 0), (192, 192), (248, 14_528), (252, 276_672))
+MAX_INTEGER = 276_672 + 4 * 2**24 - 1
 
 
 class CutError(InvalidFileError):
@@ -33,33 +36,21 @@ class Reader:
         self._offset += size
         return self._data[self._offset - size : self._offset]
 
-    def varint(self, what: str) -> int:
-        """Return the next varint, 0..MAX_VARINT; `what` names it in the error."""
-        value = 0
-        for index in range(_VARINT_BYTES):
-            byte = self.take(1, what)[0]
-            value |= (byte & 0x7F) << 7 * index
-            if byte < 0x80:
-                if byte == 0 and index > 0:
-                    raise InvalidFileError(
-                        f"{what} is stored in {index + 1} bytes, expected the shortest form;"
-                        " the file is damaged"
-                    )
-                return value
-        raise InvalidFileError(
-            f"{what} runs over {_VARINT_BYTES} bytes, expected fewer; the file is damaged"
-        )
+    def integer(self, what: str) -> int:
+        """Return the next integer, 0..MAX_INTEGER; `what` names it in the error."""
+        byte = self.take(1, what)[0]
+        size = max(n for n, (first, _) in enumerate(_FORMS) if byte >= first)
+        first, least = _FORMS[size]
+        rest = int.from_bytes(self.take(size, what), "big")
+        return least + ((byte - first) << 8 * size) + rest
 
 
-def varint(value: int) -> bytes:
-    """Return 0..MAX_VARINT as seven bits a byte, lowest first; `ValueError` outside."""
-    check_range("a length", value, 0, MAX_VARINT)
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+def integer(value: int) -> bytes:
+    """Return 0..MAX_INTEGER as one to four bytes; `ValueError` outside."""
+    check_range("a length", value, 0, MAX_INTEGER)
+    size = max(n for n, (_, least) in enumerate(_FORMS) if value >= least)
+    first, least = _FORMS[size]
+    return ((first << 8 * size) + value - least).to_bytes(size + 1, "big")
 
 
 def zigzag(value: int) -> int:

@@ -2,32 +2,47 @@
 
 import string
 from dataclasses import dataclass
+from enum import IntEnum
 
 from sbtcodec.grid import Box, tiles_of
 
-MAGIC = b"\xb5\x54"
-FORMAT_VERSION = 2
-HEADER_BYTES = 9
-CHECK_BYTES = 3
+FORMAT_VERSION = 3
+MAGIC = 0xB5  # the first byte; the upper half of the second one is MAGIC_NIBBLE
+MAGIC_NIBBLE = 0xA0
+OLD_MAGIC = b"\xb5\x54"  # of versions 1 and 2
+HEADER_BYTES = 8
+LAST_CHECK_BYTES = 3  # of the last layer that the header declares
+CHECK_BYTES = 2  # of the layers before it
 MAX_SIDE = 16383
-MAX_DETAIL_LAYERS = 4
+MAX_DETAIL_LAYERS = 7
 MAX_CHUNKS = 16
 MAX_CHUNK_BYTES = 2**24
-MAX_VARINT = 2**28 - 1
 DEFAULT_MAX_PIXELS = 2**28
 
-CHUNK_FLAG = 1 << 28
-GRAYSCALE_FLAG = 1 << 7
+FLAGS_FOLLOW = 1  # in the second byte
+VERSION_BITS = 0b111
+CHUNK_FLAG = 1  # in the flags
+LOOK_BITS = 0b110
+GRAYSCALE_FLAG = 1 << 31  # in the sides
 CRC_BYTES = 4
 _LETTERS = frozenset(string.ascii_letters)
 
 
+class Look(IntEnum):
+    """How whoever made a file meant its picture to be decoded; a hint."""
+
+    UNSAID = 0
+    FAITHFUL = 1
+    VIVID = 2
+    RESERVED = 3
+
+
 @dataclass(frozen=True)
 class Header:
-    """What the nine header bytes say, except the chunk flag, which follows from the chunks.
+    """What the header says, except whether there are chunks.
 
-    `version` is 2, `model` 1..255, `width` and `height` 1..16383 pixels, `quality` the code 0..255,
-    `detail_layers` 0..4. Raises `ValueError` outside of these ranges.
+    `version` is 3, `model` 1..255, `width` and `height` 1..16383 pixels, `quality` the code 0..255,
+    `detail_layers` 0..7. Raises `ValueError` outside of these ranges.
     """
 
     version: int
@@ -37,6 +52,7 @@ class Header:
     quality: int
     detail_layers: int
     grayscale: bool = False
+    look: Look = Look.UNSAID
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -48,6 +64,10 @@ class Header:
         check_range("quality", self.quality, 0, 255)
         check_range("detail_layers", self.detail_layers, 0, MAX_DETAIL_LAYERS)
 
+    def check_bytes(self, layer: int) -> int:
+        """The bytes of a layer's checks; 0 is the base layer."""
+        return LAST_CHECK_BYTES if layer == self.detail_layers else CHECK_BYTES
+
     @property
     def tiles(self) -> tuple[Box, ...]:
         """The tiles, in global tokens (32 x 32 pixels), in the order of the parts."""
@@ -56,19 +76,18 @@ class Header:
 
 @dataclass(frozen=True)
 class Part:
-    """One tile's part of a layer: coded bytes, and the 24-bit check of what they decode to."""
+    """One tile's part of a layer: coded bytes, and the check of what they decode to.
+
+    `check` is the beginning of the check's four bytes, as long as `Header.check_bytes` says.
+    """
 
     coded: bytes
-    check: int
-
-    def __post_init__(self) -> None:
-        """Check that the check fits its three bytes."""
-        check_range("check", self.check, 0, 2 ** (8 * CHECK_BYTES) - 1)
+    check: bytes
 
     @property
     def length(self) -> int:
         """The bytes of the part in the file, its check included."""
-        return len(self.coded) + CHECK_BYTES
+        return len(self.coded) + len(self.check)
 
 
 @dataclass(frozen=True)
@@ -108,8 +127,11 @@ class Container:
         """Check the numbers of layers and chunks."""
         check_range("number of layers", len(self.layers), 1, 1 + self.header.detail_layers)
         tiles = len(self.header.tiles)
-        for layer in self.layers:
+        for index, layer in enumerate(self.layers):
             check_range("number of parts", len(layer.parts), tiles, tiles)
+            size = self.header.check_bytes(index)
+            for part in layer.parts:
+                check_range("length of a check", len(part.check), size, size)
         check_range("number of chunks", len(self.chunks), 0, MAX_CHUNKS)
 
     @property

@@ -5,20 +5,26 @@ from collections.abc import Iterator
 
 from sbtcodec.container.fields import CutError, Reader, unzigzag
 from sbtcodec.container.parts import (
-    CHECK_BYTES,
     CHUNK_FLAG,
     CRC_BYTES,
+    FLAGS_FOLLOW,
     FORMAT_VERSION,
     GRAYSCALE_FLAG,
     HEADER_BYTES,
+    LOOK_BITS,
     MAGIC,
+    MAGIC_NIBBLE,
     MAX_CHUNK_BYTES,
     MAX_CHUNKS,
+    MAX_DETAIL_LAYERS,
     MAX_SIDE,
+    OLD_MAGIC,
+    VERSION_BITS,
     Chunk,
     Container,
     Header,
     Layer,
+    Look,
     Part,
     is_kind,
 )
@@ -27,7 +33,9 @@ from sbtcodec.errors import InvalidFileError
 
 def is_sbt(prefix: bytes) -> bool:
     """Whether a file that starts with these bytes (two are enough) is meant to be an `.sbt`."""
-    return prefix[: len(MAGIC)] == MAGIC
+    start = prefix[:2]
+    ours = len(start) == 2 and start[0] == MAGIC and start[1] & 0xF0 == MAGIC_NIBBLE
+    return ours or start == OLD_MAGIC
 
 
 def unpack(data: bytes, *, allow_partial: bool = False) -> Container:
@@ -46,32 +54,39 @@ def unpack(data: bytes, *, allow_partial: bool = False) -> Container:
     for index, parts in enumerate(lengths):
         if index > 0 and reader.left == 0:
             break
-        left, expected = reader.left, sum(CHECK_BYTES if n is None else n for n in parts)
+        size = header.check_bytes(index)
+        left, expected = reader.left, sum(size if n is None else n for n in parts)
         if left < expected:
             if index > 0 and allow_partial:
                 return Container(header, tuple(layers), chunks, cut_inside=True)
-            raise _cut_layer(header, index, left, None if parts[-1] is None else expected)
-        layers.append(Layer(tuple(_read_part(reader, length) for length in parts)))
+            raise _cut_layer(header, index, left, expected, exactly=parts[-1] is not None)
+        layers.append(Layer(tuple(_read_part(reader, length, size) for length in parts)))
     return Container(header, tuple(layers), chunks)
 
 
-def _read_part(reader: Reader, length: int | None) -> Part:
+def _read_part(reader: Reader, length: int | None, check_bytes: int) -> Part:
     body = reader.take(reader.left if length is None else length, "a layer")
-    return Part(body[:-CHECK_BYTES], int.from_bytes(body[-CHECK_BYTES:], "little"))
+    return Part(body[:-check_bytes], body[-check_bytes:])
 
 
-def read_front(reader: Reader) -> tuple[Header, list[list[int | None]], bool]:
-    """Read the header, the lengths of each layer's parts (None for the last), the chunk flag."""
+def _read_header(reader: Reader) -> tuple[Header, bool]:
+    """Read the header, and whether there are chunks."""
     start = reader.take(min(reader.left, HEADER_BYTES), "the header")
     if not is_sbt(start):
-        found = start[: len(MAGIC)].hex(" ").upper() or "an empty file"
+        found = start[:2].hex(" ").upper() or "an empty file"
         raise InvalidFileError(
-            f"this is not an .sbt file: found {found} at its start, expected"
-            f" {MAGIC.hex(' ').upper()}; only files written by sbtcodec can be decoded"
+            f"this is not an .sbt file: found {found} at its start, expected {MAGIC:02X}"
+            f" {MAGIC_NIBBLE | FORMAT_VERSION << 1:02X}; only files that sbtcodec wrote can be"
+            " decoded"
         )
-    if len(start) > 2 and (found_version := start[2] & ~GRAYSCALE_FLAG) != FORMAT_VERSION:
+    if start[:2] == OLD_MAGIC:
         raise InvalidFileError(
-            f"the file has format version {found_version}, expected {FORMAT_VERSION};"
+            f"the file has format version 1 or 2, expected {FORMAT_VERSION};"
+            " sbtcodec 0.1 and 0.2 read these, and nothing later"
+        )
+    if (version := start[1] >> 1 & VERSION_BITS) != FORMAT_VERSION:
+        raise InvalidFileError(
+            f"the file has format version {version}, expected {FORMAT_VERSION};"
             " a newer sbtcodec may read it, otherwise it is damaged"
         )
     if len(start) < HEADER_BYTES:
@@ -79,23 +94,32 @@ def read_front(reader: Reader) -> tuple[Header, list[list[int | None]], bool]:
             f"the file is cut inside the header: found {len(start)} bytes,"
             f" expected {HEADER_BYTES}; get the whole file"
         )
-    sides = int.from_bytes(start[4:8], "little")
-    fields = {
-        "model": start[3],
-        "width": sides & MAX_SIDE,
-        "height": sides >> 14 & MAX_SIDE,
-        "detail_layers": sides >> 29,
-    }
+    flags = reader.take(1, "the flags")[0] if start[1] & FLAGS_FOLLOW else 0
+    if start[1] & FLAGS_FOLLOW and (flags == 0 or flags & ~(CHUNK_FLAG | LOOK_BITS)):
+        raise InvalidFileError(
+            f"the file has the flags {flags:02X}, expected 01 to 07;"
+            " a newer sbtcodec may read it, otherwise it is damaged"
+        )
+    sides = int.from_bytes(start[3:7], "little")
     try:
         header = Header(
             version=FORMAT_VERSION,
-            quality=start[8],
-            grayscale=bool(start[2] & GRAYSCALE_FLAG),
-            **fields,
+            model=start[2],
+            width=sides & MAX_SIDE,
+            height=sides >> 14 & MAX_SIDE,
+            quality=start[7],
+            detail_layers=sides >> 28 & MAX_DETAIL_LAYERS,
+            grayscale=bool(sides & GRAYSCALE_FLAG),
+            look=Look((flags & LOOK_BITS) >> 1),
         )
     except ValueError as error:
         raise InvalidFileError(f"the header is damaged: {error}") from error
+    return header, bool(flags & CHUNK_FLAG)
 
+
+def read_front(reader: Reader) -> tuple[Header, list[list[int | None]], bool]:
+    """Read the header, the lengths of each layer's parts (None for the last), the chunk flag."""
+    header, has_chunks = _read_header(reader)
     lengths: list[list[int | None]] = []
     usual = usual_lengths(header)
     for index in range(header.detail_layers + 1):
@@ -103,26 +127,26 @@ def read_front(reader: Reader) -> tuple[Header, list[list[int | None]], bool]:
         last = index == header.detail_layers
         lengths.append([])
         for expected in usual[:-1] if last else usual:
-            stored = reader.varint(f"the length of the {name}")
-            length = stored if index > 0 else expected + unzigzag(stored)
-            if length < CHECK_BYTES:
+            stored = reader.integer(f"the length of the {name}")
+            coded = stored if index > 0 else expected + unzigzag(stored)
+            if coded < 0:
                 raise InvalidFileError(
-                    f"the {name} has a length of {length}, expected at least {CHECK_BYTES};"
+                    f"the {name} has {coded} coded bytes, expected none or more;"
                     " the file is damaged"
                 )
-            lengths[-1].append(length)
+            lengths[-1].append(coded + header.check_bytes(index))
     lengths[-1].append(None)
-    return header, lengths, bool(sides & CHUNK_FLAG)
+    return header, lengths, has_chunks
 
 
 def usual_lengths(header: Header) -> list[int]:
-    """What the base layer's lengths are stored relative to: two bytes a token of each tile."""
-    return [2 * tile.height * tile.width for tile in header.tiles]
+    """What the base layer's lengths are stored relative to: 17 bits a token of each tile."""
+    return [17 * tile.height * tile.width // 8 for tile in header.tiles]
 
 
 def read_chunks(reader: Reader) -> Iterator[Chunk]:
     """Read the chunk section, one chunk after the other, each whole and checked."""
-    count = reader.varint("the number of chunks")
+    count = reader.integer("the number of chunks")
     if not 1 <= count <= MAX_CHUNKS:
         raise InvalidFileError(
             f"the file declares {count} chunks, expected 1 to {MAX_CHUNKS}; it is damaged"
@@ -136,7 +160,7 @@ def read_chunks(reader: Reader) -> Iterator[Chunk]:
                 f"{what} has the type {raw.hex(' ').upper()}, expected four ASCII letters;"
                 " the file is damaged"
             )
-        length = reader.varint(f"the length of {what}")
+        length = reader.integer(f"the length of {what}")
         if length > MAX_CHUNK_BYTES:
             raise InvalidFileError(
                 f"{what} ({kind}) declares {length} bytes, expected at most {MAX_CHUNK_BYTES};"
@@ -152,8 +176,10 @@ def read_chunks(reader: Reader) -> Iterator[Chunk]:
         yield Chunk(kind, data)
 
 
-def _cut_layer(header: Header, index: int, found: int, length: int | None) -> InvalidFileError:
-    expected = f"at least {CHECK_BYTES}" if length is None else length
+def _cut_layer(
+    header: Header, index: int, found: int, least: int, *, exactly: bool
+) -> InvalidFileError:
+    expected = least if exactly else f"at least {least}"
     where, advice = "the base layer", "nothing can be decoded, get the whole file"
     if index > 0:
         where, advice = layer_name(header, index), "allow_partial=True decodes the layers before it"

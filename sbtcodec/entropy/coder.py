@@ -12,6 +12,7 @@ import constriction
 import numpy as np
 from numpy.typing import NDArray
 
+from sbtcodec.entropy.detail import TABLES
 from sbtcodec.entropy.frequencies import Frequencies
 from sbtcodec.errors import InvalidFileError
 
@@ -59,9 +60,9 @@ class LayerEncoder:
     def details(self, indices: Indices, q: Symbols) -> Symbols:
         """Code symbols int32 [n] under tables uint8 [n]; returns what a decoder will get.
 
-        Symbols of table 0 are not sent and are 0; others are clamped to their table's range.
+        Symbols of the least scale are not sent and are 0; others are held within their table.
         """
-        limit = np.where(indices > 0, self.tables.half_widths[indices], 0)
+        limit = np.where(indices % TABLES > 0, self.tables.half_widths[indices], 0)
         q = np.clip(q, -limit, limit).astype(np.int32)
         for table, at in _by_table(indices):
             model = self.tables.models[table]
@@ -138,7 +139,7 @@ def _decode(decoder: Any, *arguments: Any) -> Symbols:  # noqa: ANN401 (as above
 
 
 def _by_table(indices: Indices) -> Iterable[tuple[int, NDArray[np.int64]]]:
-    """Positions of each table in use, in rising order, without table 0 (not coded).
+    """Positions of each table in use, in rising order, without those of the least scale.
 
     Symbols are coded grouped by table: ten times faster than one model per symbol.
     """
@@ -146,5 +147,5 @@ def _by_table(indices: Indices) -> Iterable[tuple[int, NDArray[np.int64]]]:
     counts = np.bincount(indices, minlength=1)
     ends = np.cumsum(counts)
     for table in np.flatnonzero(counts):
-        if table > 0:
+        if table % TABLES > 0:
             yield int(table), order[ends[table] - counts[table] : ends[table]]

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from sbtcodec.entropy.integer_net import WEIGHT_ONE, IntegerConv, IntegerNet, activate, spans
 
-TABLES = 64
+TABLES = 64  # of one shape: scales, in steps of a factor
+MAX_SHAPES = 4  # indices are bytes
 SCALE_MIN = 0.11
 SCALE_MAX = 128.0
 SCALE_STEP = math.log(SCALE_MAX / SCALE_MIN) / (TABLES - 1)  # nats between neighbouring tables
@@ -42,12 +43,15 @@ class DetailScales(IntegerNet):
         anchors: int,
         width: int = 96,
         trunk: int = 128,
+        shapes: int = 1,
     ) -> None:
         """Networks for detail layers of `groups` channels and quality given by `anchors` hats.
 
-        `width` and `trunk` are the sizes of `sbtcodec.model.ModelConfig`.
+        `width`, `trunk` and `shapes` are the sizes of `sbtcodec.model.ModelConfig`.
         """
         super().__init__()
+        self.shapes = shapes
+        sums = 1 if shapes == 1 else 2  # for each channel
         self.groups = spans(groups)
         self.trunk = nn.ModuleList(
             [
@@ -64,11 +68,12 @@ class DetailScales(IntegerNet):
         )
         self.mix = nn.ModuleList([IntegerConv(width, width, gain=0.7) for _ in seen])
         self.heads = nn.ModuleList(
-            [IntegerConv(width, groups[step // 2], gain=0.5) for step in range(len(seen))]
+            [IntegerConv(width, sums * groups[step // 2], gain=0.5) for step in range(len(seen))]
         )
-        for head in self.heads:  # start at a scale of 1 step
+        for step, head in enumerate(self.heads):  # start at a scale of 1 step
             assert isinstance(head, IntegerConv)
-            nn.init.constant_(head.bias, math.log(1 / SCALE_MIN) / SCALE_STEP / 4)
+            start = math.log(1 / SCALE_MIN) / SCALE_STEP / 4
+            nn.init.constant_(head.bias[: groups[step // 2]], start)
         self.seen = seen
         self.register_buffer("magnitudes", magnitude_table())
 
@@ -87,6 +92,8 @@ class DetailScales(IntegerNet):
         self, step: int, features: Tensor, hats: Tensor, seen: Tensor, places: Tensor | None = None
     ) -> Tensor:
         """Scale accumulators [B, channels of the group, H, W] for one step, before the gains.
+
+        Where there are tables of several shapes, as many accumulators of shapes follow.
 
         Args:
             step: 2 * group + parity.
@@ -115,9 +122,23 @@ def _residual(
     return activate(mix(around) + h * WEIGHT_ONE)
 
 
-def table_index(total: Tensor, gain_offset: Tensor) -> Tensor:
-    """Accumulators and integer gain offsets to table indices 0..63 (integer-valued float)."""
-    return torch.floor((total + gain_offset) * (1.0 / SUMS_PER_INDEX) + 0.5).clamp(0, TABLES - 1)
+def table_index(total: Tensor, gain_offset: Tensor, shapes: int = 1) -> Tensor:
+    """Accumulators and integer gain offsets to table indices, integer-valued float.
+
+    Args:
+        total: of `DetailScales.scales`, [B, C, H, W], or with shapes [B, 2 C, H, W].
+        gain_offset: of the C channels, [B or 1, C, 1, 1], or without the first dimension.
+        shapes: of tables.
+
+    Returns:
+        [B, C, H, W], 0..63, and TABLES more for each shape.
+    """
+    scales = total[:, : gain_offset.shape[-3]] + gain_offset
+    index = torch.floor(scales * (1.0 / SUMS_PER_INDEX) + 0.5).clamp(0, TABLES - 1)
+    if shapes == 1:
+        return index
+    shape = torch.floor(total[:, gain_offset.shape[-3] :] * (1.0 / SUMS_PER_INDEX) + 0.5)
+    return index + TABLES * shape.clamp(0, shapes - 1)
 
 
 def gain_offset(log_gains: Tensor) -> Tensor:

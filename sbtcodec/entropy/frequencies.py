@@ -33,8 +33,8 @@ def normalise(weights: NDArray[np.float64]) -> Frequencies:
     return scaled
 
 
-def gaussian_tables() -> list[Frequencies]:
-    """One table per scale: unit intervals of zero-mean normals, symbols -M..M."""
+def gaussian_tables(shapes: int = 1) -> list[Frequencies]:
+    """One table per scale, again for each shape: unit intervals of zero-mean normals, -M..M."""
     tables = []
     for index in range(TABLES):
         scale = SCALE_MIN * math.exp(SCALE_STEP * index)
@@ -42,7 +42,7 @@ def gaussian_tables() -> list[Frequencies]:
         edges = (np.arange(-m, m + 2) - 0.5) / (scale * math.sqrt(2))
         cdf = np.array([math.erf(e) for e in edges])
         tables.append(normalise(np.diff(cdf)))
-    return tables
+    return shapes * tables
 
 
 def octave_table() -> Frequencies:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+MAX_LAYERS = 7  # the format's, stated again because rooms do not import each other
+
 
 @dataclass(frozen=True)
 class TokenizerConfig:
@@ -26,6 +28,7 @@ class TokenizerConfig:
         alone_attention: the same of a network of its own for all steps but the first, which are
             taken where nothing follows the global tokens; 0 where one network takes all steps.
         gain_anchors: qualities at which the per-channel gains are learned.
+        encoder: whether the networks are there that only an encoder runs.
     """
 
     widths: tuple[int, int, int] = (64, 128, 192)
@@ -44,6 +47,7 @@ class TokenizerConfig:
     adapter_width: int = 128
     adapter_attention: int = 2
     alone_attention: int = 2
+    encoder: bool = True
 
     def __post_init__(self) -> None:
         """Reject sizes that cannot work together.
@@ -59,8 +63,8 @@ class TokenizerConfig:
             raise ValueError("adapter_attention needs an adapter_width")
         if self.alone_attention and not self.adapter_attention:
             raise ValueError("alone_attention needs an adapter_attention")
-        if not 1 <= len(self.groups) <= 4:
-            raise ValueError("a file carries one to four detail layers")
+        if not 1 <= len(self.groups) <= MAX_LAYERS:
+            raise ValueError(f"a file carries one to {MAX_LAYERS} detail layers")
 
     @property
     def layers(self) -> int:

@@ -181,7 +181,8 @@ def _attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> T
     product = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
     if mask is not None:
         product = product.masked_fill(~mask, float("-inf"))
-    return product.softmax(-1).to(v.dtype) @ v
+    attended: Tensor = product.softmax(-1).to(v.dtype) @ v
+    return attended
 
 
 def _rotate(t: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

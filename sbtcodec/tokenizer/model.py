@@ -12,6 +12,7 @@ symbol.
 import torch
 from torch import Tensor, nn
 
+from sbtcodec.errors import ModelMismatchError
 from sbtcodec.tokenizer.adapter import LocalAdapter
 from sbtcodec.tokenizer.bootstrap import LocalPredictor, Refiner
 from sbtcodec.tokenizer.config import TokenizerConfig
@@ -31,8 +32,8 @@ class Tokenizer(nn.Module):
         """Build the networks of `config`, freshly initialised."""
         super().__init__()
         self.config = config
-        self.local_encoder = LocalEncoder(config)
-        self.global_encoder = GlobalEncoder(config)
+        self.local_encoder = LocalEncoder(config) if config.encoder else None
+        self.global_encoder = GlobalEncoder(config) if config.encoder else None
         self.fsq = FSQ(config.levels)
         self.predictor = LocalPredictor(config)
         self.refiners = nn.ModuleList([Refiner(config, step // 2) for step in range(self.steps)])
@@ -40,12 +41,27 @@ class Tokenizer(nn.Module):
         # log of 1/step size, per anchor quality and channel
         start = torch.linspace(-1.5, 2.5, config.gain_anchors)[:, None]
         self.log_gains = nn.Parameter(start.repeat(1, config.local_channels))
-        self.adapter = LocalAdapter(config) if config.adapter_width else None
-        self.token_adapter = self.alone_adapter = None
-        if config.adapter_attention:
+        self.adapter = self.token_adapter = self.alone_adapter = None
+        if config.encoder and config.adapter_width:
+            self.adapter = LocalAdapter(config)
+        if config.encoder and config.adapter_attention:
             self.token_adapter = TokenAdapter(config, config.adapter_attention)
-        if config.alone_attention:
+        if config.encoder and config.alone_attention:
             self.alone_adapter = TokenAdapter(config, config.alone_attention)
+
+    @property
+    def encoders(self) -> tuple[LocalEncoder, GlobalEncoder]:
+        """The encoders of local and of global tokens.
+
+        Raises:
+            ModelMismatchError: the model has the decoder's half alone.
+        """
+        if self.local_encoder is None or self.global_encoder is None:
+            raise ModelMismatchError(
+                "this model is installed for decoding alone, expected one that encodes;"
+                " compress with the default model"
+            )
+        return self.local_encoder, self.global_encoder
 
     @property
     def steps(self) -> int:

@@ -1,8 +1,10 @@
 """From a checkpoint to released weights: half precision, fitted tables, manifest."""
 
-import json
+import hashlib
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +15,11 @@ from sbtcodec.codec import Codec
 from sbtcodec.entropy.coder import Indices, LayerEncoder, Symbols
 from sbtcodec.entropy.detail import MAX_SYMBOL, TABLES
 from sbtcodec.entropy.frequencies import Frequencies, gaussian_tables, normalise
-from sbtcodec.image.files import write_atomically
+from sbtcodec.errors import WeightsError
 from sbtcodec.image.pixels import load_image
 from sbtcodec.model import ModelConfig
-from sbtcodec.release import MANIFEST, export
+from sbtcodec.registry import MANIFEST, Entry, Manifest, read_manifest, write_manifest
+from sbtcodec.release import digests, export, export_decoder
 from sbtcodec.training import checkpoint
 from sbtcodec.training.data import photograph_paths
 
@@ -26,9 +29,9 @@ FIT_QUALITIES = (5, 25, 45, 65, 90)
 
 
 @contextmanager
-def counted_symbols() -> Iterator[NDArray[np.int64]]:
-    """Within the block, every coded detail symbol is counted: int64 [TABLES, MAX_SYMBOL + 1]."""
-    counts = np.zeros((TABLES, MAX_SYMBOL + 1), dtype=np.int64)
+def counted_symbols(tables: int) -> Iterator[NDArray[np.int64]]:
+    """Within the block, every coded detail symbol is counted: int64 [tables, MAX_SYMBOL + 1]."""
+    counts = np.zeros((tables, MAX_SYMBOL + 1), dtype=np.int64)
     details = LayerEncoder.details
 
     def count(self: LayerEncoder, indices: Indices, q: Symbols) -> Symbols:
@@ -43,62 +46,118 @@ def counted_symbols() -> Iterator[NDArray[np.int64]]:
         LayerEncoder.details = details  # type: ignore[method-assign]
 
 
-def write_manifest(folder: Path, number: int, name: str, file: str, sha256: str) -> None:
-    """Make model `number` of `folder/manifest.json` this file, and the default."""
-    path = folder / MANIFEST
-    manifest = json.loads(path.read_text()) if path.is_file() else {"models": []}
-    others = [e for e in manifest["models"] if e["number"] != number]
-    entry = {"number": number, "name": name, "file": file, "sha256": sha256}
-    models = sorted([*others, entry], key=lambda e: int(e["number"]))
-    text = json.dumps({"default": number, "models": models}, indent=2) + "\n"
-    write_atomically(path, text.encode(), force=True)
+def add(folder: Path, weights: Path, *, number: int | None = None, name: str | None = None) -> Path:
+    """Take a weights file into a folder of models, as its default.
+
+    Args:
+        folder: of the manifest, which is made if missing.
+        weights: the file, on the same disk as the folder; it is moved.
+        number: of the model; if not given, that of a model with the same digest, else a new one.
+        name: of the model, and of its file; sbt-NUMBER if not given.
+
+    Returns:
+        Where the file is now.
+
+    Raises:
+        WeightsError: the number stands for another digest already: its files could not be read.
+    """
+    manifest = Manifest(1, (), {})
+    if (folder / MANIFEST).is_file():
+        manifest = read_manifest(folder)
+    digest = digests(weights)[0].hex()
+    taken = {m.number: m.digest for m in manifest.models}
+    if number is None:
+        same = [n for n, other in taken.items() if other == digest]
+        number = same[0] if same else 1 + max([*taken, *manifest.retired], default=0)
+    if taken.get(number, digest) != digest:
+        raise WeightsError(
+            f"model {number} of {folder} has the digest {taken[number][:12]}..., these weights"
+            f" {digest[:12]}...: its files would be lost; choose another number, or none"
+        )
+    name = name or f"sbt-{number}"
+    path = folder / f"{name}.safetensors"
+    sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
+    weights.replace(path)
+    others = tuple(m for m in manifest.models if m.number != number)
+    models = (*others, Entry(number, name, path.name, sha256, digest))
+    write_manifest(folder, replace(manifest, default=number, models=models))
+    return path
+
+
+def keep_decoder(folder: Path, number: int) -> Path:
+    """Keep of a model what files need to be read for ever, and remove its encoder.
+
+    Args:
+        folder: of the manifest.
+        number: of the model, which is not the default.
+
+    Returns:
+        The new weights file; the old one is gone.
+
+    Raises:
+        WeightsError: the model is the default one, or its weights cannot be read.
+        ModelMismatchError: it is not there.
+    """
+    manifest = read_manifest(folder)
+    entry = manifest.entry(number)
+    if number == manifest.default:
+        raise WeightsError(f"model {number} is the default, which encodes; make another one that")
+    source, path = folder / entry.file, folder / f"{entry.name}-decoder.safetensors"
+    sha256 = export_decoder(source, path)
+    half = replace(entry, file=path.name, sha256=sha256, encoder=False)
+    others = tuple(m for m in manifest.models if m.number != number)
+    write_manifest(folder, replace(manifest, models=(*others, half)))
+    if source != path:
+        source.unlink()
+    return path
 
 
 def publish(
     source: Path,
     folder: Path,
     *,
-    number: int = 1,
+    number: int | None = None,
     name: str | None = None,
     fit_on: Path | None = None,
     tables: list[Frequencies] | None = None,
+    like: Path | None = None,
 ) -> Path:
     """Write `folder/NAME.safetensors` from the averaged weights of a checkpoint.
 
     Args:
         source: a checkpoint of `sbtcodec train`.
         folder: the folder of released weights; made if missing.
-        number: the model's number, which files carry.
+        number: the model's number, which files carry; see `add`.
         name: of the model; sbt-NUMBER if not given.
         fit_on: photographs on which to fit the distributions of detail symbols.
-        tables: these distributions, where none are fitted; normal ones if not given. A model whose
-            encoder alone was trained on keeps its number and its tables: files stay the same to it.
+        tables: these distributions, where none are fitted; normal ones if not given.
+        like: released weights whose tables are kept, where only the encoder or the decoder was
+            trained on.
 
     Returns:
         Path of the weights.
 
     Raises:
-        WeightsError: the checkpoint cannot be read.
+        WeightsError: the checkpoint cannot be read, or the number stands for another model.
         DatasetError: there are no photographs.
     """
     tensors, progress = checkpoint.load(source)
     state = {k[4:]: v for k, v in tensors.items() if k.startswith("ema.")}
-    folder.mkdir(parents=True, exist_ok=True)
-    name = name or f"sbt-{number}"
-    path = folder / f"{name}.safetensors"
     card = {
         "steps": progress["step"],
         "minutes": round(progress["seconds"] / 60, 1),
         "recipe": progress["config"],
     }
     config = ModelConfig.from_json(progress["model"])
-    sha256 = export(state, config, path, card=card, tables=tables)
-    write_manifest(folder, number, name, path.name, sha256)
-    if fit_on is not None:
-        tables = fitted_tables(Codec.load("cpu", weights=folder, model=number), fit_on)
-        sha256 = export(state, config, path, card=card, tables=tables)
-        write_manifest(folder, number, name, path.name, sha256)
-    return path
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".sbtcodec-", dir=folder) as place:
+        path = Path(place, "model.safetensors")
+        export(state, config, path, card=card, tables=tables, like=like)
+        if fit_on is not None:
+            add(Path(place), path)
+            tables = fitted_tables(Codec.load("cpu", weights=Path(place)), fit_on)
+            export(state, config, path, card=card, tables=tables)
+        return add(folder, path, number=number, name=name)
 
 
 def fitted_tables(codec: Codec, photographs: Path) -> list[Frequencies]:
@@ -113,13 +172,14 @@ def fitted_tables(codec: Codec, photographs: Path) -> list[Frequencies]:
     """
     paths = photograph_paths(photographs)
     chosen = paths[:: max(1, len(paths) // FIT_IMAGES)]
-    with counted_symbols() as observed:
+    shapes = codec.release.model.config.shapes
+    with counted_symbols(shapes * TABLES) as observed:
         for path in tqdm(chosen, desc="fitting tables", disable=None):
             rgb = load_image(path).rgb
             for quality in FIT_QUALITIES:
                 codec.compress(rgb, quality)
     fitted = []
-    for counts, normal in zip(observed, gaussian_tables(), strict=True):
+    for counts, normal in zip(observed, gaussian_tables(shapes), strict=True):
         upper = counts[: len(normal) // 2 + 1].astype(np.float64)
         both = np.concatenate([upper[:0:-1] / 2, upper[:1], upper[1:] / 2])
         fitted.append(normalise(both + PRIOR_COUNT * normal / normal.sum()))

@@ -42,9 +42,10 @@ def revive(model: CodecModel, x: Tensor) -> int:
         How many channels were silent.
     """
     t = model.tokenizer
-    head = _pointwise(t.local_encoder.layers[-1])
+    local_encoder, global_encoder = t.encoders
+    head = _pointwise(local_encoder.layers[-1])
     features = pixel_rows(x - 0.5)
-    for layer in list(t.local_encoder.layers)[:-1]:
+    for layer in list(local_encoder.layers)[:-1]:
         features = layer(features)
     f = features.permute(0, 2, 3, 1).flatten(0, 2).double()
     mean = f.mean(0)
@@ -68,7 +69,7 @@ def revive(model: CodecModel, x: Tensor) -> int:
     enter = t.decoder.enter16
     typical = enter.weight[:, ~silent].square().mean().sqrt()
     enter.weight[:, silent] = torch.randn_like(enter.weight[:, silent]) * (0.3 * typical)
-    _pointwise(t.global_encoder.pool[0]).weight[:, silent] = 0
+    _pointwise(global_encoder.pool[0]).weight[:, silent] = 0
     t.predictor.head.weight[silent] = 0
     t.predictor.head.bias[silent] = 0
     if t.adapter is not None:

@@ -70,10 +70,11 @@ class TrainingPass(nn.Module):
             noise: float32 [B, local_channels, H, W], uniform in (-0.5, 0.5).
         """
         t, scales = self.model.tokenizer, self.model.scales
-        y = t.local_encoder(x).float()
+        local_encoder, global_encoder = t.encoders
+        y = local_encoder(x).float()
         steps = torch.where(quality <= self.fitted, STEPS_BEFORE_DETAILS, 0)
         steps = torch.where(layers == 0, STEPS_ALONE, steps)
-        z = t.fitted(y, t.global_encoder(y), steps)
+        z = t.fitted(y, global_encoder(y), steps)
         integers = relaxed(z.values, z.levels, t.config.levels)
         bits_z = token_bits(self.model.prior(integers), z.levels, z.position)
 
