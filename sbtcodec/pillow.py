@@ -66,6 +66,9 @@ class SbtImageFile(ImageFile.ImageFile):
     format_description = "sbtcodec learned image"
     # what `load` decodes; None once it has, also in an image that comes from a pickle or a copy
     _data: bytes | None = None
+    # which Pillow leaves out of pickles, and looks for in `verify` and `close`
+    fp: IO[bytes] | None = None
+    _exclusive_fp = False
 
     def _open(self) -> None:
         assert self.fp is not None

@@ -156,6 +156,11 @@ def test_a_twin_of_an_opened_file_has_its_pixels(tmp_path, mode, loaded, twin):
     assert np.array_equal(again, made)
     buffer = io.BytesIO()
     made.save(buffer, "SBT")
+    assert made.tell() == 0
+    with pytest.raises(EOFError):
+        made.seek(1)
+    if isinstance(made, ImageFile.ImageFile):
+        made.verify()
     made.close()
 
 

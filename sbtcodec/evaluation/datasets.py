@@ -12,6 +12,7 @@ from sbtcodec.errors import DatasetError
 from sbtcodec.evaluation.download import download, sha256_of
 from sbtcodec.evaluation.kodak import KODAK_SHA256, KODAK_URL
 from sbtcodec.evaluation.metrics import Rgb
+from sbtcodec.image.opening import open_image
 
 IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".ppm"}
@@ -108,7 +109,7 @@ def load_image(path: Path) -> Rgb:
         DatasetError: the file is missing, is not an image, or has more than 8 bits a sample.
     """
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             if image.mode not in _EIGHT_BIT_MODES:
                 msg = f"{path} has pixels of mode {image.mode}; the benchmark takes 8-bit images"
                 raise DatasetError(msg)

@@ -12,6 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sbtcodec.errors import DatasetError
+from sbtcodec.image.opening import open_image
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".ppm"}
 LONGEST_SIDE = 1024  # larger photographs are reduced: their pixels are mostly camera noise
@@ -46,7 +47,7 @@ def load_photographs(folder: Path, smallest_side: int) -> list[NDArray[np.uint8]
     """
     images = []
     for path in tqdm(photograph_paths(folder), desc="loading photographs", disable=None):
-        with Image.open(path) as image:
+        with open_image(path) as image:
             rgb = image.convert("RGB")
         rgb.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
         if min(rgb.size) >= smallest_side:
