@@ -102,7 +102,7 @@ def test_a_cut_file_is_refused(path, part):
         {"quality": 256},
         {"quality": None},
         {"quality": float("nan")},
-        {"detail_layers": 5},
+        {"detail_layers": 99},
         {"model": 0},
         {"model": [1]},
         {"grayscale": 0},
