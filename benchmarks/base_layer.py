@@ -21,7 +21,7 @@ from tqdm import tqdm
 from benchmarks.output import add_options, check, dataset_of, heading, paragraph, publish, table
 from benchmarks.rivals import FACTORS, Coded, Shrunk, avif_container, webp_container
 from sbtcodec.codec import Codec
-from sbtcodec.container import CHECK_BYTES, describe
+from sbtcodec.container import unpack
 from sbtcodec.effort import DEFAULT_EFFORT
 from sbtcodec.errors import SbtError
 from sbtcodec.evaluation.codecs import ImageCodec, load_codec
@@ -48,7 +48,7 @@ def code_all(codec: Codec, rivals: dict[str, ImageCodec], rgb: Rgb) -> dict[str,
     size = max(map(len, ours.values()))
     avif, webp = Shrunk(rivals["avif"], rgb), Shrunk(rivals["webp"], rgb)
     return {
-        name: Coded(codec.decode(data).rgb, len(data), describe(data).overhead_bytes + CHECK_BYTES)
+        name: Coded(codec.decode(data).rgb, len(data), len(data) - unpack(data).coded_bytes)
         for name, data in ours.items()
     } | {
         AVIF: avif.best(size, avif_container, free=False),

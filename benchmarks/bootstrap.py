@@ -191,7 +191,7 @@ def sections(codec: Codec, dataset: Dataset, qualities: Sequence[int]) -> Iterat
     inside = Inside(codec)
     photos = [photo_of(inside, rgb) for _, rgb in dataset.images()]
     rates = [measure_rate(codec, photo.rgb, None) for photo in photos]
-    size, ideal = np.mean(rates, 0)
+    size, ideal, _ = np.mean(rates, 0)
     shown = table(["local tokens", "PSNR dB", "MS-SSIM"], picture_rows(codec, inside, photos))
     notes = f"""
         The same decoder given different local tokens. The first two rows use the global tokens,

@@ -3,7 +3,8 @@
     python benchmarks/ideal_rate.py FOLDER [--limit N]
 
 prints, for each quality, the means over the images of FOLDER and the worst image. The ideal counts
-every coded symbol at -log2 of its integer probability, and nothing for header, lengths and checks.
+every coded symbol at -log2 of its integer probability, and nothing for header, lengths and checks,
+whose bytes are in the last two columns.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sbtcodec.codec import Codec
+from sbtcodec.container import unpack
 from sbtcodec.entropy.coder import DetailTables, Indices, LayerEncoder, Symbols
 from sbtcodec.entropy.detail import TABLES
 from sbtcodec.entropy.frequencies import TOTAL, Frequencies
@@ -54,11 +56,14 @@ def counting() -> Iterator[list[float]]:
         LayerEncoder.levels, LayerEncoder.details = levels, details  # type: ignore[method-assign]
 
 
-def measure(codec: Codec, rgb: NDArray[np.uint8], quality: float | None) -> tuple[int, float]:
-    """Bytes of the file and ideal bytes of one image; globals only if `quality` is None."""
+def measure(codec: Codec, rgb: NDArray[np.uint8], quality: float | None) -> tuple[int, float, int]:
+    """Bytes of the file, ideal bytes and bytes that are not coded symbols of one image.
+
+    Globals only if `quality` is None.
+    """
     with counting() as bits:
         data = codec.compress(rgb, quality or 0, globals_only=quality is None)
-    return len(data), bits[0] / 8
+    return len(data), bits[0] / 8, len(data) - unpack(data).coded_bytes
 
 
 def main() -> None:
@@ -73,19 +78,19 @@ def main() -> None:
     images = [load_image(p).rgb for p in paths[: arguments.limit]]
     tokens = [-(-r.shape[0] // 32) * -(-r.shape[1] // 32) for r in images]
     print(f"{len(images)} images of {arguments.folder.name}, model {codec.release.name}")
-    print("quality   file bytes   ideal bytes   excess     worst excess")
-    for quality in (None, 0.0, 25.0, 50.0, 75.0, 100.0):
-        pairs = [measure(codec, rgb, quality) for rgb in images]
-        file, ideal = (float(np.mean(column)) for column in zip(*pairs, strict=True))
-        worst = max(a - b for a, b in pairs)
+    print("quality   file bytes   ideal bytes   excess     worst excess   not symbols   at most")
+    for quality in (None, 0.0, 10.0, 25.0, 50.0, 75.0, 100.0):
+        rows = [measure(codec, rgb, quality) for rgb in images]
+        file, ideal, rest = (float(np.mean(column)) for column in zip(*rows, strict=True))
+        worst, most = max(row[0] - row[1] for row in rows), max(row[2] for row in rows)
         name = "globals" if quality is None else f"{quality:.0f}"
         print(
             f"{name:8} {file:11.1f} {ideal:13.1f} {100 * (file / ideal - 1):8.2f} % "
-            f"{worst:10.1f} bytes"
+            f"{worst:10.1f} bytes {rest:13.1f} {most:9}"
         )
         if quality is None:
             bits = raw * np.array(tokens)[:, None]
-            actual, saved = 100 * (1 - 8 * np.array(pairs) / bits).mean(0)
+            actual, saved = 100 * (1 - 8 * np.array([row[:2] for row in rows]) / bits).mean(0)
             print(
                 f"the prior saves {saved:.1f} % of {raw:.2f} bits a token, in the whole file "
                 f"with header and check {actual:.1f} %"

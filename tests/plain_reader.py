@@ -119,7 +119,7 @@ def read(data, model):
         if index < len(tiles):
             top, left, bottom, right = tiles[index]
             difference = stored // 2 if stored % 2 == 0 else -(stored + 1) // 2
-            stored = 17 * (bottom - top) * (right - left) // 8 + difference
+            stored = 2 * (bottom - top) * (right - left) + difference
         lengths.append(stored)
     if flags & 1:
         chunks, at = integer(data, at)
@@ -128,7 +128,7 @@ def read(data, model):
             at = end + length + 4
     parts = []
     for index in range((count + 1) * len(tiles)):
-        size = 3 if index // len(tiles) == count else 2
+        size = (3, 2, 2, 4)[min(count, 3)] if index // len(tiles) == count else 2
         end = len(data) - size if index == len(lengths) else at + lengths[index]
         parts.append((data[at:end], data[end : end + size]))
         at = end + size

@@ -39,14 +39,14 @@ GLOBALS_ONLY_BYTES = bytes.fromhex("B5A6 01 00014000 00") + b"tokens" + b"\x01\x
 
 LAYERED = Container(
     Header(3, 2, 33, 64, 128, 2),  # 2 x 2 global tokens: eight bytes of the base layer are usual
-    (one(b"base", b"\x01\0"), one(b"d" * 198, b"\x02\0"), one(b"last", b"\x03\0\0")),
+    (one(b"base", b"\x01\0"), one(b"d" * 198, b"\x02\0"), one(b"last", b"\x03\0")),
     (Chunk("ICCP", b"profile"),),
 )
 LAYERED_TABLE = b"\x07\xc0\x06"  # zigzag(4 - 8), then 198
 LAYERED_CHUNKS = b"\x01ICCP\x07profile" + zlib.crc32(b"ICCPprofile").to_bytes(4, "little")
 LAYERED_FRONT = bytes.fromhex("B5A7 02 21001020 80 01") + LAYERED_TABLE + LAYERED_CHUNKS
 LAYERED_BYTES = (
-    LAYERED_FRONT + (b"base" + b"\x01\0") + (b"d" * 198 + b"\x02\0") + (b"last" + b"\x03\0\0")
+    LAYERED_FRONT + (b"base" + b"\x01\0") + (b"d" * 198 + b"\x02\0") + (b"last" + b"\x03\0")
 )
 ENDS = [len(LAYERED_FRONT) + 6, len(LAYERED_FRONT) + 206, len(LAYERED_BYTES)]
 
@@ -133,6 +133,15 @@ def test_larger_integers_are_not_shorter(value, more):
     assert len(fields.integer(value)) <= len(fields.integer(value + more))
 
 
+@pytest.mark.parametrize(
+    ("details", "sizes"),
+    [(0, [3]), (1, [2, 2]), (2, [2, 2, 2]), (3, [2, 2, 2, 4]), (4, [2] * 4 + [4])],
+)
+def test_checks_are_as_long_as_a_file_can_afford(details, sizes):
+    header = replace(LAYERED.header, detail_layers=details)
+    assert [header.check_bytes(layer) for layer in range(details + 1)] == sizes
+
+
 def test_a_look_costs_a_byte_and_is_covered_by_the_checks():
     vivid = replace(GLOBALS_ONLY, header=replace(GLOBALS_ONLY.header, look=Look.VIVID))
     data = pack(vivid)
@@ -188,7 +197,7 @@ def test_describe_reports_sizes():
         "detail layer 2 of 2",
     ]
     assert [layer.declared_bytes for layer in info.layers] == [6, 200, None]
-    assert [layer.present_bytes for layer in info.layers] == [6, 200, 7]
+    assert [layer.present_bytes for layer in info.layers] == [6, 200, 6]
     assert info.chunks == (("ICCP", 7),)
     assert info.file_bytes == len(LAYERED_BYTES)
     assert info.overhead_bytes == len(LAYERED_FRONT)
@@ -264,12 +273,12 @@ BAD_FILES = {
     "cut base layer": (PLAIN[:16], "cut inside the base layer: found 5 bytes, expected 6"),
     "cut only layer": (GLOBALS_ONLY_BYTES[:10], "found 2 bytes, expected at least 3"),
     "cut detail layer": (
-        PLAIN[:-8],
+        PLAIN[:-7],
         "cut inside detail layer 1 of 2: found 199 bytes, expected 200; allow_partial=True",
     ),
     "cut last layer": (
         PLAIN[:-5],
-        "cut inside detail layer 2 of 2: found 2 bytes, expected at least 3",
+        "cut inside detail layer 2 of 2: found 1 bytes, expected at least 2",
     ),
     "no chunks behind the flag": (set_byte(LAYERED_BYTES, 12, 0), "declares 0 chunks"),
     "too many chunks": (set_byte(LAYERED_BYTES, 12, 17), "declares 17 chunks, expected 1 to 16"),
@@ -318,7 +327,7 @@ def test_a_changed_byte_raises_nothing_else(offset, value):
 def test_a_cut_file_gives_its_complete_layers_or_an_error(size):
     cut = LAYERED_BYTES[:size]
     whole = sum(end <= size for end in ENDS[:2])
-    inside = size not in (*ENDS[:2], ENDS[1] + 3, *range(ENDS[1] + 3, ENDS[2]))
+    inside = size not in (*ENDS[:2], *range(ENDS[1] + 2, ENDS[2]))
     if whole == 0:
         for allow_partial in (False, True):
             with pytest.raises(InvalidFileError):
@@ -331,8 +340,8 @@ def test_a_cut_file_gives_its_complete_layers_or_an_error(size):
     assert container.layers[:whole] == LAYERED.layers[:whole]
     assert container.chunks == LAYERED.chunks
     assert container.cut_inside == inside
-    # The end of the last layer is implied: from its third byte on it looks whole.
-    assert container.complete == (size >= ENDS[1] + 3)
+    # The end of the last layer is implied: from its second byte on it looks whole.
+    assert container.complete == (size >= ENDS[1] + 2)
 
 
 @pytest.mark.parametrize("size", range(len(LAYERED_BYTES)))
@@ -347,5 +356,5 @@ def test_describe_works_behind_the_layer_table(size):
     assert present == max(0, size - len(LAYERED_FRONT))
     assert present + info.overhead_bytes == info.file_bytes == size
     assert info.layers[0].declared_bytes == 6
-    assert info.complete == (size >= ENDS[1] + 3)
+    assert info.complete == (size >= ENDS[1] + 2)
     assert info.chunks == ((("ICCP", 7),) if size >= len(LAYERED_FRONT) else ())

@@ -11,8 +11,8 @@ MAGIC = 0xB5  # the first byte; the upper half of the second one is MAGIC_NIBBLE
 MAGIC_NIBBLE = 0xA0
 OLD_MAGIC = b"\xb5\x54"  # of versions 1 and 2
 HEADER_BYTES = 8
-LAST_CHECK_BYTES = 3  # of the last layer that the header declares
-CHECK_BYTES = 2  # of the layers before it
+CHECK_BYTES = 2  # of a layer's checks, but for the last layer that the header declares:
+LAST_CHECK_BYTES = (3, 2, 2, 4)  # by the number of detail layers; the last entry from there on
 MAX_SIDE = 16383
 MAX_DETAIL_LAYERS = 7
 MAX_CHUNKS = 16
@@ -66,7 +66,9 @@ class Header:
 
     def check_bytes(self, layer: int) -> int:
         """The bytes of a layer's checks; 0 is the base layer."""
-        return LAST_CHECK_BYTES if layer == self.detail_layers else CHECK_BYTES
+        if layer < self.detail_layers:
+            return CHECK_BYTES
+        return LAST_CHECK_BYTES[min(self.detail_layers, len(LAST_CHECK_BYTES) - 1)]
 
     @property
     def tiles(self) -> tuple[Box, ...]:
@@ -133,6 +135,11 @@ class Container:
             for part in layer.parts:
                 check_range("length of a check", len(part.check), size, size)
         check_range("number of chunks", len(self.chunks), 0, MAX_CHUNKS)
+
+    @property
+    def coded_bytes(self) -> int:
+        """Bytes of coded symbols: without header, tables, chunks and checks."""
+        return sum(len(part.coded) for layer in self.layers for part in layer.parts)
 
     @property
     def complete(self) -> bool:

@@ -140,8 +140,8 @@ def read_front(reader: Reader) -> tuple[Header, list[list[int | None]], bool]:
 
 
 def usual_lengths(header: Header) -> list[int]:
-    """What the base layer's lengths are stored relative to: 17 bits a token of each tile."""
-    return [17 * tile.height * tile.width // 8 for tile in header.tiles]
+    """What the base layer's lengths are stored relative to: two bytes a token of each tile."""
+    return [2 * tile.height * tile.width for tile in header.tiles]
 
 
 def read_chunks(reader: Reader) -> Iterator[Chunk]:
