@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.output import add_options, check, dataset_of, heading, paragraph, publish, table
-from sbtcodec.cli.aim import Aim
+from sbtcodec.aim import Aim
 from sbtcodec.cli.making import Making
 from sbtcodec.codec import Codec
 from sbtcodec.collection.engine import images_per_task, run

@@ -3,15 +3,19 @@
     data = sbtcodec.compress(image, quality=50)  # a PIL image or uint8 [H, W, 3] -> bytes
     image = sbtcodec.decompress(data)  # bytes -> a PIL image
 
-Importing the package is quick: torch and the weights are loaded on first use.
+Importing the package is quick: torch and the weights are loaded on first use. All errors are
+`SbtError`s, of the kinds in `sbtcodec.errors`.
 """
 
 import functools
 from typing import TYPE_CHECKING
 
-from sbtcodec.container import FileInfo
+from sbtcodec.aim import aim_of
+from sbtcodec.arguments import Buffer, content_of, shown, whole_number
+from sbtcodec.container import DEFAULT_MAX_PIXELS, FileInfo, check_pixels, unpack
 from sbtcodec.container import describe as _describe
-from sbtcodec.errors import SbtError
+from sbtcodec.effort import DEFAULT_EFFORT
+from sbtcodec.errors import ArgumentError, DeviceError, SbtError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,53 +23,122 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from sbtcodec.codec import Codec
+    from sbtcodec.image.picture import Picture
 
-__all__ = ["Codec", "SbtError", "__version__", "compress", "decompress", "inspect"]
+__all__ = [
+    "ArgumentError",
+    "Codec",
+    "SbtError",
+    "__version__",
+    "compress",
+    "decompress",
+    "inspect",
+]
 
 __version__ = "0.2.0"
 
 
 def compress(
-    image: "NDArray[np.uint8] | Image.Image",
+    image: "NDArray[np.uint8] | Image.Image | Picture",
     quality: float = 50,
     *,
     globals_only: bool = False,
+    effort: int = DEFAULT_EFFORT,
+    size: int | str | None = None,
+    bpp: float | None = None,
+    target: str | tuple[str, float] | None = None,
+    strip: bool = False,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
     device: str = "auto",
 ) -> bytes:
-    """Compress a PIL image, or sRGB uint8 [H, W, 3], into the bytes of an `.sbt` file.
+    """Compress an image into the bytes of an `.sbt` file.
 
-    Of a PIL image, transparency, colour profile, EXIF and XMP data are kept too.
-    `quality` goes from 0 to 100; `globals_only` leaves out everything that can be predicted, for
-    the smallest file. `device` is "auto", "cpu" or "cuda".
+    One of `quality`, `globals_only`, `size`, `bpp` and `target` says what the file is to be.
 
-    Raises `SbtError`.
+    Args:
+        image: a PIL image of any mode, or an sRGB array: uint8 [H, W, 3], RGB; [H, W] is gray,
+            [H, W, 4] RGB and alpha, [H, W, 2] gray and alpha. Transparency is kept, and of a PIL
+            image colour profile, EXIF and XMP data are too. The orientation in EXIF data is
+            applied.
+        quality: 0 (smallest) to 100 (best).
+        globals_only: leave out everything that can be predicted, for the smallest file.
+        effort: 0 to 9; from 4 on, more time is spent on a smaller and better file.
+        size: the best file of at most so many bytes: 20000, "20kB" or "20KiB".
+        bpp: the best file of at most so many bits per pixel.
+        target: the smallest file whose picture reaches a score: "psnr=35" or ("psnr", 35), in dB;
+            "ms-ssim" up to 1 and "ssimulacra2" up to 100 (both need `sbtcodec[bench]`).
+        strip: leave out EXIF and XMP data and the colour profile, converting the colours to sRGB.
+        max_pixels: refuse larger images, before they are decoded.
+        device: "auto", "cpu" or "cuda".
+
+    Raises:
+        ArgumentError: an argument is wrong, or two exclude each other.
+        ImageError: the image cannot be compressed: wrong dtype or shape, too large, damaged.
+        RateError: no file of it has the size or reaches the score.
+        SbtError: of other kinds, for the device and the weights.
     """
-    return _loaded_codec(device).compress(image, quality, globals_only=globals_only)
+    aim = aim_of(
+        quality, globals_only=globals_only, effort=effort, size=size, bpp=bpp, target=target
+    )
+    from sbtcodec.image.conversion import as_picture
+
+    most = whole_number("max_pixels", max_pixels, 1)
+    picture = as_picture(image, strip=strip, max_pixels=most)
+    codec = _loaded_codec(_known(device))
+    if not aim.search:
+        return codec.compress(picture, aim.quality, globals_only=aim.globals_only, effort=effort)
+    from sbtcodec.evaluation.metrics import measure_of
+
+    measure = None if aim.target is None else measure_of(aim.target.metric)
+    return aim.found(codec, picture, measure).data
 
 
 def decompress(
-    data: bytes,
+    data: Buffer,
     layers: int | None = None,
     *,
     allow_partial: bool = False,
+    crop: tuple[int, int, int, int] | None = None,
+    scale: int = 1,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
     device: str = "auto",
 ) -> "Image.Image":
     """Decode the bytes of an `.sbt` file into a PIL image of mode RGB, L, RGBA or LA.
 
-    `layers` limits how many detail layers are used: 0 is the global tokens alone. `allow_partial`
-    decodes what is whole of a file that was cut. `device` is "auto", "cpu" or "cuda".
+    Args:
+        data: bytes, or anything with the buffer protocol, such as an open `mmap`.
+        layers: use at most so many detail layers; 0 is the global tokens alone.
+        allow_partial: decode what is whole of a file that was cut.
+        crop: decode this part alone: x, y, width and height, in pixels from the top left.
+        scale: reduce the picture (or crop) by this factor: 1, 2, 4 or 8.
+        max_pixels: refuse files that declare more pixels, before anything is allocated.
+        device: "auto", "cpu" or "cuda".
 
-    Raises `SbtError`, whatever the bytes are.
+    Raises:
+        ArgumentError: an argument is wrong, or the crop is not inside the picture.
+        InvalidFileError: the file is damaged, cut, or has too many pixels.
+        SbtError: of other kinds, for the device and the model.
     """
-    return _loaded_codec(device).decompress(data, layers, allow_partial=allow_partial)
+    content = content_of(data)
+    most = whole_number("max_pixels", max_pixels, 1)
+    # bad files are told before torch and the weights are loaded
+    check_pixels(unpack(content, allow_partial=allow_partial).header, most)
+    return _loaded_codec(_known(device)).decompress(
+        content,
+        layers,
+        allow_partial=allow_partial,
+        crop=crop,
+        scale=scale,
+        max_pixels=most,
+    )
 
 
-def inspect(data: bytes) -> FileInfo:
+def inspect(data: Buffer) -> FileInfo:
     """Tell size, quality and layers of an `.sbt` file, without decoding and without torch.
 
-    Raises `SbtError` if the bytes are not such a file.
+    Raises `ArgumentError` for what is no bytes, `InvalidFileError` if they are not such a file.
     """
-    return _describe(data)
+    return _describe(content_of(data))
 
 
 def __getattr__(name: str) -> object:
@@ -74,6 +147,12 @@ def __getattr__(name: str) -> object:
 
         return Codec
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _known(device: str) -> str:
+    if not isinstance(device, str):
+        raise DeviceError(f"the device is {shown(device)}, expected auto, cpu or cuda, as text")
+    return device
 
 
 @functools.cache

@@ -9,20 +9,30 @@ and their distributions in `sbtcodec.symbols`, shared by `sbtcodec.encoding`, `s
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from sbtcodec.container import MAX_SIDE, unpack
+from sbtcodec.arguments import (
+    Buffer,
+    PathLike,
+    content_of,
+    number,
+    path_of,
+    shown,
+    whole_number,
+)
+from sbtcodec.container import DEFAULT_MAX_PIXELS, check_pixels, unpack
 from sbtcodec.decoding import decode, gray, whole_picture
 from sbtcodec.effort import DEFAULT_EFFORT, work_of
 from sbtcodec.encoding import Analysis, Coding, encode
-from sbtcodec.errors import DeviceError, ImageError, InvalidFileError
-from sbtcodec.grid import Box
+from sbtcodec.errors import ArgumentError, DeviceError, InvalidFileError, WeightsError
+from sbtcodec.grid import Crop, part_of
+from sbtcodec.image.conversion import as_picture
 from sbtcodec.image.picture import Picture
-from sbtcodec.image.pixels import as_rgb
 from sbtcodec.networks import Networks
 from sbtcodec.release import Release, kept_release
 from sbtcodec.sidecar import chunks_of, picture_of
@@ -81,6 +91,9 @@ class Codec:
         self.bf16 = bf16
         self.networks = Networks(release, device, bf16=bf16)
         self.tokenizer = self.networks.tokenizer
+        # how to load it again, in another process
+        self._device: str = device.type
+        self._weights: Path | None = release.folder
 
     @property
     def model_id(self) -> str:
@@ -94,8 +107,8 @@ class Codec:
         *,
         bf16: bool = False,
         model: int | None = None,
-        weights: Path | None = None,
-    ) -> "Codec":
+        weights: PathLike | None = None,
+    ) -> Self:
         """Load the shipped weights.
 
         Args:
@@ -105,16 +118,43 @@ class Codec:
             weights: folder with a manifest, instead of the installed one.
 
         Raises:
+            ArgumentError: the number or the folder is none.
             DeviceError: the device is unknown or not there.
+            ModelMismatchError: no model of that number is installed.
             WeightsError: the weights are missing or damaged.
         """
-        if device not in {"auto", "cpu", "cuda"}:
-            raise DeviceError(f"unknown device {device!r}; use auto, cpu or cuda")
+        if not isinstance(device, str) or device not in {"auto", "cpu", "cuda"}:
+            raise DeviceError(f"unknown device {shown(device)}; use auto, cpu or cuda")
         if device == "cuda" and not torch.cuda.is_available():
-            raise DeviceError("no CUDA device is available; use --device cpu")
+            raise DeviceError('no CUDA device is available; use device="cpu"')
+        if model is not None:
+            model = whole_number("model", model, 1, 255)
+        folder = None if weights is None else path_of("weights", weights)
         cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
         where = torch.device("cuda" if cuda else "cpu")
-        return cls(kept_release(model, weights, where), where, bf16=bf16)
+        codec = cls(kept_release(model, folder, where), where, bf16=bf16)
+        codec._device, codec._weights = device, folder
+        return codec
+
+    def __copy__(self) -> Self:
+        """Another codec with the same networks."""
+        twin = object.__new__(type(self))
+        vars(twin).update(vars(self))
+        return twin
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> Self:
+        """Another codec with the same networks: they are never changed, and they are large."""
+        return self.__copy__()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How it was loaded: whoever reads the pickle loads the model once in its process."""
+        loading = {
+            "device": self._device,
+            "bf16": self.bf16,
+            "model": self.release.number,
+            "weights": self._weights,
+        }
+        return _reloaded, (type(self), loading, self.release.sha256)
 
     def compress(
         self,
@@ -127,18 +167,19 @@ class Codec:
         """Compress an image into the bytes of a `.sbt` file.
 
         Args:
-            image: uint8 [H, W, 3], a PIL image, or a picture; of the last two, transparency and
-                metadata are kept too.
+            image: a PIL image of any mode, a picture, or uint8 [H, W, 3], RGB; [H, W] is gray,
+                [H, W, 4] RGB and alpha, [H, W, 2] gray and alpha. Transparency is kept, and of the
+                first two metadata are too.
             quality: 0 (smallest) to 100 (best); rounded to 1/255 of the range.
             globals_only: send the global tokens alone, about 0.016 bpp.
             effort: 0 to 9; from 4 on, more time is spent on a smaller and better file.
 
         Raises:
-            ImageError: the image has the wrong type or size, or its transparency or metadata are
-                too large.
-            ValueError: quality or effort is out of range.
+            ArgumentError: quality or effort is out of range, or the image is something else.
+            ImageError: the image has the wrong dtype, shape or size, or its transparency or
+                metadata are too large.
         """
-        _check_request(quality, effort)
+        quality = _checked_request(quality, effort)
         return self.code(
             self.analyse(image), quality, globals_only=globals_only, effort=effort
         ).data
@@ -147,13 +188,11 @@ class Codec:
         """Run the encoder's networks, whose part does not depend on the quality.
 
         Raises:
+            ArgumentError: as for `compress`.
             ImageError: as for `compress`.
         """
-        if isinstance(image, Image.Image):
-            image = as_rgb(image)
-        picture = image if isinstance(image, Picture) else Picture(_checked(image))
-        chunks = chunks_of(picture)
-        return Analysis(picture, chunks, *self.networks.analyse(_checked(picture.rgb)))
+        picture = as_picture(image)
+        return Analysis(picture, chunks_of(picture), *self.networks.analyse(picture.rgb))
 
     def code(
         self,
@@ -164,8 +203,7 @@ class Codec:
         effort: int = DEFAULT_EFFORT,
     ) -> Coding:
         """Code what `analyse` found; arguments and errors as for `compress`."""
-        _check_request(quality, effort)
-        code = round(quality * 2.55)
+        code = round(_checked_request(quality, effort) * 2.55)
         work = work_of(effort)
         return encode(self.networks, analysis, code, globals_only=globals_only, work=work)
 
@@ -180,40 +218,65 @@ class Codec:
         )
 
     def decompress(
-        self, data: bytes, layers: int | None = None, *, allow_partial: bool = False
+        self,
+        data: Buffer,
+        layers: int | None = None,
+        *,
+        allow_partial: bool = False,
+        crop: Crop | None = None,
+        scale: int = 1,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
     ) -> Image.Image:
         """Decompress the bytes of a `.sbt` file; see `decode` for arguments and errors.
 
         Returns an image of mode RGB, L, RGBA or LA, as the picture is, with the metadata in `info`.
         """
-        return self.decode(data, layers, allow_partial=allow_partial).picture.to_image()
+        return self.decode(
+            data,
+            layers,
+            allow_partial=allow_partial,
+            crop=crop,
+            scale=scale,
+            max_pixels=max_pixels,
+        ).picture.to_image()
 
     def decode(
         self,
-        data: bytes,
+        data: Buffer,
         layers: int | None = None,
         *,
         allow_partial: bool = False,
-        crop: Box | None = None,
+        crop: Crop | None = None,
         scale: int = 1,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
     ) -> Decoded:
         """Decode a `.sbt` file, and say how much of it was used.
 
         Args:
-            data: the file. Cut after a whole layer, it decodes to the best image it still holds.
-            layers: use at most this many detail layers.
+            data: the file: bytes, or anything with the buffer protocol. Cut after a whole layer, it
+                decodes to the best image it still holds.
+            layers: use at most this many detail layers; 0 is the global tokens alone.
             allow_partial: if the file is cut or damaged inside a detail layer, decode the layers
                 before it instead of refusing.
-            crop: in pixels; only what it needs is decoded.
+            crop: x, y, width and height of a part, in pixels from the top left; only what it needs
+                is decoded. A `Box` is taken too.
             scale: reduce the picture (or crop) by this factor, 1, 2, 4 or 8.
+            max_pixels: refuse files that declare more pixels, before anything is allocated.
 
         Raises:
-            InvalidFileError: the file is damaged or cut.
+            ArgumentError: the data are no bytes, layers or scale are out of range, or the crop is
+                not inside the picture.
+            InvalidFileError: the file is damaged or cut, or has too many pixels.
             ModelMismatchError: it was made with another model.
-            ValueError: the crop is not inside the picture, or the scale is another.
         """
+        data = content_of(data)
+        if layers is not None:
+            layers = whole_number("layers", layers, 0)
+        if whole_number("scale", scale, 1) not in SCALES:
+            raise ArgumentError(f"scale is {scale}, expected one of {SCALES}")
         container = unpack(data, allow_partial=allow_partial)
         header = container.header
+        check_pixels(header, whole_number("max_pixels", max_pixels, 1))
         if header.model != self.release.number:
             return self._of_model(header.model).decode(
                 data, layers, allow_partial=allow_partial, crop=crop, scale=scale
@@ -223,12 +286,7 @@ class Codec:
                 f"the file declares {header.detail_layers} detail layers, model {header.model} "
                 f"makes at most {self.tokenizer.config.layers}; the header is damaged"
             )
-        picture = Box(0, 0, header.height, header.width)
-        crop = picture if crop is None else crop
-        if crop.empty or crop.cut(picture) != crop:
-            raise ValueError(f"the crop {crop} is empty or not inside the picture {picture}")
-        if scale not in SCALES:
-            raise ValueError(f"scale is {scale}, expected one of {SCALES}")
+        crop = part_of(crop, header.width, header.height)
         present = len(container.layers) - 1
         wanted = present if layers is None else min(layers, present)
         rgb, used, damage = decode(self.networks, container, wanted, crop)
@@ -271,14 +329,15 @@ class Codec:
         """
         return self.tokens_of(self.compress(image, quality, globals_only=globals_only))
 
-    def tokens_of(self, data: bytes) -> Tokens:
+    def tokens_of(self, data: Buffer) -> Tokens:
         """The tokens in the bytes of a `.sbt` file, all its detail layers included.
 
         Raises:
+            ArgumentError: the data are no bytes.
             InvalidFileError: the file is damaged or cut.
             ModelMismatchError: it was made with another model.
         """
-        container = unpack(data)
+        container = unpack(content_of(data))
         header = container.header
         if header.model != self.release.number:
             return self._of_model(header.model).tokens_of(data)
@@ -288,9 +347,14 @@ class Codec:
         """The picture that tokens stand for, of mode RGB, or L if it is gray.
 
         Raises:
+            ArgumentError: they do not fit the model: other sizes, levels or layers.
             ModelMismatchError: they are of another model, which is not installed.
-            ValueError: they do not fit the model: other sizes, levels or layers.
         """
+        if not isinstance(tokens, Tokens):
+            raise ArgumentError(
+                f"found {shown(tokens)}, expected sbtcodec.tokens.Tokens; Codec.tokenize makes"
+                " them, Tokens.load reads them"
+            )
         if tokens.model != self.release.number:
             return self._of_model(tokens.model).detokenize(tokens)
         rgb = picture_from(self.networks, tokens)
@@ -306,31 +370,29 @@ class Codec:
         return Codec(release, self.device, bf16=self.bf16)
 
 
-def _check_request(quality: float, effort: int) -> None:
-    """Fail early on values out of range.
+def _reloaded(kind: type[Codec], loading: dict[str, Any], sha256: str) -> Codec:
+    """The codec that a pickle is of, loaded as it was; its networks are those that are kept.
 
     Raises:
-        ValueError: quality or effort is.
+        DeviceError: this process has not the device.
+        ModelMismatchError: it has not the model.
+        WeightsError: it has no weights, or others under the number of the model.
     """
-    if not 0 <= quality <= 100:
-        raise ValueError(f"quality is {quality}, expected 0 to 100")
+    codec = kind.load(**loading)
+    if codec.release.sha256 != sha256:
+        raise WeightsError(
+            f"the codec comes from a process with weights {sha256[:12]} of model"
+            f" {loading['model']}, this one has {codec.model_id}; install the same version of"
+            " sbtcodec for both"
+        )
+    return codec
+
+
+def _checked_request(quality: float, effort: int) -> float:
+    """The quality; fails early on values out of range.
+
+    Raises:
+        ArgumentError: quality or effort is.
+    """
     work_of(effort)
-
-
-def _checked(image: RGB) -> RGB:
-    """The array itself, if it is an image.
-
-    Raises:
-        ImageError: it is not uint8 [H, W, 3] with sides of 1 to MAX_SIDE.
-    """
-    array = np.asarray(image)
-    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
-        raise ImageError(
-            f"the array is {array.dtype} {list(array.shape)}, expected uint8 [height, width, 3]"
-        )
-    if not all(1 <= side <= MAX_SIDE for side in array.shape[:2]):
-        raise ImageError(
-            f"the image is {array.shape[1]}x{array.shape[0]} pixels, expected 1 to {MAX_SIDE} "
-            "on each side"
-        )
-    return array
+    return number("quality", quality, 0, 100)

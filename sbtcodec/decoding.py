@@ -166,5 +166,5 @@ def compare(crc: int, expected: bytes, what: str) -> None:
         raise InvalidFileError(
             f"the {what} is damaged or cut: its symbols give check {found.hex()}, the file"
             f" says {expected.hex()}; get a fresh copy, or decode the layers before it with"
-            " --allow-partial"
+            " allow_partial=True"
         )

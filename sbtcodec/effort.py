@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from sbtcodec.arguments import whole_number
+
 
 class Work(NamedTuple):
     """What an effort buys.
@@ -42,8 +44,6 @@ def work_of(effort: int) -> Work:
     """What an effort buys.
 
     Raises:
-        ValueError: it is not 0 to 9.
+        ArgumentError: it is not 0 to 9.
     """
-    if effort not in range(len(WORK)):
-        raise ValueError(f"effort is {effort}, expected 0 to {len(WORK) - 1}")
-    return WORK[effort]
+    return WORK[whole_number("effort", effort, 0, len(WORK) - 1)]

@@ -1,6 +1,7 @@
 """The one family of errors that sbtcodec raises, each with its documented exit code.
 
-Every message says what was found, what was expected and what to do about it.
+Every message says what was found, what was expected and what to do about it, in terms of Python;
+the command line puts its options in their place.
 """
 
 
@@ -8,6 +9,12 @@ class SbtError(Exception):
     """Base of every error raised on purpose; the command line exits with `exit_code`."""
 
     exit_code = 1
+
+
+class ArgumentError(SbtError, ValueError):
+    """An argument of a function is of the wrong type, out of range, or excludes another."""
+
+    exit_code = 2
 
 
 class InvalidFileError(SbtError):

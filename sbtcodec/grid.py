@@ -4,8 +4,12 @@ A box is a rectangle on any of them. Tiles are what the entropy coder treats apa
 of a large file can be read alone; the networks see across them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
+
+from sbtcodec.arguments import shown, whole_number
+from sbtcodec.errors import ArgumentError
 
 CELL = 16  # pixels of the side of a local token's cell
 TOKEN = 32  # pixels of the side of a global token's cell
@@ -90,6 +94,32 @@ class Box:
     def empty(self) -> bool:
         """Whether it has no rows or no columns."""
         return self.height <= 0 or self.width <= 0
+
+
+Crop: TypeAlias = tuple[int, int, int, int] | Box
+"""A part of a picture: x, y, width and height, in pixels from the top left, or a box of them."""
+
+
+def part_of(crop: Crop | None, width: int, height: int) -> Box:
+    """The part of a picture that is asked for, in pixels; all of it without a crop.
+
+    Raises:
+        ArgumentError: it is no part, or has no pixels.
+    """
+    picture = Box(0, 0, height, width)
+    if crop is None:
+        return picture
+    if not isinstance(crop, Box):
+        if not isinstance(crop, Sequence) or isinstance(crop, (str, bytes)) or len(crop) != 4:
+            raise ArgumentError(f"crop is {shown(crop)}, expected (x, y, width, height) in pixels")
+        x, y, w, h = (whole_number("a number of the crop", n, 0) for n in crop)
+        crop = Box(y, x, y + h, x + w)
+    if crop.empty or crop.cut(picture) != crop:
+        raise ArgumentError(
+            f"the crop of {crop.width} x {crop.height} pixels at {crop.left},{crop.top} is empty or"
+            f" leaves the picture of {width} x {height}; give one inside of it"
+        )
+    return crop
 
 
 def tokens_of(width: int, height: int) -> Box:

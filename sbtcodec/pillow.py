@@ -3,6 +3,8 @@
 Pillow finds no plugins by itself (it has no entry points for them), so a program has to say
 `import sbtcodec.pillow` once, before it opens or saves such a file.
 
+Saving takes the options of `sbtcodec.compress`: `quality`, `effort`, `size`, `target` and others.
+
 Opening reads size, mode, metadata and, in `info`, `quality` (0 to 100) and `layers` (the number of
 whole detail layers), all without torch. Pixels are decoded on first use, on `DEVICE`.
 
@@ -18,7 +20,7 @@ from PIL import Image, ImageFile
 
 import sbtcodec
 from sbtcodec.container import describe, is_sbt, unpack
-from sbtcodec.errors import InvalidFileError, SbtError
+from sbtcodec.errors import ArgumentError, InvalidFileError, SbtError
 from sbtcodec.image.picture import pillow_info
 from sbtcodec.sidecar import ALPHA, metadata_of
 
@@ -31,7 +33,17 @@ FORMAT = "SBT"
 DEVICE = "auto"
 
 # What `Image.save` passes on to the codec, and what it may replace in an image's `info`.
-_CODEC_OPTIONS = ("quality", "globals_only", "device")
+_CODEC_OPTIONS = (
+    "quality",
+    "globals_only",
+    "effort",
+    "size",
+    "bpp",
+    "target",
+    "strip",
+    "max_pixels",
+    "device",
+)
 _METADATA = ("icc_profile", "exif", "xmp")
 
 
@@ -52,6 +64,11 @@ class SbtImageFile(ImageFile.ImageFile):
 
     format = FORMAT
     format_description = "sbtcodec learned image"
+    # what `load` decodes; None once it has, also in an image that comes from a pickle or a copy
+    _data: bytes | None = None
+    # which Pillow leaves out of pickles, and looks for in `verify` and `close`
+    fp: IO[bytes] | None = None
+    _exclusive_fp = False
 
     def _open(self) -> None:
         assert self.fp is not None
@@ -60,7 +77,7 @@ class SbtImageFile(ImageFile.ImageFile):
             found = describe(data)
         except InvalidFileError as error:
             raise SyntaxError(str(error)) from error  # which makes Pillow try other formats
-        self._data: bytes | None = data
+        self._data = data
         self._size = found.width, found.height
         kinds = [kind for kind, _ in found.chunks]
         self._mode = ("L" if found.grayscale else "RGB") + ("A" if ALPHA in kinds else "")
@@ -87,6 +104,24 @@ class SbtImageFile(ImageFile.ImageFile):
             self.fp = None
         return super().load()
 
+    def verify(self) -> None:
+        """Check that the file is whole, without decoding it; afterwards, it has to be reopened.
+
+        Raises `OSError` if it is cut, or if the damage shows without decoding.
+        """
+        data, self._data = self._data, None
+        super().verify()
+        if data is not None:
+            try:
+                unpack(data, allow_partial=ImageFile.LOAD_TRUNCATED_IMAGES)
+            except SbtError as error:
+                raise OSError(str(error)) from error
+
+    def close(self) -> None:
+        """Give up the file and its pixels; afterwards, loading is a `ValueError`, as in Pillow."""
+        self._data = None
+        super().close()
+
 
 def _info(data: bytes) -> dict[str, bytes]:
     """Return the metadata under the names of Pillow's `info`; none if loading will fail for it."""
@@ -98,12 +133,13 @@ def _info(data: bytes) -> dict[str, bytes]:
 
 
 def _save(image: Image.Image, file: IO[bytes], _name: str | bytes) -> None:
-    """Write an image, as `Image.save` does with `quality`, `globals_only` and `device`.
+    """Write an image, as `Image.save` does with the options of `sbtcodec.compress`.
 
     The image's `icc_profile`, `exif` and `xmp` are written, unless they are given as arguments,
     None or empty for none.
 
-    Raises `OSError` if the image cannot be compressed, and `ValueError` for a bad quality.
+    Raises `OSError` if the image cannot be compressed, and `ArgumentError`, a `ValueError`, for a
+    bad option.
     """
     given: dict[str, Any] = getattr(image, "encoderinfo", {})
     options = {key: given[key] for key in _CODEC_OPTIONS if key in given}
@@ -114,6 +150,8 @@ def _save(image: Image.Image, file: IO[bytes], _name: str | bytes) -> None:
         image.info[key] = value.tobytes() if isinstance(value, Image.Exif) else value
     try:
         file.write(sbtcodec.compress(image, **options))
+    except ArgumentError:
+        raise
     except SbtError as error:
         raise OSError(str(error)) from error
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sbtcodec.arguments import number, positive, whole_number
 from sbtcodec.codec import Codec
 from sbtcodec.effort import DEFAULT_EFFORT, NONE, PLAIN_EFFORT, work_of
 from sbtcodec.encoding import Analysis
@@ -55,26 +56,18 @@ def compress_to_size(
 
     Args:
         codec: the codec.
-        image: uint8 [H, W, 3], a PIL image, or a picture.
+        image: as for `Codec.compress`.
         max_bytes: the size that the file never exceeds.
         effort: see `Codec.compress`.
 
     Raises:
+        ArgumentError: the size is not a whole number of 1 or more, or as for `Codec.compress`.
         RateError: even the global tokens alone take more.
-        ImageError: the image has the wrong type or size.
+        ImageError: as for `Codec.compress`.
     """
-    ladder = _Ladder(codec, codec.analyse(image), effort)
-    smallest = ladder.size(GLOBALS_ONLY)
-    if smallest > max_bytes:
-        raise RateError(
-            f"the smallest file of this image has {smallest} bytes, but at most {max_bytes} are "
-            f"allowed; allow {smallest} bytes, or make the image smaller"
-        )
-    # the last rung that fits is below the first that does not
-    found = ladder.first(lambda ladder, rung: ladder.size(rung) > max_bytes) - 1
-    beyond = [found + d for d in BEYOND if found + d < CODES]
-    chosen = max([found, *(rung for rung in beyond if ladder.size(rung) <= max_bytes)])
-    return ladder.encoded(chosen, ladder.size(chosen))
+    most = whole_number("max_bytes", max_bytes, 1)
+    work_of(effort)
+    return _within(_Ladder(codec, codec.analyse(image), effort), most)
 
 
 def compress_to_bpp(
@@ -87,19 +80,16 @@ def compress_to_bpp(
     """The best file of at most `max_bpp` bits per pixel; see `compress_to_size`.
 
     Raises:
+        ArgumentError: `max_bpp` is not a positive number, or as for `Codec.compress`.
         RateError: even the global tokens alone take more.
-        ImageError: the image has the wrong type or size.
-        ValueError: `max_bpp` is not a positive number.
+        ImageError: as for `Codec.compress`.
     """
-    if not 0 < max_bpp < math.inf:
-        raise ValueError(f"max_bpp is {max_bpp}, expected a positive number")
-    if isinstance(image, Image.Image):
-        pixels = image.width * image.height
-    else:
-        height, width = (image.rgb if isinstance(image, Picture) else image).shape[:2]
-        pixels = width * height
-    found = compress_to_size(codec, image, int(max_bpp * pixels / 8), effort=effort)
-    return replace(found, reached=8 * len(found.data) / pixels)
+    most = positive("max_bpp", max_bpp)
+    work_of(effort)
+    analysis = codec.analyse(image)
+    height, width = analysis.rgb.shape[:2]
+    found = _within(_Ladder(codec, analysis, effort), int(most * width * height / 8))
+    return replace(found, reached=8 * len(found.data) / (width * height))
 
 
 def compress_to_score(
@@ -114,16 +104,19 @@ def compress_to_score(
 
     Args:
         codec: the codec.
-        image: uint8 [H, W, 3], a PIL image, or a picture.
+        image: as for `Codec.compress`.
         score: a measure of the decoded picture: called with the original and with it, both uint8
             [H, W, 3]; more is better, and `nan` says that it cannot be measured.
         value: the score to reach.
         effort: see `Codec.compress`.
 
     Raises:
+        ArgumentError: the value is not a number, or as for `Codec.compress`.
         RateError: no quality reaches it; the message says what the best does.
-        ImageError: the image has the wrong type or size, or is too small for this score.
+        ImageError: as for `Codec.compress`, or the image is too small for this score.
     """
+    value = number("value", value, -math.inf, math.inf)
+    work_of(effort)
     ladder = _Ladder(codec, codec.analyse(image), effort, score)
     found = ladder.first(lambda ladder, rung: ladder.score(rung) >= value)
     if found == CODES:
@@ -135,6 +128,21 @@ def compress_to_score(
     enough = [found, *(rung for rung in below if ladder.score(rung) >= value)]
     chosen = min(enough, key=ladder.size)
     return ladder.encoded(chosen, ladder.score(chosen))
+
+
+def _within(ladder: "_Ladder", max_bytes: int) -> Encoded:
+    """The best file of at most so many bytes."""
+    smallest = ladder.size(GLOBALS_ONLY)
+    if smallest > max_bytes:
+        raise RateError(
+            f"the smallest file of this image has {smallest} bytes, but at most {max_bytes} are "
+            f"allowed; allow {smallest} bytes, or make the image smaller"
+        )
+    # the last rung that fits is below the first that does not
+    found = ladder.first(lambda ladder, rung: ladder.size(rung) > max_bytes) - 1
+    beyond = [found + d for d in BEYOND if found + d < CODES]
+    chosen = max([found, *(rung for rung in beyond if ladder.size(rung) <= max_bytes)])
+    return ladder.encoded(chosen, ladder.size(chosen))
 
 
 class _Ladder:

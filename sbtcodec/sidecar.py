@@ -22,7 +22,8 @@ from PIL import Image
 from sbtcodec.container import MAX_CHUNK_BYTES, Chunk
 from sbtcodec.errors import ImageError, InvalidFileError
 from sbtcodec.grid import Box
-from sbtcodec.image.limits import MAX_METADATA_BYTES, pillow_limit
+from sbtcodec.image.limits import MAX_METADATA_BYTES
+from sbtcodec.image.opening import open_image, pixel_limit
 from sbtcodec.image.picture import EXIF_PREFIX, Picture
 
 ALPHA = "ALPH"
@@ -184,8 +185,8 @@ def _unpacked_alpha(packed: bytes, height: int, width: int) -> NDArray[np.uint8]
         )
     try:
         with (
-            pillow_limit(height * width),
-            Image.open(io.BytesIO(packed), formats=[name]) as image,
+            pixel_limit(height * width),
+            open_image(io.BytesIO(packed), (name,)) as image,
         ):
             if image.size != (width, height):
                 raise InvalidFileError(

@@ -5,6 +5,7 @@ import torch
 
 from sbtcodec.container import Container
 from sbtcodec.decoding import levels_in, read_details, read_globals, whole_picture
+from sbtcodec.errors import ArgumentError
 from sbtcodec.grid import CELLS_PER_TOKEN, tokens_of
 from sbtcodec.networks import RGB, Networks
 from sbtcodec.symbols import TileSymbols
@@ -42,23 +43,28 @@ def picture_from(networks: Networks, tokens: Tokens) -> RGB:
     """The picture uint8 [height, width, 3] that tokens of this model stand for.
 
     Raises:
-        ValueError: they do not fit the model: other sizes, levels or layers.
+        ArgumentError: they do not fit the model: other sizes, levels or layers.
     """
     _check(tokens, networks.release.model.tokenizer.config)
     tile = TileSymbols(networks.release, tokens.quality, tokens_of(tokens.width, tokens.height))
-    tile.q = tokens.symbols
-    levels = torch.from_numpy(tokens.levels.astype(np.int64)).permute(2, 0, 1)[None]
+    tile.q = np.ascontiguousarray(tokens.symbols)
+    levels = torch.from_numpy(np.ascontiguousarray(tokens.levels, np.int64)).permute(2, 0, 1)[None]
     return whole_picture(networks, tokens, levels, [tile])
 
 
 def _check(tokens: Tokens, config: TokenizerConfig) -> None:
     sizes = tokens.levels.shape[2], tokens.symbols.shape[2]
     if sizes != (len(config.levels), config.local_channels):
-        raise ValueError(
+        raise ArgumentError(
             f"the tokens have {sizes[0]} dimensions and {sizes[1]} channels, expected"
             f" {len(config.levels)} and {config.local_channels}"
         )
     if (tokens.levels >= np.array(config.levels)).any():
-        raise ValueError(f"levels reach beyond the {config.levels} of the model")
+        raise ArgumentError(
+            f"levels reach beyond the {config.levels} of model {tokens.model}; give levels below"
+        )
     if tokens.detail_layers > config.layers:
-        raise ValueError(f"the model has {config.layers} detail layers")
+        raise ArgumentError(
+            f"detail_layers is {tokens.detail_layers}, expected at most {config.layers}, as model"
+            f" {tokens.model} has"
+        )

@@ -2,19 +2,17 @@
 
 import io
 import json
-import zipfile
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sbtcodec.container import MAX_SIDE
-from sbtcodec.errors import InvalidFileError
+from sbtcodec.arguments import PathLike, path_of, shown, whole_number
+from sbtcodec.container import DEFAULT_MAX_PIXELS, MAX_DETAIL_LAYERS, MAX_SIDE
+from sbtcodec.errors import ArgumentError
 from sbtcodec.grid import CELLS_PER_TOKEN, tokens_of
 from sbtcodec.image.files import write_atomically
-
-FORMAT = 1
+from sbtcodec.tokens_file import FORMAT, read_tokens
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,33 +49,39 @@ class Tokens:
         """Check shapes, types and ranges.
 
         Raises:
-            ValueError: something does not fit together.
+            ArgumentError: something does not fit together.
         """
-        for name, value, low, high in (
-            ("width", self.width, 1, MAX_SIDE),
-            ("height", self.height, 1, MAX_SIDE),
-            ("quality", self.quality, 0, 255),
-            ("detail_layers", self.detail_layers, 0, 4),
-            ("model", self.model, 1, 255),
+        for name, low, high in (
+            ("width", 1, MAX_SIDE),
+            ("height", 1, MAX_SIDE),
+            ("quality", 0, 255),
+            ("detail_layers", 0, MAX_DETAIL_LAYERS),
+            ("model", 1, 255),
         ):
-            if not low <= value <= high:
-                raise ValueError(f"{name} is {value}, expected {low} to {high}")
+            # a number of NumPy would not go into the JSON text of a file
+            object.__setattr__(self, name, whole_number(name, getattr(self, name), low, high))
+        if not isinstance(self.grayscale, (bool, np.bool_)):
+            raise ArgumentError(f"grayscale is {shown(self.grayscale)}, expected True or False")
+        object.__setattr__(self, "grayscale", bool(self.grayscale))
         grid = tokens_of(self.width, self.height)
         cells = grid.times(CELLS_PER_TOKEN)
         for name, array, dtype, (rows, columns) in (
             ("levels", self.levels, np.uint8, (grid.height, grid.width)),
             ("symbols", self.symbols, np.int16, (cells.height, cells.width)),
         ):
+            if not isinstance(array, np.ndarray):
+                raise ArgumentError(f"{name} is {shown(array)}, expected a NumPy array")
             if array.dtype != dtype or array.ndim != 3 or array.shape[:2] != (rows, columns):
-                raise ValueError(
+                raise ArgumentError(
                     f"{name} is {array.dtype} {list(array.shape)}, expected"
                     f" {np.dtype(dtype)} [{rows}, {columns}, channels]"
                 )
 
-    def save(self, path: Path, *, force: bool = False) -> None:
+    def save(self, path: PathLike, *, force: bool = False) -> None:
         """Write a compressed `.npz` with the arrays `levels`, `symbols` and `about` (JSON text).
 
         Raises:
+            ArgumentError: `path` is none.
             OutputError: the file exists already and `force` is False, or cannot be written.
         """
         about = {"format": FORMAT} | {
@@ -85,22 +89,21 @@ class Tokens:
         }
         buffer = io.BytesIO()
         np.savez_compressed(
-            buffer, levels=self.levels, symbols=self.symbols, about=np.array(json.dumps(about))
+            buffer,
+            levels=self.levels,
+            symbols=self.symbols.astype("<i2", copy=False),
+            about=np.array(json.dumps(about), "<U"),
         )
-        write_atomically(path, buffer.getvalue(), force=force)
+        write_atomically(path_of("path", path), buffer.getvalue(), force=force)
 
     @classmethod
-    def load(cls, path: Path) -> "Tokens":
-        """Read what `save` wrote.
+    def load(cls, path: PathLike, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> "Tokens":
+        """Read what `save` wrote; files of more than `max_pixels` pixels are refused early.
 
         Raises:
+            ArgumentError: `path` is none, or `max_pixels` no positive number.
             InvalidFileError: the file is missing, damaged or something else.
         """
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                about = json.loads(str(arrays["about"]))
-                if about.pop("format") != FORMAT:
-                    raise ValueError("another version of the format")
-                return cls(levels=arrays["levels"], symbols=arrays["symbols"], **about)
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, EOFError) as error:
-            raise InvalidFileError(f"{path} does not hold tokens: {error}") from error
+        most = whole_number("max_pixels", max_pixels, 1)
+        levels, symbols, about = read_tokens(path_of("path", path), most)
+        return cls(levels, symbols, **about)

@@ -42,7 +42,7 @@ class FakeCodec:
     @classmethod
     def load(cls, device="auto"):
         if device == "cuda":
-            raise DeviceError("no CUDA device is available; use --device cpu")
+            raise DeviceError('no CUDA device is available; use device="cpu"')
         return cls()
 
     def compress(self, image, quality=50, *, globals_only=False, effort=3):
@@ -77,8 +77,8 @@ class FakeCodec:
         )
         return Decoded(picture, used, header.detail_layers, notice)
 
-    def decompress(self, data, layers=None, *, allow_partial=False):
-        return self.decode(data, layers, allow_partial=allow_partial).picture.to_image()
+    def decompress(self, data, layers=None, *, max_pixels=2**28, **options):
+        return self.decode(data, layers, **options).picture.to_image()
 
 
 def replace_codec(monkeypatch):

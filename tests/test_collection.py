@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from sbtcodec.cli.aim import Aim
+from sbtcodec.aim import Aim
 from sbtcodec.cli.making import Making
 from sbtcodec.codec import Codec
 from sbtcodec.errors import (
@@ -255,7 +255,7 @@ def test_outputs_without_a_manifest_are_kept_or_replaced_only_if_asked(
     put(str(tmp_path / "in" / "a.png"), png(photo[:40]))
     put(str(tmp_path / "out" / "a.sbt"), b"somebody's")
     arguments = [str(tmp_path / "in")], str(tmp_path / "out"), settings
-    with pytest.raises(OutputError, match=r"1 outputs exist already.*a\.sbt.*--force"):
+    with pytest.raises(OutputError, match=r"1 outputs exist already.*a\.sbt.*force=True"):
         make_plan(*arguments)
     assert len(make_plan(*arguments, force=True).items) == 1
     plan = make_plan(*arguments, skip_existing=True)
@@ -364,7 +364,7 @@ RUN = """
 import sys
 from pathlib import Path
 import typer
-from sbtcodec.cli.aim import Aim
+from sbtcodec.aim import Aim
 from sbtcodec.cli.collection import run_collection
 from sbtcodec.cli.making import Making
 try:

@@ -274,7 +274,7 @@ BAD_FILES = {
     "cut only layer": (GLOBALS_ONLY_BYTES[:10], "found 2 bytes, expected at least 3"),
     "cut detail layer": (
         PLAIN[:-7],
-        "cut inside detail layer 1 of 2: found 199 bytes, expected 200; --allow-partial",
+        "cut inside detail layer 1 of 2: found 199 bytes, expected 200; allow_partial=True",
     ),
     "cut last layer": (
         PLAIN[:-5],
@@ -334,7 +334,7 @@ def test_a_cut_file_gives_its_complete_layers_or_an_error(size):
                 unpack(cut, allow_partial=allow_partial)
         return
     if inside:
-        with pytest.raises(InvalidFileError, match="--allow-partial"):
+        with pytest.raises(InvalidFileError, match="allow_partial=True"):
             unpack(cut)
     container = unpack(cut, allow_partial=True)
     assert container.layers[:whole] == LAYERED.layers[:whole]

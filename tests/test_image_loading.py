@@ -2,7 +2,11 @@
 
 import io
 import struct
+import threading
+import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -467,10 +471,10 @@ def test_a_text_file_named_png_is_refused(tmp_path):
 
 
 def test_a_file_without_permission_is_refused(monkeypatch):
-    def refuse(_):
+    def refuse(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Image, "open", refuse)  # the superuser may read every file
+    monkeypatch.setattr(Path, "open", refuse)  # the superuser may read every file
     with pytest.raises(ImageError, match=r"photo\.png cannot be opened: no permission"):
         load_image("photo.png")
 
@@ -483,6 +487,7 @@ def test_a_file_cut_in_the_middle_is_refused(image_format, part):
         load_image(data[: int(part * len(data))])
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @pytest.mark.parametrize("image_format", ["PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "ICO"])
 def test_damage_raises_nothing_but_image_errors(image_format):
     data = encoded(Image.fromarray(PHOTO), image_format)
@@ -533,13 +538,92 @@ def test_a_bomb_inside_an_icon_is_refused():
         load_image(struct.pack("<HHH", 0, 1, 1) + entry + bomb, max_pixels=2**20)
 
 
-def test_pillows_own_limit_neither_rules_nor_changes(monkeypatch, recwarn):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    assert load_image(encoded(Image.fromarray(PHOTO))).rgb.shape == PHOTO.shape
+def gif_that_disposes_of_its_first_frame():
+    frames = [Image.fromarray(PHOTO[:, :, i]) for i in range(2)]
+    return encoded(frames[0], "GIF", save_all=True, append_images=frames[1:], disposal=2)
+
+
+@pytest.mark.parametrize("of_the_host", [100, None])
+@pytest.mark.parametrize(
+    "image_format", ["PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "ICO", "ICNS", "AVIF"]
+)
+def test_pillows_own_limit_neither_rules_nor_changes(
+    monkeypatch, recwarn, image_format, of_the_host
+):
+    if image_format == "GIF":
+        data = gif_that_disposes_of_its_first_frame()
+    elif image_format in ("ICO", "ICNS"):
+        data = encoded(Image.fromarray(PHOTO).resize((128, 128)), image_format)
+    else:
+        data = encoded(Image.fromarray(PHOTO), image_format)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", of_the_host)
+    pixels = load_image(data).rgb
+    assert pixels.shape[0] * pixels.shape[1] > 400
+    with pytest.raises(ImageError, match="too many pixels, expected at most 400 in all"):
+        load_image(data, max_pixels=400)
     with pytest.raises(ImageError):
         load_image(b"")
-    assert Image.MAX_IMAGE_PIXELS == 100
+    assert of_the_host == Image.MAX_IMAGE_PIXELS
     assert not recwarn.list
+
+
+def test_formats_that_obey_pillows_limit_say_so(monkeypatch):
+    data = jpeg_in_a_blp_file(Image.fromarray(PHOTO), PHOTO.shape[1::-1])
+    load_image(data)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(ImageError, match=r"raise PIL\.Image\.MAX_IMAGE_PIXELS, or save it as PNG"):
+        load_image(data)
+
+
+def jpeg_in_a_blp_file(image, declared):
+    jpeg = encoded(image, "JPEG")
+    head = b"BLP1" + struct.pack("<iIIIii", 0, 0, *declared, 5, 0)
+    offset = len(head) + 128 + 4
+    tables = struct.pack("<16I16I", offset, *[0] * 15, len(jpeg), *[0] * 15)
+    return head + tables + struct.pack("<I", 0) + jpeg
+
+
+def test_a_bomb_inside_a_texture_is_refused(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    data = jpeg_in_a_blp_file(Image.new("L", (3000, 2000)), (16, 16))
+    with pytest.raises(ImageError, match="too many pixels, expected at most 1048576"):
+        load_image(data, max_pixels=2**20)
+
+
+def test_a_bomb_inside_icons_of_a_mac_is_refused(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    bomb = png(5000, 5000, 8, 6, [b"\0"])
+    data = b"icns" + struct.pack(">I", 16 + len(bomb)) + b"ic07"
+    data += struct.pack(">I", 8 + len(bomb)) + bomb
+    with pytest.raises(ImageError, match="too many pixels, expected at most 1048576"):
+        load_image(data, max_pixels=2**20)
+
+
+def test_images_are_loaded_in_parallel_each_under_its_own_limit(monkeypatch):
+    data = encoded(Image.fromarray(PHOTO), "WEBP", lossless=True)
+    together = threading.Barrier(4, timeout=20)  # which none passes if they take turns
+    as_rgb_ = pixels.as_rgb
+
+    def wait(*arguments, **options):
+        together.wait()
+        return as_rgb_(*arguments, **options)
+
+    monkeypatch.setattr(pixels, "as_rgb", wait)
+    limits_ = [5063, 10**4, 10**5, 10**6]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda limit: load_image(data, max_pixels=limit).rgb, limits_))
+    assert all(np.array_equal(rgb, PHOTO) for rgb in found)
+
+
+def test_warnings_are_those_of_the_host():
+    """A message of Pillow reaches the host's filters, which are the same afterwards."""
+    entry = struct.pack("<BBBBHHII", 16, 16, 0, 0, 1, 32, 0, 22)
+    inside = encoded(Image.fromarray(PHOTO).convert("RGBA"))
+    data = struct.pack("<HHH", 0, 1, 1) + entry + inside
+    before = list(warnings.filters)
+    with pytest.warns(UserWarning, match="not the expected size"):
+        assert load_image(data).rgb.shape == PHOTO.shape
+    assert list(warnings.filters) == before
 
 
 def test_a_damaged_orientation_is_said(monkeypatch):

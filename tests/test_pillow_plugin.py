@@ -1,5 +1,7 @@
 """`.sbt` files in Pillow: opened lazily, saved like any other format, refused as Pillow does."""
 
+import copy
+import inspect
 import io
 import os
 import pickle
@@ -9,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, ImageSequence, UnidentifiedImageError
 from profiles import LINEAR_GRAY, RED_AND_BLUE_SWAPPED
 from skimage import data as photographs
 
 import sbtcodec
 import sbtcodec.pillow
 from sbtcodec.container import Chunk, Container, pack, unpack
-from sbtcodec.errors import SbtError
+from sbtcodec.errors import ArgumentError, SbtError
 
 ROOT = Path(__file__).resolve().parent.parent
 PHOTO = photographs.chelsea()[60:120, 100:190]
@@ -125,6 +127,96 @@ def test_an_opened_file_works_as_any_image(tmp_path):
         assert again.size == (30, 20)
 
 
+TWINS = {
+    "pickle": lambda image: pickle.loads(pickle.dumps(image)),
+    "deepcopy": copy.deepcopy,
+    "copy": copy.copy,
+    "copied by Pillow": lambda image: image.copy(),
+}
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+@pytest.mark.parametrize("loaded", [False, True])
+@pytest.mark.parametrize("twin", TWINS)
+def test_a_twin_of_an_opened_file_has_its_pixels(tmp_path, mode, loaded, twin):
+    path = tmp_path / "photo.sbt"
+    path.write_bytes(saved(an_image(mode), quality=60, xmp=XMP))
+    with Image.open(path) as image:
+        expected = np.asarray(Image.open(path))
+        if loaded:
+            image.load()
+        made = TWINS[twin](image)
+    path.unlink()
+    assert (made.mode, made.size) == (mode, (90, 60))
+    assert made.info["xmp"] == XMP
+    assert np.array_equal(made, expected)
+    made.putpixel((0, 0), 7 if mode == "L" else (7,) * len(mode))
+    assert made.resize((9, 6)).mode == mode
+    again = pickle.loads(pickle.dumps(made))
+    assert np.array_equal(again, made)
+    buffer = io.BytesIO()
+    made.save(buffer, "SBT")
+    assert made.tell() == 0
+    with pytest.raises(EOFError):
+        made.seek(1)
+    if isinstance(made, ImageFile.ImageFile):
+        made.verify()
+    made.close()
+
+
+def test_a_file_that_was_closed_still_has_its_pixels():
+    file = io.BytesIO(saved(an_image()))
+    image = Image.open(file)
+    file.close()
+    assert np.asarray(pickle.loads(pickle.dumps(image))).shape == (60, 90, 3)
+
+
+def test_a_closed_image_is_gone_as_in_other_formats():
+    image = opened(saved(an_image()))
+    image.close()
+    for use in (image.load, lambda: pickle.dumps(image), image.copy, lambda: copy.deepcopy(image)):
+        with pytest.raises(ValueError, match="closed image"):
+            use()
+
+
+def test_a_broken_file_cannot_be_pickled():
+    image = opened(saved(an_image(), globals_only=True)[:10])
+    with pytest.raises(OSError, match="cut inside the base layer"):
+        pickle.dumps(image)
+
+
+def test_there_is_one_frame():
+    image = opened(saved(an_image()))
+    assert image.tell() == 0
+    image.seek(0)
+    with pytest.raises(EOFError):
+        image.seek(1)
+    assert [frame.size for frame in ImageSequence.Iterator(image)] == [(90, 60)]
+
+
+def test_thumbnails_are_made_and_drafts_change_nothing():
+    image = opened(saved(an_image()))
+    assert image.draft("L", (30, 20)) is None
+    assert (image.mode, image.size) == ("RGB", (90, 60))
+    image.thumbnail((30, 30))
+    assert image.size == (30, 20)
+    assert np.asarray(image).std() > 0
+
+
+def test_verifying_decodes_nothing_and_finds_what_is_cut(monkeypatch, tmp_path):
+    data = saved(an_image(), quality=90)
+    last = sbtcodec.inspect(data).layers[-1]
+    monkeypatch.setattr(sbtcodec, "_loaded_codec", None)
+    (tmp_path / "a.sbt").write_bytes(data)
+    image = Image.open(tmp_path / "a.sbt")
+    image.verify()
+    assert image.fp is None
+    with pytest.raises(OSError):
+        image.load()  # it has to be reopened
+    with pytest.raises(OSError, match="cut"):
+        opened(data[: -1 - last.present_bytes]).verify()
+
+
 def test_a_file_opened_by_name_is_closed_after_loading(tmp_path):
     path = tmp_path / "photo.sbt"
     path.write_bytes(saved(an_image()))
@@ -147,6 +239,22 @@ def test_options_reach_the_codec(tiny_codec, codec_of_the_tests):
     assert saved(an_image()) == tiny_codec.compress(rgb)
     saved(an_image(), device="cpu")
     assert codec_of_the_tests[-1] == "cpu"
+
+
+def test_all_options_of_compressing_are_options_of_saving(tiny_codec):
+    options = set(inspect.signature(sbtcodec.compress).parameters) - {"image"}
+    assert set(sbtcodec.pillow._CODEC_OPTIONS) == options
+    rgb = np.asarray(an_image())
+    assert saved(an_image(), effort=4) == tiny_codec.compress(rgb, effort=4)
+    assert len(saved(an_image(), size="1kB")) <= 1000
+    assert len(saved(an_image(), bpp=1)) <= 90 * 60 / 8
+    assert saved(an_image(), target=("psnr", 4))
+    assert "xmp" not in opened(saved(an_image(), xmp=XMP, strip=True)).info
+    with pytest.raises(OSError, match="too many pixels"):
+        saved(an_image(), max_pixels=100)
+    for wrong in ({"effort": 10}, {"size": "x"}, {"size": 900, "bpp": 1}, {"quality": "high"}):
+        with pytest.raises(ArgumentError):
+            saved(an_image(), **wrong)
 
 
 def test_files_are_decoded_where_the_module_says(monkeypatch, codec_of_the_tests):

@@ -326,7 +326,7 @@ def test_trailing_layers_that_say_nothing_are_left_out(
 
 def test_what_is_not_an_image_is_refused(tiny_codec: Codec) -> None:
     for bad in (
-        np.zeros((4, 4), np.uint8),
+        np.zeros((4, 4, 5), np.uint8),
         np.zeros((4, 4, 3), np.float32),
         np.zeros((0, 4, 3), np.uint8),
         np.zeros((1, 16384, 3), np.uint8),

@@ -5,6 +5,7 @@ Nothing here, and no command before it needs to, imports torch: help and errors 
 
 import os
 import sys
+import warnings
 from typing import Annotated
 
 import typer
@@ -79,6 +80,9 @@ def _options(
 
 def main() -> None:
     """Run the command line: whatever goes wrong is one sentence and an exit code."""
+    if not sys.warnoptions:
+        # What Pillow thinks of an image is said by our errors and notices, where it matters.
+        warnings.filterwarnings("ignore", module=r"PIL\.")
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors="backslashreplace")  # file names need not be printable

@@ -15,8 +15,8 @@ import typer
 from sbtcodec.cli.paths import Place, default_output, place
 from sbtcodec.errors import ImageError, InvalidFileError, OutputError, SbtError
 
-# Formats that Pillow knows but needs another program for, or only recognises.
-_ONLY_RECOGNISED = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
+# Formats that Pillow needs another program for, only recognises, or opens without our limits.
+_UNREAD = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"})
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def image_suffixes() -> frozenset[str]:
     from PIL import Image
 
     known = Image.registered_extensions()
-    readable = {e for e, f in known.items() if f in Image.OPEN and f not in _ONLY_RECOGNISED}
+    readable = {e for e, f in known.items() if f in Image.OPEN and f not in _UNREAD}
     return frozenset(readable - sbt_suffixes())
 
 

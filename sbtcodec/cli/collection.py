@@ -1,12 +1,14 @@
 """Compressing a collection with a Ray cluster: what `compress --engine ray` does."""
 
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from sbtcodec.cli.advice import with_options
 from sbtcodec.cli.making import Making, verified_note
 from sbtcodec.cli.report import Screen, number, to_json
 from sbtcodec.cli.summary import Summary
@@ -87,6 +89,7 @@ def run_collection(
     address = ray_address(engine)
     from sbtcodec.collection.extra import require
 
+    warnings.simplefilter("ignore")  # of parameters that are to move, in Ray 2.64
     for module in ("fsspec", "pyarrow", "ray"):  # the last takes longest
         require(module)
     from sbtcodec.collection.engine import run
@@ -141,8 +144,9 @@ def _tell(
     pixels = (entry.width or 0) * (entry.height or 0)
     line = f"{output}  exists already, kept"
     if entry.status == "failed":
-        summary.failures.append((entry.error or "", entry.exit_code))
-        fields |= {"error": entry.error, "exit_code": entry.exit_code}
+        sentence = with_options(entry.error or "")
+        summary.failures.append((sentence, entry.exit_code))
+        fields |= {"error": sentence, "exit_code": entry.exit_code}
     elif entry.status == "skipped":
         summary.skipped += 1
     else:

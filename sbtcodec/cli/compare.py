@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sbtcodec.cli.options import Device, DeviceOption, ForceOption, JsonOption, MaxPixelsOption
-from sbtcodec.cli.paths import check_pixels, default_output, naming, read_sbt
+from sbtcodec.cli.paths import default_output, naming, read_sbt
 from sbtcodec.cli.report import number, print_json, warn
-from sbtcodec.container import DEFAULT_MAX_PIXELS, describe, unpack
+from sbtcodec.container import DEFAULT_MAX_PIXELS, check_pixels, describe, unpack
 from sbtcodec.image.files import check_output, check_separate, write_atomically
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from sbtcodec.aim import DEFAULT_QUALITY, Aim, Target
 from sbtcodec.cli import values
-from sbtcodec.cli.aim import DEFAULT_QUALITY, Aim
 from sbtcodec.cli.arguments import Task, arrange, images_to
 from sbtcodec.cli.batch import run_batch, run_one
 from sbtcodec.cli.collection import LOCAL, collection_folder, run_collection
@@ -72,7 +72,7 @@ def compress(
         typer.Option("--bpp", metavar="N", help="The best file of at most so many bits a pixel."),
     ] = None,
     target: Annotated[
-        values.Target | None,
+        Target | None,
         typer.Option(
             "--target",
             metavar="METRIC=N",

@@ -25,10 +25,10 @@ from sbtcodec.cli.options import (
     SkipExistingOption,
     check_choices,
 )
-from sbtcodec.cli.paths import Place, check_pixels, check_place, naming, read_sbt, write_place
+from sbtcodec.cli.paths import Place, check_place, naming, read_sbt, write_place
 from sbtcodec.cli.work import Manner, Result
 from sbtcodec.cli.workshop import Workshop
-from sbtcodec.container import DEFAULT_MAX_PIXELS, Header, unpack
+from sbtcodec.container import DEFAULT_MAX_PIXELS, Header, check_pixels, unpack
 from sbtcodec.grid import Box
 
 if TYPE_CHECKING:

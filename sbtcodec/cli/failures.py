@@ -3,6 +3,7 @@
 import os
 import traceback
 
+from sbtcodec.cli.advice import with_options
 from sbtcodec.errors import SbtError
 
 SYSTEM_EXIT_CODE = 1
@@ -20,7 +21,7 @@ def explain(error: BaseException) -> tuple[str, int]:
 
 def _explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, SbtError):
-        return str(error), error.exit_code
+        return with_options(str(error)), error.exit_code
     if isinstance(error, OSError):
         return f"the system refused: {error}", SYSTEM_EXIT_CODE
     if _is_out_of_memory(error):

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from sbtcodec.cli.options import JsonOption, MaxPixelsOption
-from sbtcodec.cli.paths import check_pixels, naming, place, place_name, read_sbt
+from sbtcodec.cli.paths import naming, place, place_name, read_sbt
 from sbtcodec.cli.report import number, print_json
-from sbtcodec.container import DEFAULT_MAX_PIXELS, FileInfo, LayerInfo, describe
+from sbtcodec.container import DEFAULT_MAX_PIXELS, FileInfo, LayerInfo, check_pixels, describe
 
 
 def info(

@@ -4,7 +4,9 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from sbtcodec.cli.aim import Aim, Made
+from sbtcodec.aim import Aim
+from sbtcodec.cli.advice import with_options
+from sbtcodec.cli.aim import Made, make
 from sbtcodec.errors import InvalidFileError, SbtError
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ class Making:
         Raises `RateError` if no file has the size or reaches the score, `ImageError`, and
         `InvalidFileError` if the file does not decode.
         """
-        made = self.aim.make(codec, picture)
+        made = make(self.aim, codec, picture)
         if not self.verify:
             return made
         psnr = _verified(codec, made.data, picture.rgb)
@@ -58,7 +60,7 @@ def _verified(codec: "Codec", data: bytes, rgb: "NDArray[np.uint8]") -> float:
     try:
         decoded = codec.decode(data)
     except SbtError as error:
-        reason = str(error)
+        reason = with_options(str(error))
     else:
         if decoded.notice is None and decoded.rgb.shape == rgb.shape:
             return psnr(rgb, decoded.rgb)

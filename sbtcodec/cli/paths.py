@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Literal, TypeAlias
 
-from sbtcodec.container import FileInfo, Header, is_sbt
+from sbtcodec.container import is_sbt
 from sbtcodec.errors import (
     ImageError,
     InvalidFileError,
@@ -110,18 +110,6 @@ def write_place(output: Place, data: bytes, *, force: bool) -> None:
         sys.stdout.buffer.flush()
     else:
         write_atomically(output, data, force=force)
-
-
-def check_pixels(header: Header | FileInfo, max_pixels: int) -> None:
-    """Fail if a file declares more pixels than are allowed.
-
-    Raises `InvalidFileError`.
-    """
-    if header.width * header.height > max_pixels:
-        raise InvalidFileError(
-            f"the picture has {header.width} x {header.height} pixels, expected at most"
-            f" {max_pixels} in all; raise --max-pixels if they are wanted"
-        )
 
 
 @contextmanager

@@ -13,9 +13,9 @@ from sbtcodec.cli.options import (
     MaxPixelsOption,
     QuietOption,
 )
-from sbtcodec.cli.paths import check_pixels, default_output, naming, place, place_name, read_sbt
+from sbtcodec.cli.paths import default_output, naming, place, place_name, read_sbt
 from sbtcodec.cli.report import print_json
-from sbtcodec.container import DEFAULT_MAX_PIXELS, unpack
+from sbtcodec.container import DEFAULT_MAX_PIXELS, check_pixels, unpack
 from sbtcodec.image.files import check_output, check_separate
 
 

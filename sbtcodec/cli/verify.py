@@ -19,11 +19,11 @@ from sbtcodec.cli.options import (
     QuietOption,
     RecursiveOption,
 )
-from sbtcodec.cli.paths import check_pixels, naming, place_name, read_sbt
+from sbtcodec.cli.paths import naming, place_name, read_sbt
 from sbtcodec.cli.report import number
 from sbtcodec.cli.work import Manner, Result
 from sbtcodec.cli.workshop import Workshop
-from sbtcodec.container import DEFAULT_MAX_PIXELS, unpack
+from sbtcodec.container import DEFAULT_MAX_PIXELS, check_pixels, unpack
 from sbtcodec.errors import ImageError, InvalidFileError, QualityError
 
 if TYPE_CHECKING:

@@ -51,7 +51,7 @@ class Crew:
         gpu = device == "cuda"
         most = sum(min(node.cpus, node.gpus) if gpu else node.cpus for node in nodes)
         if gpu and not any(node.gpus for node in nodes):
-            raise DeviceError("the Ray cluster has no GPU; use --device cpu")
+            raise DeviceError('the Ray cluster has no GPU; use device="cpu"')
         if workers is None:
             rooms = sum(min(node.cpus, node.memory // WORKER_BYTES) for node in nodes)
             workers = max(1, most if gpu else rooms)
@@ -88,12 +88,10 @@ def cluster(address: str | None) -> Iterator[list[Node]]:
                 ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **options)
         except Exception as error:
             if address is None:
-                raise SbtError(
-                    f"Ray did not start: {line_of(error)}; use --engine local"
-                ) from error
+                raise SbtError(f"Ray did not start: {line_of(error)}; work without Ray") from error
             raise SbtError(
                 f"the Ray cluster at {address} cannot be joined: {line_of(error)};"
-                " check the address, or give --engine ray for one on this machine"
+                " check the address, or start one on this machine"
             ) from error
     try:
         yield [_node(node["Resources"]) for node in ray.nodes() if node["Alive"]]

@@ -8,7 +8,6 @@ once more, one by one; what still kills a worker is recorded as failed.
 
 import logging
 import math
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -133,19 +132,17 @@ def _compress(items: Sequence[Item], task_images: int, order: Order, crew: Crew)
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     starts = range(0, len(items), task_images)
     tables = [to_rows(items[i : i + task_images], order.roots) for i in starts]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of parameters that are to move, in Ray 2.64
-        rows = data.from_arrow(tables).map_batches(
-            Worker,
-            batch_size=None,
-            batch_format="pyarrow",
-            fn_constructor_args=(order,),
-            compute=data.ActorPoolStrategy(size=crew.workers, max_tasks_in_flight_per_actor=1),
-            num_cpus=crew.cpus,
-            num_gpus=1 if crew.device == "cuda" else 0,
-            max_restarts=-1,
-            max_task_retries=TASK_ATTEMPTS - 1,
-        )
+    rows = data.from_arrow(tables).map_batches(
+        Worker,
+        batch_size=None,
+        batch_format="pyarrow",
+        fn_constructor_args=(order,),
+        compute=data.ActorPoolStrategy(size=crew.workers, max_tasks_in_flight_per_actor=1),
+        num_cpus=crew.cpus,
+        num_gpus=1 if crew.device == "cuda" else 0,
+        max_restarts=-1,
+        max_task_retries=TASK_ATTEMPTS - 1,
+    )
     try:
         for table in rows.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
             for entry in to_entries(table):

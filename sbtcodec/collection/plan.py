@@ -96,7 +96,7 @@ def make_plan(
         if before is not None and before != settings:
             raise OutputError(
                 f"the collection in {out} was made with {before}, now asked for is {settings};"
-                " choose another folder, or make it anew with --force"
+                " choose another folder, or make it anew with force=True"
             )
         known = {entry.source: entry for entry in manifest.to_entries(table)}
         ours = before is not None
@@ -121,7 +121,7 @@ def make_plan(
     if unexplained:
         raise OutputError(
             f"{len(unexplained)} outputs exist already in {out} without a manifest, such as"
-            f" {unexplained[0]}; choose another folder, or give --force or --skip-existing"
+            f" {unexplained[0]}; choose another folder, or pass force=True or skip_existing=True"
         )
     return Plan(folder, settings, tuple(items), tuple(decided), recorded, anew=force)
 

@@ -1,6 +1,7 @@
 """A worker of a collection: one codec, which compresses the images of the tables it is given."""
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -97,6 +98,7 @@ class Worker:
         import torch
 
         torch.set_num_threads(order.threads)
+        warnings.filterwarnings("ignore", module=r"PIL\.")  # which Ray would print
         self._order = order
         self._refusal: SbtError | None = None
         try:

@@ -10,6 +10,7 @@ What the coded bytes of a part mean is left to `sbtcodec.entropy` and `sbtcodec.
 """
 
 from sbtcodec.container.description import FileInfo, LayerInfo, describe
+from sbtcodec.container.limits import check_pixels
 from sbtcodec.container.parts import (
     DEFAULT_MAX_PIXELS,
     FORMAT_VERSION,
@@ -44,6 +45,7 @@ __all__ = [
     "LayerInfo",
     "Look",
     "Part",
+    "check_pixels",
     "checked_header",
     "describe",
     "is_sbt",

@@ -182,7 +182,7 @@ def _cut_layer(
     expected = least if exactly else f"at least {least}"
     where, advice = "the base layer", "nothing can be decoded, get the whole file"
     if index > 0:
-        where, advice = layer_name(header, index), "--allow-partial decodes the layers before it"
+        where, advice = layer_name(header, index), "allow_partial=True decodes the layers before it"
     return InvalidFileError(
         f"the file is cut inside {where}: found {found} bytes, expected {expected}; {advice}"
     )

@@ -13,6 +13,7 @@ from sbtcodec.errors import SbtError
 from sbtcodec.evaluation.extras import import_extra
 from sbtcodec.evaluation.metrics import Rgb
 from sbtcodec.evaluation.qualities import GLOBALS, Quality
+from sbtcodec.image.opening import open_image
 
 
 class ImageCodec(Protocol):
@@ -75,7 +76,7 @@ class PillowCodec:
 
     def decode(self, data: bytes) -> Rgb:
         """The image in a file, uint8 `[H, W, 3]`."""
-        with Image.open(io.BytesIO(data), formats=[self.pillow_format]) as image:
+        with open_image(io.BytesIO(data), (self.pillow_format,)) as image:
             return np.asarray(image.convert("RGB"))
 
 
@@ -162,7 +163,7 @@ def _webp(device: str) -> PillowCodec:
 def _avif(device: str) -> PillowCodec:
     del device
     if not features.check("avif"):
-        msg = "this Pillow was built without AVIF; leave avif out of --codecs or update Pillow"
+        msg = "this Pillow was built without AVIF; leave avif out of the codecs or update Pillow"
         raise SbtError(msg)
     return PillowCodec(
         name="avif",

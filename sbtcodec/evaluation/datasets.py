@@ -12,6 +12,7 @@ from sbtcodec.errors import DatasetError
 from sbtcodec.evaluation.download import download, sha256_of
 from sbtcodec.evaluation.kodak import KODAK_SHA256, KODAK_URL
 from sbtcodec.evaluation.metrics import Rgb
+from sbtcodec.image.opening import open_image
 
 IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".ppm"}
@@ -85,7 +86,7 @@ def open_dataset(
         DatasetError: not found, empty, damaged, or impossible to download.
     """
     if limit is not None and limit < 1:
-        msg = f"a data set of {limit} images cannot be measured; --limit takes 1 or more"
+        msg = f"a data set of {limit} images cannot be measured; limit takes 1 or more"
         raise DatasetError(msg)
     if name == "kodak":
         return Dataset(name, _kodak_paths(data_dir, list(KODAK_SHA256)[:limit], url))
@@ -108,7 +109,7 @@ def load_image(path: Path) -> Rgb:
         DatasetError: the file is missing, is not an image, or has more than 8 bits a sample.
     """
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             if image.mode not in _EIGHT_BIT_MODES:
                 msg = f"{path} has pixels of mode {image.mode}; the benchmark takes 8-bit images"
                 raise DatasetError(msg)
@@ -146,8 +147,8 @@ def _checked_kodak(folder: Path, asked: Path, names: list[str]) -> tuple[Path, .
             raise DatasetError(msg)
         if sha256_of(path) != KODAK_SHA256[name]:
             msg = (
-                f"{path} is not the published Kodak file: its SHA-256 differs. To measure on these "
-                f"files all the same, name the folder as the data set: --dataset {folder}"
+                f"{path} is not the published Kodak file: its SHA-256 differs; to measure on these "
+                f"files all the same, name the folder as the data set: {folder}"
             )
             raise DatasetError(msg)
     return tuple(folder / name for name in names)

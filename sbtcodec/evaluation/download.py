@@ -89,8 +89,8 @@ def _fetch(url: str, handle: int, timeout: float) -> str:
         except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", None) or error
             msg = (
-                f"cannot download {url}: {reason}. The files that did arrive are kept: run the "
-                "same command again, or give a folder that has them with --data-dir"
+                f"cannot download {url}: {reason}; files that did arrive are kept: try "
+                "again, or give a folder that has them as data_dir"
             )
             raise DatasetError(msg) from error
     return digest.hexdigest()

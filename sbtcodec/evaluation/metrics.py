@@ -5,6 +5,7 @@
 
 import io
 import math
+from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
@@ -98,6 +99,15 @@ def _ppm(image: Rgb) -> io.BytesIO:
     Image.fromarray(image).save(buffer, "PPM")
     buffer.seek(0)
     return buffer
+
+
+def measure_of(metric: str) -> Callable[[Rgb, Rgb], float]:
+    """The function of the metric called "psnr", "ms-ssim" or "ssimulacra2".
+
+    Raises:
+        KeyError: there is no such metric.
+    """
+    return {"psnr": psnr, "ms-ssim": ms_ssim, "ssimulacra2": ssimulacra2}[metric]
 
 
 def check_pair(x: Rgb, x_hat: Rgb) -> None:

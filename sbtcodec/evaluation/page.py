@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from sbtcodec.evaluation.metrics import Rgb
+from sbtcodec.image.opening import open_image
 
 WEBP_MAX_SIDE = 16383
 
@@ -106,7 +107,7 @@ def grouped(value: int) -> str:
 def _kind_as_given(file: bytes, rgb: Rgb) -> str | None:
     """The MIME type of a file that may stand in a page as it is, see `original_uri`, or None."""
     try:
-        with Image.open(io.BytesIO(file), formats=list(_BROWSER_FORMATS)) as image:
+        with open_image(io.BytesIO(file), tuple(_BROWSER_FORMATS)) as image:
             kind = _BROWSER_FORMATS[image.format or ""]
             same = image.mode == "RGB" and np.array_equal(np.asarray(image), rgb)
             segments = {str(name) for name, _ in getattr(image, "applist", ())}

@@ -60,7 +60,7 @@ def parse_qualities(
         name, equals, text = option.rpartition("=")
         values = tuple(dict.fromkeys(parse_quality(word) for word in text.split(",")))
         if equals and name not in codecs:
-            msg = f"--qualities {option} is for the codec {name!r}; running: {', '.join(codecs)}"
+            msg = f"the option {option!r} is for the codec {name!r}; running: {', '.join(codecs)}"
             raise SbtError(msg)
         if equals:
             own[name] = values

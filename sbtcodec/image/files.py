@@ -68,7 +68,7 @@ def _checked_target(path: Path, *, force: bool) -> Path:
             # Renaming over /dev/null would remove the device.
             raise OutputError(f"{path} is not a regular file; choose another name")
         if target.exists() and not force:
-            raise OutputError(f"{path} exists already; choose another name, or give --force")
+            raise OutputError(f"{path} exists already; choose another name, or pass force=True")
         if not folder.is_dir():
             found = "is not a folder" if folder.exists() else "does not exist"
             raise OutputError(f"the folder {folder} {found}; create it, or choose another one")

@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sbtcodec.arguments import shown
+from sbtcodec.errors import ArgumentError
+
 # What stands before EXIF data in a JPEG file, and in what Pillow hands out.
 EXIF_PREFIX = b"Exif\0\0"
 
@@ -28,7 +31,7 @@ class Picture:
             orientation, or 1, upright: as the pixels are.
         xmp: the XMP packet.
 
-    Raises `ValueError` for arrays of another shape or dtype.
+    Raises `ArgumentError` for arrays of another shape or dtype.
     """
 
     rgb: NDArray[np.uint8]
@@ -42,10 +45,13 @@ class Picture:
     def __post_init__(self) -> None:
         """Check shapes and dtypes."""
         rgb, alpha = self.rgb, self.alpha
+        for array in (rgb,) if alpha is None else (rgb, alpha):
+            if not isinstance(array, np.ndarray):
+                raise ArgumentError(f"found {shown(array)}, expected an array uint8 [H, W, 3]")
         if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0:
-            raise ValueError(f"found {rgb.dtype} {list(rgb.shape)}, expected uint8 [H, W, 3]")
+            raise ArgumentError(f"found {rgb.dtype} {list(rgb.shape)}, expected uint8 [H, W, 3]")
         if alpha is not None and (alpha.dtype != np.uint8 or alpha.shape != rgb.shape[:2]):
-            raise ValueError(
+            raise ArgumentError(
                 f"found alpha of {alpha.dtype} {list(alpha.shape)},"
                 f" expected uint8 {list(rgb.shape[:2])}"
             )

@@ -21,11 +21,13 @@ from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 
 from sbtcodec.errors import ImageError
 from sbtcodec.image.colours import MODE_NOTICES, split_alpha, with_profile
-from sbtcodec.image.limits import DEFAULT_MAX_PIXELS, MAX_SIDE, pillow_limit
+from sbtcodec.image.limits import DEFAULT_MAX_PIXELS, MAX_SIDE
 from sbtcodec.image.metadata import upright, within_limit
+from sbtcodec.image.opening import PixelLimitError, open_image, pixel_limit
 from sbtcodec.image.picture import Picture
 
 _SIXTEEN_BITS_NOTICE = "16 bits a sample are rounded to 8"
@@ -41,7 +43,7 @@ def load_image(
 
     Sides are at most 16383 pixels and there are at most `max_pixels`, both checked before pixels
     are decoded; this limit stands in for Pillow's own. `strip` leaves out metadata, see `as_rgb`.
-    Safe to call from several threads, which then take turns.
+    Safe to call from several threads at once.
 
     Raises `ImageError` for whatever keeps the image from being read.
     """
@@ -50,12 +52,18 @@ def load_image(
         name = str(source)
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     # Limited to the end: an icon, say, may hold an image larger than it declares.
-    with pillow_limit(max_pixels), _open(file, name, max_pixels) as image:
+    with pixel_limit(max_pixels), _open(file, name, max_pixels) as image:
         _check_size(image, name, max_pixels)
-        return as_rgb(image, name=name, strip=strip)
+        return as_rgb(image, name=name, strip=strip, max_pixels=max_pixels)
 
 
-def as_rgb(image: Image.Image, *, name: str = "the image", strip: bool = False) -> Picture:
+def as_rgb(
+    image: Image.Image,
+    *,
+    name: str = "the image",
+    strip: bool = False,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+) -> Picture:
     """Convert the current frame of an image of any mode; `name` stands for it in errors.
 
     `strip` leaves out EXIF and XMP data and the colour profile, after converting to sRGB with it.
@@ -63,6 +71,7 @@ def as_rgb(image: Image.Image, *, name: str = "the image", strip: bool = False) 
     Raises `ImageError` if it cannot be decoded, is too large, or has samples of unknown range.
     """
     notices: list[str] = []
+    _check_size(image, name, max_pixels)
     try:
         if (frames := getattr(image, "n_frames", 1)) > 1:
             notices.append(f"only frame {image.tell() + 1} of {frames} is kept")
@@ -70,7 +79,7 @@ def as_rgb(image: Image.Image, *, name: str = "the image", strip: bool = False) 
         if any(";16" in str(tile) for tile in getattr(image, "tile", ())):
             notices.append(_SIXTEEN_BITS_NOTICE)
         image.load()
-        _check_size(image, name, MAX_SIDE * MAX_SIDE)
+        _check_size(image, name, max_pixels)  # which may be another now
         profile = image.info.get("icc_profile")
         turned, exif, xmp = upright(image, notices)
         colours, alpha = split_alpha(turned, name)
@@ -94,6 +103,10 @@ def as_rgb(image: Image.Image, *, name: str = "the image", strip: bool = False) 
         )
     except ImageError:
         raise
+    except PixelLimitError as error:
+        raise _too_many(name, max_pixels) from error
+    except Image.DecompressionBombError as error:
+        raise _over_pillows_limit(name) from error
     except Exception as error:  # a damaged file makes Pillow raise nearly anything
         reason = str(error) or type(error).__name__
         raise ImageError(
@@ -101,21 +114,20 @@ def as_rgb(image: Image.Image, *, name: str = "the image", strip: bool = False) 
         ) from error
 
 
-def _open(source: str | Path | BinaryIO, name: str, max_pixels: int) -> Image.Image:
-    """Read the header of an image file; some formats, such as ICO, are decoded here already."""
+def _open(source: str | Path | BinaryIO, name: str, max_pixels: int) -> ImageFile:
+    """Open an image file, or say why it cannot be."""
     try:
-        return Image.open(source)
+        return open_image(source)
     except FileNotFoundError as error:
         raise ImageError(f"{name} does not exist; check the path") from error
     except IsADirectoryError as error:
         raise ImageError(f"{name} is a folder, expected an image file") from error
     except PermissionError as error:
         raise ImageError(f"{name} cannot be opened: no permission to read it") from error
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise ImageError(
-            f"{name} has too many pixels, expected at most {max_pixels} in all;"
-            " scale it down, or raise the limit"
-        ) from error
+    except PixelLimitError as error:
+        raise _too_many(name, max_pixels) from error
+    except Image.DecompressionBombError as error:
+        raise _over_pillows_limit(name) from error
     except UnidentifiedImageError as error:
         raise ImageError(f"{name} is not an image, or in a format that cannot be read") from error
     except Exception as error:  # see `as_rgb`
@@ -127,13 +139,25 @@ def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
     width, height = image.size
     if width < 1 or height < 1:
         raise ImageError(f"{name} is {width} x {height} pixels, expected at least 1 x 1")
+    if width * height > max_pixels:
+        raise _too_many(name, max_pixels)
     if width > MAX_SIDE or height > MAX_SIDE:
         raise ImageError(
             f"{name} is {width} x {height} pixels, expected at most {MAX_SIDE} a side;"
             " scale it down or cut it"
         )
-    if width * height > max_pixels:
-        raise ImageError(
-            f"{name} is {width} x {height} pixels, expected at most {max_pixels} in all;"
-            " scale it down, or raise the limit"
-        )
+
+
+def _too_many(name: str, max_pixels: int) -> ImageError:
+    return ImageError(
+        f"{name} has too many pixels, expected at most {max_pixels} in all;"
+        " scale it down, or raise max_pixels"
+    )
+
+
+def _over_pillows_limit(name: str) -> ImageError:
+    """For the rare formats that look at the limit of the program around this one."""
+    return ImageError(
+        f"{name} has more pixels than this program allows Pillow;"
+        " raise PIL.Image.MAX_IMAGE_PIXELS, or save it as PNG first"
+    )

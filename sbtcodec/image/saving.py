@@ -23,7 +23,6 @@ from PIL import Image, PngImagePlugin
 from sbtcodec.errors import ImageError
 from sbtcodec.image.colours import with_profile
 from sbtcodec.image.files import write_atomically
-from sbtcodec.image.limits import quiet_pillow
 from sbtcodec.image.metadata import descriptive
 from sbtcodec.image.picture import EXIF_PREFIX, Picture, pillow_info
 
@@ -150,10 +149,9 @@ def _held(
         return None
     if data and image_format is _TIFF and what == "EXIF":
         try:
-            with quiet_pillow():
-                tags = Image.Exif()
-                tags.load(data)
-                return descriptive(tags).tobytes().removeprefix(EXIF_PREFIX)
+            tags = Image.Exif()
+            tags.load(data)
+            return descriptive(tags).tobytes().removeprefix(EXIF_PREFIX)
         except Exception:  # noqa: BLE001 - metadata can be damaged in any way; the pixels are fine
             notices.append("EXIF data is dropped, as it is unreadable")
             return None

@@ -12,6 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sbtcodec.errors import DatasetError
+from sbtcodec.image.opening import open_image
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".ppm"}
 LONGEST_SIDE = 1024  # larger photographs are reduced: their pixels are mostly camera noise
@@ -31,7 +32,7 @@ def photograph_paths(folder: Path) -> list[Path]:
         DatasetError: the folder is missing or holds none.
     """
     if not folder.is_dir():
-        raise DatasetError(f"{folder} is not a folder; --data must name a folder of photographs")
+        raise DatasetError(f"{folder} is not a folder; expected a folder of photographs")
     paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
     if not paths:
         raise DatasetError(f"{folder} holds no image")
@@ -46,7 +47,7 @@ def load_photographs(folder: Path, smallest_side: int) -> list[NDArray[np.uint8]
     """
     images = []
     for path in tqdm(photograph_paths(folder), desc="loading photographs", disable=None):
-        with Image.open(path) as image:
+        with open_image(path) as image:
             rgb = image.convert("RGB")
         rgb.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
         if min(rgb.size) >= smallest_side:

@@ -1,0 +1,32 @@
+"""What errors advise in terms of Python, said with the options of the command line."""
+
+# The advice of library code is at the end of its sentences, and always in these words.
+OPTIONS = {
+    "pass force=True or skip_existing=True": "give --force or --skip-existing",
+    "pass force=True": "give --force",
+    "with force=True": "with --force",
+    "with allow_partial=True": "with --allow-partial",
+    "allow_partial=True decodes": "--allow-partial decodes",
+    'use device="cpu"': "use --device cpu",
+    "raise max_pixels": "raise --max-pixels",
+    "limit takes": "--limit takes",
+    "as data_dir": "with --data-dir",
+    "name the folder as the data set: ": "name the folder as the data set: --dataset ",
+    "leave avif out of the codecs": "leave avif out of --codecs",
+    "work without Ray": "use --engine local",
+    "start one on this machine": "give --engine ray for one on this machine",
+}
+
+
+def with_options(sentence: str) -> str:
+    """Return a sentence whose advice names options.
+
+    Only what follows the last semicolon is advice: names of files, which may be anything, stand
+    before it.
+    """
+    found, semicolon, advice = sentence.rpartition("; ")
+    if semicolon:
+        for words, option in OPTIONS.items():
+            if words in advice:
+                return found + semicolon + advice.replace(words, option, 1)
+    return sentence
