@@ -122,7 +122,18 @@ def _limited(function: Any, **names: Any) -> Any:  # noqa: ANN401 - plugins are 
 
 @functools.cache
 def _bounded() -> dict[object, _Factory]:
-    """Return, for plugins that look at Pillow's limit, what to open files with instead."""
+    """Return, for plugins that look at Pillow's limit, what to open files with instead.
+
+    In a Pillow whose plugins are built otherwise there is nothing to take over: those few then
+    obey the limit of the program around this one.
+    """
+    try:
+        return _taken_over()
+    except (ImportError, AttributeError, TypeError):
+        return {}
+
+
+def _taken_over() -> dict[object, _Factory]:
     from PIL.BlpImagePlugin import BlpImageFile
     from PIL.DcxImagePlugin import DcxImageFile
     from PIL.GifImagePlugin import GifImageFile
