@@ -9,6 +9,7 @@ Importing the package is quick: torch and the weights are loaded on first use.
 import functools
 from typing import TYPE_CHECKING
 
+import sbtcodec.forking  # noqa: F401  # from now on, forked children are told
 from sbtcodec.container import FileInfo
 from sbtcodec.container import describe as _describe
 from sbtcodec.errors import SbtError

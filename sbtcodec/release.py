@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from sbtcodec import modes
 from sbtcodec.entropy.coder import DetailTables
 from sbtcodec.entropy.detail import SCALE_STEP, SUMS_PER_INDEX, gain_offset
 from sbtcodec.entropy.frequencies import Frequencies, gaussian_tables, octave_table
@@ -107,6 +108,7 @@ def weights_dir() -> Path:
     )
 
 
+@modes.construction()
 def export(
     state: dict[str, Tensor],
     config: ModelConfig,
@@ -127,8 +129,9 @@ def export(
     Returns:
         SHA-256 of the file, hexadecimal.
     """
-    model = CodecModel(config)
-    model.load_state_dict(state, strict=False)
+    # copies, since what is too large is held in place
+    own = {k: v.detach().to("cpu", torch.float32, copy=True) for k, v in state.items()}
+    model = _model_of(config, own, strict=False)
     tensors: dict[str, Tensor] = {}
     integer = set()
     for room in ("prior", "scales"):
@@ -159,6 +162,14 @@ def export(
     data = safetensors.torch.save({k: v.contiguous() for k, v in tensors.items()}, metadata)
     write_atomically(path, data, force=True)
     return hashlib.sha256(data).hexdigest()
+
+
+def _model_of(config: ModelConfig, state: dict[str, Tensor], *, strict: bool) -> CodecModel:
+    """A model that holds the tensors of `state` themselves; no weights are drawn for it."""
+    with torch.device("meta"):
+        model = CodecModel(config)
+    model.load_state_dict(state, strict=strict, assign=True)
+    return model
 
 
 def _net(model: CodecModel, room: str) -> IntegerNet:
@@ -201,6 +212,7 @@ def load_release(number: int | None = None, folder: Path | None = None) -> Relea
     return _read(path, wanted, str(entry["name"]), found)
 
 
+@modes.construction()
 def read_state(path: Path) -> tuple[ModelConfig, dict[str, Tensor], dict[str, Tensor]]:
     """Configuration, parameters in natural units (float32), and integer tables of a weights file.
 
@@ -225,12 +237,12 @@ def read_state(path: Path) -> tuple[ModelConfig, dict[str, Tensor], dict[str, Te
     return config, state, extra
 
 
+@modes.construction()
 def _read(path: Path, number: int, name: str, sha256: str) -> Release:
     """Build the model from a weights file."""
     config, state, extra = read_state(path)
     try:
-        model = CodecModel(config)
-        model.load_state_dict(state, strict=True)
+        model = _model_of(config, state, strict=True)
         for room in ("prior", "scales"):
             _net(model, room).freeze()
         ends = np.cumsum(extra["sizes"].numpy())[:-1]

@@ -27,9 +27,9 @@ def tokens_in(networks: Networks, container: Container) -> Tokens:
     with networks.inference():
         tiles = read_globals(container, networks.release, whole)
         _, damage = read_details(container, tiles, layers)
-    if damage:
-        raise damage
-    levels = levels_in(whole, tiles)[0].permute(1, 2, 0).numpy().astype(np.uint8)
+        if damage:
+            raise damage
+        levels = levels_in(whole, tiles)[0].permute(1, 2, 0).numpy().astype(np.uint8)
     cells = whole.times(CELLS_PER_TOKEN)
     symbols = np.zeros((cells.height, cells.width, tiles[0].q.shape[2]), dtype=np.int16)
     for tile in tiles.values():
@@ -45,10 +45,11 @@ def picture_from(networks: Networks, tokens: Tokens) -> RGB:
         ValueError: they do not fit the model: other sizes, levels or layers.
     """
     _check(tokens, networks.release.model.tokenizer.config)
-    tile = TileSymbols(networks.release, tokens.quality, tokens_of(tokens.width, tokens.height))
-    tile.q = tokens.symbols
-    levels = torch.from_numpy(tokens.levels.astype(np.int64)).permute(2, 0, 1)[None]
-    return whole_picture(networks, tokens, levels, [tile])
+    with networks.inference():
+        tile = TileSymbols(networks.release, tokens.quality, tokens_of(tokens.width, tokens.height))
+        tile.q = tokens.symbols
+        levels = torch.from_numpy(tokens.levels.astype(np.int64)).permute(2, 0, 1)[None]
+        return whole_picture(networks, tokens, levels, [tile])
 
 
 def _check(tokens: Tokens, config: TokenizerConfig) -> None:
