@@ -10,6 +10,7 @@ Importing the package is quick: torch and the weights are loaded on first use. A
 import functools
 from typing import TYPE_CHECKING
 
+import sbtcodec.forking  # noqa: F401  # from now on, forked children are told
 from sbtcodec.aim import aim_of
 from sbtcodec.arguments import Buffer, content_of, shown, whole_number
 from sbtcodec.container import DEFAULT_MAX_PIXELS, FileInfo, check_pixels, unpack

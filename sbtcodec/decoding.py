@@ -11,6 +11,7 @@ from sbtcodec.entropy.coder import LayerDecoder
 from sbtcodec.errors import InvalidFileError
 from sbtcodec.estimate import ATTENTION_HALO, REFINER_REACH, SPREAD_HALO
 from sbtcodec.grid import CELL, CELLS_PER_TOKEN, Box, tokens_of
+from sbtcodec.modes import CPU
 from sbtcodec.networks import HALO, RGB, Networks
 from sbtcodec.release import Release
 from sbtcodec.symbols import TileSymbols
@@ -136,7 +137,7 @@ def read_details(
 def levels_in(tokens: Box, tiles: dict[int, TileSymbols]) -> Tensor:
     """Levels of the global tokens of an area, int64 [1, dims, h, w], from the tiles over it."""
     dims = next(iter(tiles.values())).levels.shape[1]
-    levels = torch.zeros(1, dims, tokens.height, tokens.width, dtype=torch.int64)
+    levels = torch.zeros(1, dims, tokens.height, tokens.width, dtype=torch.int64, device=CPU)
     for tile in tiles.values():
         shared = tile.tokens.cut(tokens)
         to, source = shared.seen_from(tokens), shared.seen_from(tile.tokens)

@@ -88,22 +88,21 @@ def encode(
         detail_layers,
         grayscale=analysis.picture.grayscale,
     )
-    tiles = tuple(TileSymbols(release, quality, box) for box in header.tiles)
-    y = analysis.y
-    if globals_only or details_profit(release, quality):
-        alone = globals_only or work.rounds > 0
-        steps = STEPS_ALONE if alone else STEPS_BEFORE_DETAILS
-        levels = _fitted_levels(networks, analysis, steps, work.rounds)
-    else:
-        levels = networks.levels(analysis.z)
-    if not globals_only:
-        whole = tokens_of(width, height)
-        with networks.inference():
+    with networks.inference():
+        tiles = tuple(TileSymbols(release, quality, box) for box in header.tiles)
+        y = analysis.y
+        if globals_only or details_profit(release, quality):
+            alone = globals_only or work.rounds > 0
+            steps = STEPS_ALONE if alone else STEPS_BEFORE_DETAILS
+            levels = _fitted_levels(networks, analysis, steps, work.rounds)
+        else:
+            levels = networks.levels(analysis.z)
+        if not globals_only:
+            whole = tokens_of(width, height)
             estimate = networks.estimate(quality, levels, whole, whole.times(CELLS_PER_TOKEN))
             y = networks.adapted(y, estimate, quality)
-        if work.steps:
-            y = refined(release, analysis.rgb, y, levels, quality, work.steps)
-    with networks.inference():
+            if work.steps:
+                y = refined(release, analysis.rgb, y, levels, quality, work.steps)
         coded = [[_put_levels(tile, levels) for tile in tiles]]
         if not globals_only:
             for tile in tiles:
@@ -119,14 +118,14 @@ def encode(
                     tile.put(step, q)
                     estimate.add(tile.cells, step, q)
             coded.append([encoder.finish() for encoder in encoders])
-    # trailing layers that say nothing are not declared: at low qualities every byte counts
-    while len(coded) > 1 and not any(tile.has_details(len(coded) - 2) for tile in tiles):
-        coded.pop()
-    header = replace(header, detail_layers=len(coded) - 1)
-    for index, tile in enumerate(tiles):
-        tile.crc = seed_of(header, release, index)
-    layers = tuple(_layer(parts, tiles, header, i) for i, parts in enumerate(coded))
-    return Coding(Container(header, layers, analysis.chunks), tiles, levels)
+        # trailing layers that say nothing are not declared: at low qualities every byte counts
+        while len(coded) > 1 and not any(tile.has_details(len(coded) - 2) for tile in tiles):
+            coded.pop()
+        header = replace(header, detail_layers=len(coded) - 1)
+        for index, tile in enumerate(tiles):
+            tile.crc = seed_of(header, release, index)
+        layers = tuple(_layer(parts, tiles, header, i) for i, parts in enumerate(coded))
+        return Coding(Container(header, layers, analysis.chunks), tiles, levels)
 
 
 def _fitted_levels(networks: Networks, analysis: Analysis, steps: int, rounds: int) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from sbtcodec.entropy.coder import Symbols
 from sbtcodec.grid import CELLS_PER_TOKEN, Box, blocks
+from sbtcodec.modes import CPU
 from sbtcodec.release import Release
 from sbtcodec.tokenizer.bootstrap import checkerboard
 from sbtcodec.tokenizer.layers import pixel_rows, room
@@ -39,7 +40,7 @@ def fast_bf16(kind: str) -> bool:
         return True
     seconds = []
     for dtype in (torch.float32, torch.bfloat16):
-        a = torch.ones(256, 256, dtype=dtype)
+        a = torch.ones(256, 256, dtype=dtype, device=CPU)
         runs = []
         for _ in range(8):  # the best of them: one alone may have waited for another process
             start = time.perf_counter()
@@ -146,8 +147,8 @@ class Estimate:
         """Apply the symbols int32 [n] of one tile, which may reach beyond the area."""
         at, channels = self._at(cells, step)
         width = channels.stop - channels.start
-        board = checkerboard(cells.height, cells.width, step % 2, torch.device("cpu"))[0, 0]
-        whole = torch.zeros(cells.height, cells.width, width)
+        board = checkerboard(cells.height, cells.width, step % 2, CPU)[0, 0]
+        whole = torch.zeros(cells.height, cells.width, width, dtype=torch.float32, device=CPU)
         whole[board] = torch.from_numpy(symbols.reshape(-1, width)).float()
         inside = self.area.cut(cells).seen_from(cells)
         q = whole[inside.rows, inside.columns].to(self.device)

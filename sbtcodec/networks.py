@@ -1,7 +1,7 @@
 """The float networks of a release on a device, applied to pictures of any size, block by block."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 
 import numpy as np
@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sbtcodec import modes
 from sbtcodec.estimate import Estimate, floats
 from sbtcodec.grid import CELL, CELLS_PER_TOKEN, Box, even_blocks, tokens_of
 from sbtcodec.image.padding import pixels_in
@@ -39,20 +40,12 @@ class Networks:
     def __init__(self, release: Release, device: torch.device, *, bf16: bool) -> None:
         """Bring the float networks of a release to a device."""
         self.release, self.device, self.bf16 = release, device, bf16
-        self.tokenizer = channels_last(release.model.tokenizer.to(device))
+        with modes.construction():
+            self.tokenizer = channels_last(release.model.tokenizer.to(device))
 
-    @contextmanager
-    def inference(self) -> Iterator[None]:
-        """No gradients, and full float32 products: the integers need all their bits."""
-        precision = torch.get_float32_matmul_precision()
-        if precision != "highest":  # it is global: threads must not restore it under each other
-            torch.set_float32_matmul_precision("highest")
-        try:
-            with torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
-                yield
-        finally:
-            if precision != "highest":
-                torch.set_float32_matmul_precision(precision)
+    def inference(self) -> AbstractContextManager[None]:
+        """No gradients, and none of the caller's modes; see `sbtcodec.modes`."""
+        return modes.inference(self.device)
 
     def analyse(self, rgb: RGB) -> tuple[Tensor, Tensor]:
         """Run the encoder's networks on uint8 [height, width, 3].
@@ -73,8 +66,9 @@ class Networks:
 
     def levels(self, z: Tensor) -> Tensor:
         """What global tokens z are quantised to: int64 [1, dims, h, w] on the CPU."""
-        levels: Tensor = self.tokenizer.fsq(z).levels
-        return levels.cpu()
+        with self.inference():
+            levels: Tensor = self.tokenizer.fsq(z).levels
+            return levels.cpu()
 
     def fitted_levels(self, y: Tensor, z: Tensor, steps: int) -> Tensor:
         """Global tokens adapted to what they predict: int64 [1, dims, h, w] on the CPU.
@@ -170,7 +164,7 @@ class Networks:
     def synthesise(self, y_hat: Tensor, quality: int, layers: int, cells: Box) -> RGB:
         """Some cells of local tokens float32 [1, C, H, W] to pixels uint8 [16 h, 16 w, 3]."""
         hats = self.release.anchor_weights(quality)[None].to(self.device)
-        arrived = torch.tensor([layers], device=self.device)
+        arrived = torch.tensor([layers], dtype=torch.int64, device=self.device)
         whole = Box(0, 0, *y_hat.shape[2:])
         rgb = np.empty((cells.height * CELL, cells.width * CELL, 3), dtype=np.uint8)
         decoder = self.tokenizer.decoder

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sbtcodec import modes
 from sbtcodec.entropy.detail import MAX_SYMBOL, SCALE_STEP, SUMS_PER_INDEX, TABLES, DetailScales
 from sbtcodec.entropy.frequencies import TOTAL
 from sbtcodec.entropy.integer_net import copied_to
@@ -56,6 +57,13 @@ def refined(
     Returns:
         Local tokens of the same shape.
     """
+    with modes.differentiation(y.device):
+        return _refined(release, rgb, y, levels, quality, steps)
+
+
+def _refined(
+    release: Release, rgb: NDArray[np.uint8], y: Tensor, levels: Tensor, quality: int, steps: int
+) -> Tensor:
     known = _known(release, levels, quality, y.device)
     costs = symbol_costs(release).to(y.device)
     scales = copied_to(release.model.scales, y.device)
@@ -165,7 +173,7 @@ class _Window:
     def _costs(self, y: Tensor) -> tuple[Tensor, Tensor, float]:
         """y_hat, the cost in bits that has a gradient, and the cost as it would be coded."""
         t = self.tokenizer
-        layers = torch.tensor([t.config.layers], device=y.device)
+        layers = torch.tensor([t.config.layers], dtype=torch.int64, device=y.device)
         noise = torch.zeros_like(y)
         y_hat, bits, coded = detail_pass(t, self.scales, self.known, y, layers, noise, self.costs)
         height, width = self.x.shape[2:]

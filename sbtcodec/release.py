@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from sbtcodec import modes
 from sbtcodec.digest import Array, pictures_digest, symbols_digest
 from sbtcodec.entropy.coder import DetailTables
 from sbtcodec.entropy.detail import SCALE_STEP, SUMS_PER_INDEX, gain_offset
@@ -103,6 +104,7 @@ class Release:
         return torch.from_numpy(self.hats[quality]).float() / HAT_ONE
 
 
+@modes.construction()
 def export(
     state: dict[str, Tensor],
     config: ModelConfig,
@@ -129,8 +131,9 @@ def export(
     Raises:
         WeightsError: `like` does not hold released weights.
     """
-    model = CodecModel(config)
-    model.load_state_dict(state, strict=False)
+    # copies, since what is too large is held in place
+    own = {k: v.detach().to("cpu", torch.float32, copy=True) for k, v in state.items()}
+    model = _model_of(config, own, strict=False)
     tensors: dict[str, Tensor] = {}
     integer = set()
     for room in ("prior", "scales"):
@@ -189,6 +192,14 @@ def _save(path: Path, tensors: dict[str, Tensor], config: ModelConfig, card: dic
     data = safetensors.torch.save({k: v.contiguous() for k, v in tensors.items()}, metadata)
     write_atomically(path, data, force=True)
     return hashlib.sha256(data).hexdigest()
+
+
+def _model_of(config: ModelConfig, state: dict[str, Tensor], *, strict: bool) -> CodecModel:
+    """A model that holds the tensors of `state` themselves; no weights are drawn for it."""
+    with torch.device("meta"):
+        model = CodecModel(config)
+    model.load_state_dict(state, strict=strict, assign=True)
+    return model
 
 
 def _net(model: CodecModel, room: str) -> IntegerNet:
@@ -273,6 +284,7 @@ def _stored(path: Path) -> tuple[ModelConfig, dict[str, Array], dict[str, Any]]:
         raise WeightsError(f"{path} does not hold released weights: {error}") from error
 
 
+@modes.construction()
 def read_state(path: Path) -> tuple[ModelConfig, dict[str, Tensor], dict[str, Tensor]]:
     """Configuration, parameters in natural units (float32), and integer tables of a weights file.
 
@@ -298,14 +310,14 @@ def _natural(stored: dict[str, Array]) -> tuple[dict[str, Tensor], dict[str, Ten
     return state, tables
 
 
+@modes.construction()
 def _read(path: Path, number: int, name: str, sha256: str) -> Release:
     """Build the model from a weights file."""
     config, stored, card = _stored(path)
     state, extra = _natural(stored)
     try:
         digest, pictures = symbols_digest(config, stored), pictures_digest(config, stored)
-        model = CodecModel(config)
-        model.load_state_dict(state, strict=True)
+        model = _model_of(config, state, strict=True)
         for room in ("prior", "scales"):
             _net(model, room).freeze()
         ends = np.cumsum(extra["sizes"].numpy())[:-1]

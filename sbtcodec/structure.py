@@ -45,7 +45,8 @@ def distortion(x: Tensor, x_hat: Tensor, share: float) -> Tensor:
 
 def _blur(size: int, device: torch.device) -> Tensor:
     """The Gaussian window of SSIM as a banded matrix [size - 10, size]: rows of valid positions."""
-    at = torch.arange(size, device=device) - torch.arange(size - WINDOW + 1, device=device)[:, None]
+    places = torch.arange(size, dtype=torch.float32, device=device)
+    at = places - places[: size - WINDOW + 1, None]
     weights = torch.exp(-((at - WINDOW // 2) ** 2) / (2 * WINDOW_SIGMA**2))
     weights = weights * ((at >= 0) & (at < WINDOW))
     return weights / weights.sum(1, keepdim=True)

@@ -19,6 +19,7 @@ from sbtcodec.entropy.detail import table_index
 from sbtcodec.entropy.frequencies import Frequencies, from_logits
 from sbtcodec.entropy.prior import SUBGRIDS, centred, subgrid
 from sbtcodec.grid import CELLS_PER_TOKEN, Box
+from sbtcodec.modes import CPU
 from sbtcodec.release import Release
 from sbtcodec.tokenizer.bootstrap import checkerboard
 from sbtcodec.tokenizer.layers import pixel_rows
@@ -44,11 +45,12 @@ class TileSymbols:
         self.cells = tokens.times(CELLS_PER_TOKEN)
         self.config = release.model.tokenizer.config
         dims, channels = len(self.config.levels), self.config.local_channels
-        self.levels = torch.zeros(1, dims, tokens.height, tokens.width, dtype=torch.int64)
+        self.levels = torch.zeros(
+            1, dims, tokens.height, tokens.width, dtype=torch.int64, device=CPU
+        )
         self.q = np.zeros((self.cells.height, self.cells.width, channels), dtype=np.int16)
         self.crc = 0
-        self.features = torch.zeros(0)
-        self.seen = torch.zeros(0)
+        self.features = self.seen = torch.zeros(0, dtype=torch.uint8, device=CPU)
 
     def code_levels(self, code: LevelCoding) -> None:
         """Code the global tokens: four sub-grids, level by level.
@@ -56,14 +58,16 @@ class TileSymbols:
         When encoding, `levels` holds them already, and `code` gives back what it is shown.
         """
         prior, counts = self.release.model.prior, self.config.levels
-        known = torch.zeros(1, 1, self.tokens.height, self.tokens.width, dtype=torch.bool)
+        height, width = self.tokens.height, self.tokens.width
+        known = torch.zeros(1, 1, height, width, dtype=torch.bool, device=CPU)
         for index in range(len(SUBGRIDS)):
-            mask = subgrid(self.tokens.height, self.tokens.width, index, known.device)
+            mask = subgrid(height, width, index, CPU)
             at = torch.nonzero(mask[0, 0], as_tuple=True)
             if len(at[0]):
                 z = pixel_rows(centred(self.levels, counts).float())
-                features = prior.context(z, known)[:, :, at[0], at[1]][..., None]
-                here = torch.zeros(1, len(counts), len(at[0]), 1)
+                features = prior.context(z, known, mask[0, 0])
+                shape = 1, len(counts), len(at[0]), 1
+                here = torch.zeros(shape, dtype=torch.float32, device=CPU)
                 for dim, count in enumerate(counts):
                     logits = prior.logits(features, here, dim)
                     rows = logits[0, :, :, 0].T.numpy().astype(np.int64)
@@ -81,15 +85,16 @@ class TileSymbols:
         features = self.release.model.scales.features(z)
         # kept as bytes, which activations and magnitudes fit: tiles of a large picture add up
         self.features = _rows(features).to(torch.uint8)
-        self.seen = torch.zeros(self.q.shape, dtype=torch.uint8)
-        self.hats = torch.from_numpy(self.release.hats[self.quality]).float()
+        self.seen = torch.zeros(self.q.shape, dtype=torch.uint8, device=CPU)
+        hats = torch.from_numpy(self.release.hats[self.quality])
+        # as the products want them, and laid out like all that they are put beside
+        self.hats = _planes(hats.double().expand(*self.q.shape[:2], -1).contiguous())
         offsets = self.release.gain_offsets[self.quality]
         self.offsets = torch.from_numpy(offsets).float()
 
     def places(self, step: int) -> NDArray[np.bool_]:
         """bool [H, W]: the cells whose symbols `step` codes; a step is 2 * layer + parity."""
-        device = torch.device("cpu")
-        board = checkerboard(self.cells.height, self.cells.width, step % 2, device)
+        board = checkerboard(self.cells.height, self.cells.width, step % 2, CPU)
         found: NDArray[np.bool_] = board[0, 0].numpy()
         return found
 
@@ -103,8 +108,8 @@ class TileSymbols:
         total = scales.scales(
             step,
             _planes(self.features),
-            self.hats[None, :, None, None],
-            _planes(self.seen[:, :, : channels.stop]),
+            self.hats,
+            _planes(self.seen[:, :, : scales.seen[step]]),
             torch.from_numpy(self.places(step)),
         )
         offsets = self.offsets[channels, None, None]
@@ -143,5 +148,5 @@ def _rows(t: Tensor) -> Tensor:
 
 
 def _planes(t: Tensor) -> Tensor:
-    """Bytes [H, W, C] -> float32 [1, C, H, W], channels_last."""
-    return t.float().permute(2, 0, 1)[None]
+    """[H, W, C] -> [1, C, H, W], a view: channels_last."""
+    return t.permute(2, 0, 1)[None]

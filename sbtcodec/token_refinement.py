@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sbtcodec import modes
 from sbtcodec.entropy.integer_net import copied_to
 from sbtcodec.entropy.prior import Prior
 from sbtcodec.entropy.token_rate import relaxed, token_bits
@@ -37,6 +38,7 @@ STRUCTURE = 0.1  # share of the distortion that is 1 - MS-SSIM
 LMBDA = 0.0008  # of a release that does not state its recipe
 RATE = 0.2  # levels that a step may move at first
 DECAYS = 0.9, 0.95  # of Adam's means
+SMALLEST_SIZE = 1e-8  # of a gradient, added to what Adam divides by
 WORTH = 2.0  # times the weight of errors without details: up to there, details profit
 
 
@@ -65,6 +67,13 @@ def refined_levels(
     Returns:
         Levels of the same shape, on the CPU.
     """
+    with modes.differentiation(device):
+        return _refined_levels(release, rgb, levels, rounds, device)
+
+
+def _refined_levels(
+    release: Release, rgb: NDArray[np.uint8], levels: Tensor, rounds: int, device: torch.device
+) -> Tensor:
     lmbda = lmbda_of_globals(release)
     nearest = min(range(256), key=lambda code: abs(math.log(release.lmbda(code) / lmbda)))
     curvature = CURVATURE * release.gains(nearest)[None, :, None, None].to(device) ** 2
@@ -126,7 +135,7 @@ class _Window:
         position = levels.float().requires_grad_()
         inside = torch.zeros_like(position[:, :1])
         inside[..., own.rows, own.columns] = 1
-        optimiser = torch.optim.Adam([position], RATE, DECAYS)
+        mean, square = torch.zeros_like(position), torch.zeros_like(position)
         best, least = levels, math.inf
         steps = rounds * STEPS
         for step in range(steps + 1):
@@ -139,10 +148,15 @@ class _Window:
                 break
             error = 0.5 * (self.curvature * (y_hat - wanted).square()).sum()
             (gradient,) = torch.autograd.grad(bits + error, position)
-            position.grad = gradient * inside
-            optimiser.param_groups[0]["lr"] = RATE * (1 - step / steps)
-            optimiser.step()
+            # Adam, written out: torch's would run the hooks that a program has for its optimisers
+            gradient = gradient * inside
+            mean.lerp_(gradient, 1 - DECAYS[0])
+            square.mul_(DECAYS[1]).addcmul_(gradient, gradient, value=1 - DECAYS[1])
+            bias, square_bias = (1 - decay ** (step + 1) for decay in DECAYS)
+            size = (square.sqrt() / square_bias**0.5).add_(SMALLEST_SIZE)
+            rate = RATE * (1 - step / steps)
             with torch.no_grad():
+                position.addcdiv_(mean, size, value=-rate / bias)
                 position.clamp_(torch.zeros_like(top), top)
         return best
 
@@ -159,7 +173,7 @@ class _Window:
     def _ask(self, y_hat: Tensor) -> tuple[float, Tensor]:
         """The decoder's cost in bits, and the local tokens with the least by its parabola."""
         y_hat = y_hat.requires_grad_(True)
-        none = torch.tensor([0], device=y_hat.device)
+        none = torch.tensor([0], dtype=torch.int64, device=y_hat.device)
         height, width = self.x.shape[2:]
         x_hat = self.tokenizer.decoder(pixel_rows(y_hat), self.hats, none)
         x_hat = x_hat[:, :, :height, :width].float().clamp(0, 1)

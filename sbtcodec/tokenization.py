@@ -28,9 +28,9 @@ def tokens_in(networks: Networks, container: Container) -> Tokens:
     with networks.inference():
         tiles = read_globals(container, networks.release, whole)
         _, damage = read_details(container, tiles, layers)
-    if damage:
-        raise damage
-    levels = levels_in(whole, tiles)[0].permute(1, 2, 0).numpy().astype(np.uint8)
+        if damage:
+            raise damage
+        levels = levels_in(whole, tiles)[0].permute(1, 2, 0).numpy().astype(np.uint8)
     cells = whole.times(CELLS_PER_TOKEN)
     symbols = np.zeros((cells.height, cells.width, tiles[0].q.shape[2]), dtype=np.int16)
     for tile in tiles.values():
@@ -46,10 +46,12 @@ def picture_from(networks: Networks, tokens: Tokens) -> RGB:
         ArgumentError: they do not fit the model: other sizes, levels or layers.
     """
     _check(tokens, networks.release.model.tokenizer.config)
-    tile = TileSymbols(networks.release, tokens.quality, tokens_of(tokens.width, tokens.height))
-    tile.q = np.ascontiguousarray(tokens.symbols)
-    levels = torch.from_numpy(np.ascontiguousarray(tokens.levels, np.int64)).permute(2, 0, 1)[None]
-    return whole_picture(networks, tokens, levels, [tile])
+    with networks.inference():
+        tile = TileSymbols(networks.release, tokens.quality, tokens_of(tokens.width, tokens.height))
+        tile.q = np.ascontiguousarray(tokens.symbols)
+        levels = np.ascontiguousarray(tokens.levels, np.int64)
+        rows = torch.from_numpy(levels).permute(2, 0, 1)[None]
+        return whole_picture(networks, tokens, rows, [tile])
 
 
 def _check(tokens: Tokens, config: TokenizerConfig) -> None:

@@ -1,10 +1,12 @@
 """Networks of integers: what selects a probability is computed from integers, exactly.
 
 Activations are integers, 16 of which are 1.0; weights are integers, 128 of which are 1.0. A layer's
-sum (an accumulator, 2048 of which are 1.0) is evaluated as a float32 matrix product in which every
-partial sum is an integer below 2^24: whatever the order, the machine or the number of threads, the
-result is the same (`IntegerConv.check` proves the bound when weights are loaded). While training,
-the same layers run as ordinary convolutions with straight-through rounding.
+sum (an accumulator, 2048 of which are 1.0) is an integer below 2^24 whatever part of it is summed,
+so that float32 counts it exactly whatever the order (`IntegerNet.freeze` proves the bound when
+weights are loaded). Products are in float64 all the same: a program may let torch round the
+factors of float32 products to fewer bits, for the whole process; float64 it leaves alone, as does
+autocast. While training, the same layers run as ordinary convolutions with straight-through
+rounding.
 """
 
 import copy
@@ -43,7 +45,7 @@ def activate(total: Tensor) -> Tensor:
     """
     scaled = total * (1.0 / WEIGHT_ONE)
     if not total.requires_grad:
-        return torch.floor(scaled + 0.5).clamp_(0, ACTIVATION_MAX)
+        return scaled.add_(0.5).floor_().clamp_(0, ACTIVATION_MAX)
     rounded = scaled + (torch.floor(scaled + 0.5) - scaled).detach()
     return rounded.clamp(0, ACTIVATION_MAX)
 
@@ -81,9 +83,11 @@ class IntegerConv(nn.Module):
                 weight = weight.flatten(1).T.contiguous()  # [k * k, C]
             else:
                 weight = weight.permute(0, 2, 3, 1).flatten(1)  # [c_out, k * k * c_in]
-            # as the products take them, once for all
-            self.register_buffer("product_weight", weight, persistent=False)
-            self.register_buffer("product_bias", (self.bias * SUM_ONE).round(), persistent=False)
+            bias = (self.bias * SUM_ONE).round()
+            # as the products take them, once for all; value by value, no setting rounds float32
+            kind = torch.float32 if self.depthwise else torch.float64
+            self.register_buffer("product_weight", weight.to(kind), persistent=False)
+            self.register_buffer("product_bias", bias.to(kind), persistent=False)
         self.exact = True
 
     def hold(self) -> None:
@@ -109,7 +113,8 @@ class IntegerConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Integer-valued float [B, c_in, H, W] -> integer-valued float [B, c_out, H, W].
 
-        Zero-padded. When `exact`, everything is float32 on the CPU and every value an integer.
+        Zero-padded. When `exact`, every value is an integer; x may be of any dtype that holds it,
+        the result is float32.
         """
         if self.exact:
             return self._exact(x)
@@ -125,20 +130,27 @@ class IntegerConv(nn.Module):
         """
         b, _, h, w = x.shape
         k, pad = self.kernel, self.kernel // 2
-        # [B, H, W, C]: a view if x is channels_last; products of other layouts are far slower
-        rows = x.permute(0, 2, 3, 1).contiguous()
+        weight, bias = self.product_weight, self.product_bias
+        # [B, H, W, C]: products of other layouts are far slower
+        rows = x.permute(0, 2, 3, 1).to(weight.dtype, memory_format=torch.contiguous_format)
         if k == 1:
-            out = F.linear(rows, self.product_weight, self.product_bias)
+            out = F.linear(rows, weight, bias)
         else:
             padded = F.pad(rows, (0, 0, pad, pad, pad, pad))
             shifted = [padded[:, i : i + h, j : j + w] for i in range(k) for j in range(k)]
             if self.depthwise:
-                out = self.product_bias.expand(b, h, w, -1).clone()
-                for tap, s in zip(self.product_weight, shifted, strict=True):
+                out = bias.expand(b, h, w, -1).clone()
+                for tap, s in zip(weight, shifted, strict=True):
                     out.addcmul_(s, tap)
             else:
-                out = F.linear(torch.cat(shifted, -1), self.product_weight, self.product_bias)
-        return out.permute(0, 3, 1, 2)
+                out = F.linear(torch.cat(shifted, -1), weight, bias)
+        return out.float().permute(0, 3, 1, 2)
+
+
+def at_places(x: Tensor, places: Tensor) -> Tensor:
+    """Activations [1, C, H, W] where `places`, bool [H, W], is true: [1, C, n, 1], row by row."""
+    index = torch.nonzero(places.flatten())[:, 0]
+    return x.permute(0, 2, 3, 1).flatten(0, 2).index_select(0, index).T[None, ..., None]
 
 
 class IntegerNet(nn.Module):

@@ -8,7 +8,7 @@ parallel passes whatever the size of the image.
 import torch
 from torch import Tensor, nn
 
-from sbtcodec.entropy.integer_net import IntegerConv, IntegerNet, activate
+from sbtcodec.entropy.integer_net import WEIGHT_ONE, IntegerConv, IntegerNet, activate, at_places
 
 SUBGRIDS = ((0, 0), (1, 1), (0, 1), (1, 0))  # (row parity, column parity), in coding order
 LOGITS_PER_OCTAVE = 64  # a logit difference of 64 halves the probability
@@ -19,7 +19,7 @@ KNOWN = 64  # the value of the "this token is known" plane
 
 def centred(levels: Tensor, counts: tuple[int, ...]) -> Tensor:
     """Levels int64 [B, dims, H, W] as integer inputs in -56..56: floor(64 (2l + 1 - K) / K)."""
-    k = torch.tensor(counts, device=levels.device).view(1, -1, 1, 1)
+    k = torch.tensor(counts, dtype=torch.int64, device=levels.device).view(1, -1, 1, 1)
     return torch.div((2 * levels + 1 - k) * VALUE_ONE, k, rounding_mode="floor")
 
 
@@ -46,19 +46,23 @@ class Prior(IntegerNet):
         self.hidden = nn.ModuleList([IntegerConv(width + d, hidden) for d in range(dims)])
         self.heads = nn.ModuleList([IntegerConv(hidden, k, gain=0.2) for k in levels])
 
-    def context(self, z: Tensor, known: Tensor) -> Tensor:
+    def context(self, z: Tensor, known: Tensor, places: Tensor | None = None) -> Tensor:
         """Features of every position from the known tokens.
 
         Args:
             z: centred levels, [B, dims, H, W]; what is unknown is ignored.
             known: bool, broadcastable to [B, 1, H, W].
+            places: bool [H, W], where features are wanted, for B = 1; all if not given.
 
         Returns:
-            Activations [B, width, H, W].
+            Activations [B, width, H, W], or [1, width, n, 1] of some places.
         """
         plane = known.to(z.dtype).expand(z.shape[0], 1, *z.shape[2:])
         h = activate(self.enter(torch.cat([z * plane, plane * KNOWN], 1)))
-        h = activate(self.mix(activate(self.depthwise(h))) + h * 128)
+        around = activate(self.depthwise(h))
+        if places is not None:  # what is left to do sees no neighbours
+            around, h = at_places(around, places), at_places(h, places)
+        h = activate(self.mix(around) + h * WEIGHT_ONE)
         features: Tensor = activate(self.mix_more(h))
         return features
 

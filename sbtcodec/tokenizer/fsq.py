@@ -34,8 +34,8 @@ class FSQ(nn.Module):
     def __init__(self, levels: tuple[int, ...]) -> None:
         """`levels[d]` bins in dimension d."""
         super().__init__()
-        counts = torch.tensor(levels, dtype=torch.float32).view(1, -1, 1, 1)
-        self.register_buffer("counts", counts, persistent=False)
+        counts = torch.tensor(levels, dtype=torch.float32, device="cpu")
+        self.register_buffer("counts", counts.view(1, -1, 1, 1), persistent=False)
         self.bits = sum(math.log2(k) for k in levels)
 
     def forward(self, z: Tensor) -> Quantised:

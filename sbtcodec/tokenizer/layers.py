@@ -85,11 +85,11 @@ class Block(nn.Module):
 def _rotations(width: int, side: int) -> tuple[Tensor, Tensor]:
     """Cosines and sines, each [side * side, width // 2], of 2-D rotary positions in a window."""
     quarter = width // 4
-    frequency = 1.0 / (2.0 * torch.pi) ** (torch.arange(quarter) / max(1, quarter - 1))
-    rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
-    angle = torch.cat(
-        [rows.reshape(-1, 1) * frequency, columns.reshape(-1, 1) * frequency], 1
-    ).float()
+    order = torch.arange(quarter, dtype=torch.float32, device="cpu")
+    frequency = 1.0 / (2.0 * torch.pi) ** (order / max(1, quarter - 1))
+    places = torch.arange(side, dtype=torch.float32, device="cpu")
+    rows, columns = torch.meshgrid(places, places, indexing="ij")
+    angle = torch.cat([rows.reshape(-1, 1) * frequency, columns.reshape(-1, 1) * frequency], 1)
     return angle.cos(), angle.sin()
 
 
@@ -153,7 +153,8 @@ class WindowAttention(nn.Module):
             o = _attention(_rotate(q, cos, sin), _rotate(k, cos, sin), v)
             o = o.transpose(1, 2).reshape(b, h, w, d)
         else:
-            present = self._windows(torch.ones(1, h, w, self.heads, device=t.device))
+            whole = torch.ones(1, h, w, self.heads, dtype=torch.float32, device=t.device)
+            present = self._windows(whole)
             mask = present[:, :1].transpose(2, 3).bool().repeat(b, 1, 1, 1)
             q, k = (_rotate(self._windows(s), self.cos, self.sin) for s in (q, k))
             o = _attention(q, k, self._windows(v), mask)
@@ -205,12 +206,17 @@ def pixel_rows(t: Tensor) -> Tensor:
 
 def planes(rgb: NDArray[np.uint8], device: torch.device) -> Tensor:
     """Pixels uint8 [H, W, 3] as the networks take them: float32 [1, 3, H, W] in [0, 1]."""
-    return torch.tensor(rgb).to(device).permute(2, 0, 1)[None].float() / 255
+    x = torch.tensor(rgb, dtype=torch.uint8, device=device)
+    return x.permute(2, 0, 1)[None].float() / 255
 
 
 def room(channels: int, cells: Box, device: torch.device) -> Tensor:
     """Uninitialised float32 [1, channels, H, W] in the layout of `pixel_rows`."""
-    return pixel_rows(torch.empty(1, channels, cells.height, cells.width, device=device))
+    shape = 1, channels, cells.height, cells.width
+    made: Tensor = torch.empty(
+        shape, dtype=torch.float32, device=device, memory_format=torch.channels_last
+    )
+    return made
 
 
 def part_of(h: Tensor, cells: Box, fineness: int) -> Tensor:
