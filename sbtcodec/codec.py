@@ -29,7 +29,7 @@ from sbtcodec.container import DEFAULT_MAX_PIXELS, check_pixels, unpack
 from sbtcodec.decoding import decode, gray, whole_picture
 from sbtcodec.effort import DEFAULT_EFFORT, work_of
 from sbtcodec.encoding import Analysis, Coding, encode
-from sbtcodec.errors import ArgumentError, DeviceError, InvalidFileError, WeightsError
+from sbtcodec.errors import ArgumentError, DeviceError, WeightsError
 from sbtcodec.grid import Crop, part_of
 from sbtcodec.image.conversion import as_picture
 from sbtcodec.image.picture import Picture
@@ -280,11 +280,6 @@ class Codec:
         if header.model != self.release.number:
             return self._of_model(header.model).decode(
                 data, layers, allow_partial=allow_partial, crop=crop, scale=scale
-            )
-        if header.detail_layers > self.tokenizer.config.layers:
-            raise InvalidFileError(
-                f"the file declares {header.detail_layers} detail layers, model {header.model} "
-                f"makes at most {self.tokenizer.config.layers}; the header is damaged"
             )
         crop = part_of(crop, header.width, header.height)
         present = len(container.layers) - 1

@@ -91,9 +91,14 @@ def read_globals(container: Container, release: Release, tokens: Box) -> dict[in
     """The tiles over an area of global tokens, by their index, with their global tokens.
 
     Raises:
-        InvalidFileError: they are damaged.
+        InvalidFileError: they are damaged, or the file declares layers that the model has not.
     """
-    header = container.header
+    header, most = container.header, release.model.config.tokenizer.layers
+    if header.detail_layers > most:
+        raise InvalidFileError(
+            f"the file declares {header.detail_layers} detail layers, model {header.model} makes at"
+            f" most {most}; the header is damaged"
+        )
     tiles = {
         index: TileSymbols(release, header.quality, box)
         for index, box in enumerate(header.tiles)

@@ -1,12 +1,14 @@
 """A damaged or cut file gives an error or the right picture, never a wrong picture in silence."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
 from sbtcodec.codec import Codec
-from sbtcodec.container import describe
+from sbtcodec.container import Container, Layer, Part, describe, pack, unpack
 from sbtcodec.errors import InvalidFileError, ModelMismatchError, SbtError
 
 
@@ -116,3 +118,15 @@ def test_a_file_of_other_weights_is_refused(codec: Codec, small_file: bytes) -> 
     same_number = small_file[:2] + bytes([codec.release.number]) + small_file[3:]
     with pytest.raises(InvalidFileError):
         codec.decode(same_number)
+
+
+def test_more_layers_than_the_model_has_are_refused(tiny_codec: Codec, small_file: bytes) -> None:
+    container = unpack(small_file)
+    header = replace(container.header, detail_layers=5)
+    layers = [
+        Layer((Part(b"", bytes(header.check_bytes(i))),)) for i in range(header.detail_layers + 1)
+    ]
+    data = pack(Container(header, tuple(layers)))
+    for read in (tiny_codec.decode, tiny_codec.tokens_of):
+        with pytest.raises(InvalidFileError, match="makes at most 4"):
+            read(data)
