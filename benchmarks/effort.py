@@ -54,6 +54,11 @@ def measure(
     return Curve(f"effort {effort}", tuple(points)), float(np.median(seconds))
 
 
+def images_in(folder: Path) -> list[Path]:
+    """The photographs of a folder, by name."""
+    return sorted(p for p in folder.iterdir() if p.suffix in {".png", ".jpg", ".jpeg", ".webp"})
+
+
 def main() -> None:
     """Print the table, and write it."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -64,9 +69,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/effort.txt"))
     arguments = parser.parse_args()
     codec = Codec.load("cpu")
-    paths = sorted(
-        p for p in arguments.data.iterdir() if p.suffix in {".png", ".jpg", ".jpeg", ".webp"}
-    )
+    paths = images_in(arguments.data)
     chosen = paths[:: max(1, len(paths) // arguments.limit)][: arguments.limit]
     images = [centre(p) for p in chosen]
     codec.compress(images[0])  # the first warms up
