@@ -187,9 +187,10 @@ def with_right_check(codec: Codec, data: bytes) -> bytes:
 
 def _kind(error: Exception) -> str:
     """The error without its numbers and names."""
-    numbers = r"\b(?=\w*\d)\w+\b|\b[0-9A-F]{2}\b|\b[0-9A-F]{8}\b|\b[a-f]{6}\b"
+    numbers = r"\b(?=\w*\d)\w+\b|\b[0-9A-F]{2}\b|\b[0-9A-F]{8}\b"
+    checks = r"(?<=check )[a-f]+\b|(?<=says )[a-f]+\b"
     text = re.sub(r"\([A-Za-z]{4}\)", "(TYPE)", str(error))  # of a chunk
-    return re.sub(r"[-#]*#([ ,#]*#)?", "#", re.sub(numbers, "#", text))
+    return re.sub(r"[-#]*#([ ,#]*#)?", "#", re.sub(f"{numbers}|{checks}", "#", text))
 
 
 def _memory() -> int:
