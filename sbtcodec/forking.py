@@ -9,28 +9,40 @@ import os
 import sys
 import threading
 
+_lock = threading.Lock()
+_forked = False
 _thread = threading.local()
-
-
-def _mark() -> None:
-    """Note, in a child, that the thread it goes on with may own such a pool."""
-    if "torch" in sys.modules:
-        _thread.forked = True
 
 
 def settle() -> None:
     """Make torch usable in the calling thread; for whoever is about to use it.
 
-    In the thread that goes on in a forked child, and once, the number of torch's threads is set to
-    one: a pool is not asked for then. That is the only state of the process that the codec writes.
-    torch does the same in the workers of its `DataLoader`. A child that does not use the codec, and
-    the further threads of one that does, are left alone.
+    In a forked child, the number of torch's threads is set to one before the codec's first work,
+    and again in the thread that forked if that comes later: no pool is asked for then. That is the
+    only state of the process that the codec writes; torch does the same in the workers of its
+    `DataLoader`. A child that does not use the codec is left alone.
     """
+    global _forked
+    if _forked:
+        import torch
+
+        with _lock:  # torch renews a pool of its own in this call, and not safely in several
+            if _forked:
+                torch.set_num_threads(1)
+                _forked = False
     if getattr(_thread, "forked", False):
         import torch
 
+        torch.set_num_threads(1)  # which counts for the calling thread
         _thread.forked = False
-        torch.set_num_threads(1)
+
+
+def _mark() -> None:
+    """Note, in a child, that it is one, if torch was there to have had threads."""
+    global _forked, _lock
+    if "torch" in sys.modules:
+        _lock = threading.Lock()  # a thread that is not here may have held it
+        _forked = _thread.forked = True
 
 
 if hasattr(os, "register_at_fork"):
