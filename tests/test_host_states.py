@@ -214,7 +214,7 @@ def run(
         input=told,
         capture_output=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr.decode()[-2000:]
 
@@ -288,7 +288,7 @@ def test_workers_of_a_data_loader_decode(
         pytest.skip(f"no {start}")
     files = [codec.compress(photo, quality) for quality in (20, 60)]
     loader = torch.utils.data.DataLoader(
-        Files(files), batch_size=2, num_workers=1, multiprocessing_context=start, timeout=60
+        Files(files), batch_size=2, num_workers=1, multiprocessing_context=start, timeout=300
     )
     (batch,) = list(loader)
     for made, data in zip(batch.numpy().astype(int), files, strict=True):
@@ -316,7 +316,7 @@ assert found.dtype == torch.float32 and torch.equal(found, expected)
         [sys.executable, "-c", program, tmp_path / "layer.pt"],
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr.decode()[-2000:]
 
