@@ -279,7 +279,12 @@ class Codec:
         check_pixels(header, whole_number("max_pixels", max_pixels, 1))
         if header.model != self.release.number:
             return self._of_model(header.model).decode(
-                data, layers, allow_partial=allow_partial, crop=crop, scale=scale
+                data,
+                layers,
+                allow_partial=allow_partial,
+                crop=crop,
+                scale=scale,
+                max_pixels=max_pixels,
             )
         crop = part_of(crop, header.width, header.height)
         present = len(container.layers) - 1

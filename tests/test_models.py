@@ -15,8 +15,9 @@ from safetensors.numpy import load_file
 from stand_in import ROOT, assert_fails, runner
 
 from sbtcodec.codec import Codec
+from sbtcodec.container import unpack
 from sbtcodec.digest import canonical, pictures_digest, symbols_digest
-from sbtcodec.errors import ModelMismatchError, WeightsError
+from sbtcodec.errors import InvalidFileError, ModelMismatchError, WeightsError
 from sbtcodec.registry import read_manifest, weights_dir, write_manifest
 from sbtcodec.release import Release, load_release, read_state
 from sbtcodec.training.publish import add, keep_decoder
@@ -101,18 +102,21 @@ def test_the_message_names_the_version_that_has_a_model(folder: Path) -> None:
 
 
 def test_files_of_an_older_model_are_read_by_its_decoder(
-    folder: Path, photo: NDArray[np.uint8]
+    tiny_weights: Path, photo: NDArray[np.uint8], tmp_path: Path
 ) -> None:
-    newest = Codec.load("cpu", weights=folder)
-    data = newest.compress(photo, 40)
-    as_older = data[:2] + bytes([3]) + data[3:]
-    with pytest.raises(Exception, match="base layer"):  # the number is in the checks
-        newest.decode(as_older)
-    for number in (3, 5):
-        tokens = replace(newest.tokens_of(data), model=number)
-        assert newest.detokenize(tokens).size == (photo.shape[1], photo.shape[0])
+    add(tmp_path, copy_of(tiny_weights, tmp_path), number=3)
+    older = Codec.load("cpu", weights=tmp_path)
+    file = older.compress(photo, 40)
+    add(tmp_path, copy_of(tiny_weights, tmp_path), number=5)
+    keep_decoder(tmp_path, 3)
+    newest = Codec.load("cpu", weights=tmp_path)
+    assert unpack(newest.compress(photo, 40)).header.model == 5
+    assert np.array_equal(newest.decode(file).rgb, older.decode(file).rgb)
+    assert np.array_equal(newest.tokens_of(file).symbols, older.tokens_of(file).symbols)
+    with pytest.raises(InvalidFileError, match="base layer"):  # the number is in the checks
+        newest.decode(file[:2] + bytes([5]) + file[3:])
     with pytest.raises(ModelMismatchError, match="decoding alone"):
-        Codec.load("cpu", model=3, weights=folder).compress(photo)
+        Codec.load("cpu", model=3, weights=tmp_path).compress(photo)
 
 
 def test_loaded_models_are_kept(
