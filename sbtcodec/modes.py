@@ -1,9 +1,9 @@
 """torch's modes for the length of a piece of work, whatever modes the caller is in.
 
-Grad mode, inference mode, autocast, the default device and the transforms of `torch.func` belong to
-a thread: these contexts replace the caller's and give them back. What belongs to the process is
-neither read nor written, neither the default dtype nor the precision of float32 products: tensors
-are made with a dtype and a device, and what has to be exact is computed in float64.
+Grad mode, inference mode, autocast and the transforms of `torch.func` belong to a thread: these
+contexts replace the caller's and give them back. Defaults of dtype and device are not used: tensors
+are made with both. The precision of float32 products belongs to the process and is neither read nor
+written: what has to be exact is computed in float64.
 """
 
 from collections.abc import Iterator
@@ -32,8 +32,8 @@ def differentiation(device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def construction() -> Iterator[None]:
-    """For making modules that anyone may use afterwards: ordinary tensors, on the CPU."""
-    with _own_precision(CPU), torch.inference_mode(mode=False), torch.no_grad(), CPU:
+    """For making modules that anyone may use afterwards, of ordinary tensors."""
+    with _own_precision(CPU), torch.inference_mode(mode=False), torch.no_grad():
         yield
 
 

@@ -151,13 +151,13 @@ def export(
             tensors[name] = (value.detach() * SUM_ONE).round().to(torch.int32)
     tensors["scales.magnitudes"] = model.scales.magnitudes.to(torch.int32)
     anchors = config.tokenizer.gain_anchors
-    hats = torch.tensor([integer_hats(q, anchors) for q in range(CODES)])
+    hats = torch.from_numpy(np.array([integer_hats(q, anchors) for q in range(CODES)]))
     log_gains = tensors["tokenizer.log_gains"].double()
     of_codes = hats.double() / HAT_ONE @ log_gains
     tensors["tables.hats"] = hats.to(torch.int32)
     tensors["tables.gain_offsets"] = gain_offset(of_codes).round().to(torch.int32)
     made = tables if tables is not None else gaussian_tables(config.shapes)
-    tensors["tables.sizes"] = torch.tensor([len(t) for t in made], dtype=torch.int32)
+    tensors["tables.sizes"] = torch.from_numpy(np.array([len(t) for t in made], dtype=np.int32))
     tensors["tables.frequencies"] = torch.from_numpy(np.concatenate(made)).to(torch.int32)
     tensors["tables.octaves"] = torch.from_numpy(octave_table()).to(torch.int32)
     if like is not None:

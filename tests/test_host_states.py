@@ -321,6 +321,17 @@ assert found.dtype == torch.float32 and torch.equal(found, expected)
     assert done.returncode == 0, done.stderr.decode()[-2000:]
 
 
+def test_loading_does_not_import_the_compiler_of_torch(
+    tiny_weights: Path, given: tuple[object, ...]
+) -> None:
+    program = """
+from sbtcodec import Codec
+Codec.load("cpu", weights=weights).compress(rgb, 60, effort=efforts[-1])
+assert "torch._dynamo" not in sys.modules and "sympy" not in sys.modules
+"""
+    run(program, tiny_weights, given)
+
+
 def test_loaded_parameters_can_be_trained_whatever_mode_they_were_loaded_in(
     tiny_weights: Path,
 ) -> None:

@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sbtcodec.initial import normal
+
 ACTIVATION_ONE = 16
 WEIGHT_ONE = 128
 SUM_ONE = ACTIVATION_ONE * WEIGHT_ONE
@@ -69,7 +71,7 @@ class IntegerConv(nn.Module):
         self.kernel = kernel
         fan_in = kernel * kernel * (1 if depthwise else c_in)
         shape = (c_out, 1 if depthwise else c_in, kernel, kernel)
-        self.weight = nn.Parameter(torch.randn(shape) * (gain / fan_in**0.5))
+        self.weight = nn.Parameter(normal(shape, gain / fan_in**0.5))
         self.bias = nn.Parameter(torch.zeros(c_out))
         self.exact = False
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sbtcodec.grid import Box
+from sbtcodec.initial import normal
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -31,7 +32,7 @@ class Pointwise(nn.Module):
     def __init__(self, c_in: int, c_out: int, *, gain: float = 1.0) -> None:
         """Draw weights with variance gain^2 / c_in."""
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(c_out, c_in) * (gain / c_in**0.5))
+        self.weight = nn.Parameter(normal((c_out, c_in), gain / c_in**0.5))
         self.bias = nn.Parameter(torch.zeros(c_out))
 
     def forward(self, x: Tensor) -> Tensor:

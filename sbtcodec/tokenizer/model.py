@@ -39,8 +39,8 @@ class Tokenizer(nn.Module):
         self.refiners = nn.ModuleList([Refiner(config, step // 2) for step in range(self.steps)])
         self.decoder = Decoder(config)
         # log of 1/step size, per anchor quality and channel
-        start = torch.linspace(-1.5, 2.5, config.gain_anchors, dtype=torch.float32)[:, None]
-        self.log_gains = nn.Parameter(start.repeat(1, config.local_channels))
+        start = torch.linspace(-1.5, 2.5, config.gain_anchors, dtype=torch.float32, device="cpu")
+        self.log_gains = nn.Parameter(start[:, None].repeat(1, config.local_channels))
         self.adapter = self.token_adapter = self.alone_adapter = None
         if config.encoder and config.adapter_width:
             self.adapter = LocalAdapter(config)

@@ -1,0 +1,14 @@
+"""Initial weights of networks."""
+
+import torch
+from torch import Tensor
+
+
+def normal(shape: tuple[int, ...], scale: float) -> Tensor:
+    """Normal numbers of standard deviation `scale`, on the default device.
+
+    On the meta device, where networks are built whose weights are there already, nothing is
+    computed: torch imports its compiler for that, which takes seconds.
+    """
+    weights = torch.empty(shape)
+    return weights if weights.is_meta else torch.randn(shape) * scale
