@@ -24,6 +24,8 @@ class Boxes:
         items: the types of all items.
         depth: whether there is a depth map.
         c2pa: whether there are content credentials.
+        xmp: the XMP packet of a JPEG XL file, which has a box of its own.
+        kinds: the types of the outermost boxes; of a packed one, of what is inside.
     """
 
     cicp: bytes | None = None
@@ -31,6 +33,8 @@ class Boxes:
     items: list[bytes] = field(default_factory=list)
     depth: bool = False
     c2pa: bool = False
+    xmp: bytes | None = None
+    kinds: set[bytes] = field(default_factory=set)
 
 
 def boxes_of(file: BinaryIO) -> Boxes:
@@ -50,6 +54,10 @@ def boxes_of(file: BinaryIO) -> Boxes:
         if kind == b"meta" and start < size <= _MAX_META_BYTES:
             file.seek(offset + start)
             _read_meta(memoryview(file.read(size - start))[4:], found)
+        file.seek(offset + start)
+        if kind == b"xml " and start < size <= _MAX_META_BYTES:
+            found.xmp = file.read(size - start)
+        found.kinds.add(b"brob " + file.read(4) if kind == b"brob" else kind)
         file.seek(offset + start)
         found.c2pa |= kind == b"uuid" and file.read(16) == _C2PA
         found.c2pa |= kind == b"jumb"

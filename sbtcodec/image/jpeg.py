@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 CREDENTIALS = "content credentials (C2PA) are dropped"
 GAIN_MAP = "the HDR gain map is dropped"
+MORE_PICTURES = "pictures behind the first one in the JPEG file are dropped"
 DEPTH = "the depth map is dropped"
 
 _MAX_SEGMENTS = 2**16
@@ -72,8 +73,8 @@ def _losses_behind(file: BinaryIO) -> Iterator[str]:
     if not trailer:
         return
     if b"ftyp" in trailer[:64] or b"MotionPhoto_Data" in trailer:
-        yield ("the video of a motion photo, behind the picture, is dropped")
+        yield "the video of a motion photo, behind the picture, is dropped"
     elif trailer.startswith(b"\xd8"):
-        yield ("pictures behind the first one in the JPEG file are dropped")
+        yield MORE_PICTURES
     else:
-        yield (f"{len(trailer)} bytes behind the picture are dropped")
+        yield f"{len(trailer)} bytes behind the picture are dropped"

@@ -14,7 +14,7 @@ from PIL import Image, TiffTags
 from sbtcodec.image import png
 from sbtcodec.image.boxes import boxes_of
 from sbtcodec.image.exif import DESCRIPTIVE as EXIF_TAGS
-from sbtcodec.image.jpeg import CREDENTIALS, DEPTH, GAIN_MAP, jpeg_losses
+from sbtcodec.image.jpeg import CREDENTIALS, DEPTH, GAIN_MAP, MORE_PICTURES, jpeg_losses
 from sbtcodec.image.limits import MAX_METADATA_BYTES
 
 _MAX_BLOCKS = 2**20
@@ -84,6 +84,11 @@ def losses_of(image: Image.Image) -> Found:
 def _walk_jpeg(file: BinaryIO, found: Found) -> None:
     for sentence in jpeg_losses(file):
         found.notices.append(sentence)
+
+
+def _walk_mpo(file: BinaryIO, found: Found) -> None:
+    _walk_jpeg(file, found)
+    found.notices = [notice for notice in found.notices if notice != MORE_PICTURES]  # its frames
 
 
 def _walk_png(file: BinaryIO, found: Found) -> None:
@@ -191,7 +196,11 @@ def _walk_boxes(file: BinaryIO, found: Found) -> None:
     boxes = boxes_of(file)
     if boxes.cicp and not boxes.has_profile:
         found.info["cicp"] = boxes.cicp
-    if b"tmap" in boxes.items:
+    if boxes.xmp:
+        found.info["xmp"] = boxes.xmp
+    if {b"brob Exif", b"brob xml "} & boxes.kinds:
+        found.notices.append("packed EXIF or XMP data is dropped")
+    if b"tmap" in boxes.items or b"jhgm" in boxes.kinds:
         found.notices.append(GAIN_MAP)
     if boxes.depth:
         found.notices.append(DEPTH)
@@ -201,7 +210,7 @@ def _walk_boxes(file: BinaryIO, found: Found) -> None:
 
 _WALKS = {
     "JPEG": _walk_jpeg,
-    "MPO": _walk_jpeg,
+    "MPO": _walk_mpo,
     "PNG": _walk_png,
     "GIF": _walk_gif,
     "WEBP": _walk_webp,
