@@ -61,9 +61,9 @@ def boxes_of(file: BinaryIO) -> Boxes:
         file.seek(offset + start)
         found.c2pa |= kind == b"uuid" and file.read(16) == _C2PA
         found.c2pa |= kind == b"jumb"
-        if size < start:  # 0: up to the end of the file
-            break
         offset += size
+        if size < start or offset >= 2**62:  # 0: up to the end; files cannot seek so far
+            break
     return found
 
 

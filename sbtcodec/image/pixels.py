@@ -9,10 +9,12 @@ data. The rest is converted, and said in a notice:
 - 16-bit samples are rounded to 8; 32-bit integers count as 16-bit if they are in that range, else
   they are refused, like floating-point samples: nothing in the file says which value is white;
 - a profile that is for other samples than gray or RGB is applied to them, giving sRGB;
-- of several frames, the first is taken.
+- of several frames, the first is taken;
+- text, IPTC data, comments, gain maps and what else a file holds is dropped.
 
-Without a word, the EXIF orientation is applied, an alpha channel that is opaque everywhere is
-dropped, and so is a profile that says the same as sRGB.
+Colours that a file names without a profile, as PNG's gAMA, cHRM and cICP do, are kept as a profile
+or as code points. Without a word, the EXIF orientation is applied, an alpha channel that is opaque
+everywhere is dropped, and so is a profile that says the same as sRGB.
 """
 
 import io
