@@ -126,7 +126,8 @@ class SbtImageFile(ImageFile.ImageFile):
 def _info(data: bytes) -> dict[str, bytes]:
     """Return the metadata under the names of Pillow's `info`; none if loading will fail for it."""
     try:
-        found = metadata_of(unpack(data, allow_partial=True).chunks)
+        container = unpack(data, allow_partial=True)
+        found = metadata_of(container.chunks, grayscale=container.header.grayscale)
     except InvalidFileError:
         return {}
     return pillow_info(**found)

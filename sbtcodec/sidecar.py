@@ -1,19 +1,22 @@
-"""What a file holds beside its pixels: the chunks of transparency, profile, EXIF and XMP data.
+"""What a file holds beside its pixels: the chunks of transparency, colours, EXIF and XMP data.
 
     kind  data
     ALPH  the alpha channel, a PNG file of mode L or a lossless WebP file, of the picture's size;
           a WebP file has it in its green channel
+    CICP  the colour code points: four bytes as in PNG's cICP
     ICCP  the ICC profile
     EXIF  the EXIF data, a TIFF structure without orientation
     XMPP  the XMP packet
 
 The data of the last three is one byte, 0, and the bytes themselves, or 1, and a zlib stream of
-them: what is shorter. They are at most 2**24 - 1 bytes. Chunks of other kinds are ignored.
+them: what is shorter. They are at most 2**24 - 1 bytes. Chunks of other kinds are ignored. A
+profile that only says again what the code points say is left out, and made when they are read.
 """
 
 import io
 import zlib
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +25,14 @@ from PIL import Image
 from sbtcodec.container import MAX_CHUNK_BYTES, Chunk
 from sbtcodec.errors import ImageError, InvalidFileError
 from sbtcodec.grid import Box
+from sbtcodec.image import cicp as code_points
 from sbtcodec.image.limits import MAX_METADATA_BYTES
+from sbtcodec.image.metadata import of_a_part
 from sbtcodec.image.opening import open_image, pixel_limit
 from sbtcodec.image.picture import EXIF_PREFIX, Picture
 
 ALPHA = "ALPH"
+CICP = "CICP"
 # The kinds of metadata, by the fields of a picture.
 METADATA = {"icc": "ICCP", "exif": "EXIF", "xmp": "XMPP"}
 
@@ -47,8 +53,12 @@ def chunks_of(picture: Picture) -> tuple[Chunk, ...]:
     chunks = []
     if picture.alpha is not None:
         chunks.append(Chunk(ALPHA, _packed_alpha(picture.alpha)))
+    if picture.cicp:
+        chunks.append(Chunk(CICP, picture.cicp))
     for field, kind in METADATA.items():
         data: bytes | None = getattr(picture, field)
+        if field == "icc" and data and data == _profile_of(picture.cicp, gray=picture.grayscale):
+            continue
         if data:
             if field == "exif":
                 data = data.removeprefix(EXIF_PREFIX)
@@ -70,7 +80,7 @@ def picture_of(
 
     If `rgb` is a part of the whole picture, `size` is the whole one's (height, width), which its
     alpha channel has, `crop` is the part in pixels, and `scale` how often it was halved, as a
-    factor.
+    factor. Metadata of a part holds no pictures of the whole, with a notice if it did.
 
     Raises `InvalidFileError` if a chunk is bad, or there are two of a kind.
     """
@@ -84,23 +94,28 @@ def picture_of(
         if scale > 1:
             alpha = np.asarray(Image.fromarray(alpha).reduce(scale))
         alpha = np.ascontiguousarray(alpha)
-    return Picture(
-        rgb=rgb, notices=notices, grayscale=grayscale, alpha=alpha, **_unpacked_metadata(found)
-    )
+    metadata = _unpacked_metadata(found, gray=grayscale)
+    picture = Picture(rgb=rgb, notices=notices, grayscale=grayscale, alpha=alpha, **metadata)
+    if rgb.shape[:2] == (size or rgb.shape[:2]):
+        return picture
+    exif, xmp, lost = of_a_part(picture.exif, picture.xmp, (rgb.shape[1], rgb.shape[0]))
+    return replace(picture, exif=exif, xmp=xmp, notices=notices + lost)
 
 
-def metadata_of(chunks: Iterable[Chunk]) -> dict[str, bytes]:
+def metadata_of(chunks: Iterable[Chunk], *, grayscale: bool = False) -> dict[str, bytes]:
     """Return the metadata in chunks, by the fields of `Picture`; it is not decoded any further.
+
+    `grayscale` is that of the picture that they belong to.
 
     Raises `InvalidFileError` if a chunk of metadata is bad, or there are two of a kind.
     """
-    return _unpacked_metadata(_by_kind(chunks))
+    return _unpacked_metadata(_by_kind(chunks), gray=grayscale)
 
 
 def _by_kind(chunks: Iterable[Chunk]) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for chunk in chunks:
-        if chunk.kind in found and chunk.kind in (ALPHA, *METADATA.values()):
+        if chunk.kind in found and chunk.kind in (ALPHA, CICP, *METADATA.values()):
             raise InvalidFileError(
                 f"the file has two {chunk.kind} chunks, expected one at most; it is damaged"
             )
@@ -120,10 +135,22 @@ def _packed(data: bytes, kind: str) -> bytes:
     return bytes((_STORED,)) + data
 
 
-def _unpacked_metadata(found: dict[str, bytes]) -> dict[str, bytes]:
-    return {
+def _profile_of(cicp: bytes | None, *, gray: bool) -> bytes | None:
+    return code_points.profile_of(cicp, gray=gray) if cicp else None
+
+
+def _unpacked_metadata(found: dict[str, bytes], *, gray: bool) -> dict[str, bytes]:
+    metadata = {
         field: _unpacked(found[kind], kind) for field, kind in METADATA.items() if kind in found
     }
+    if CICP in found:
+        try:
+            metadata["cicp"] = code_points.checked(found[CICP])
+        except ValueError as error:
+            raise InvalidFileError(f"the {CICP} chunk: {error}; the file is damaged") from error
+        if "icc" not in metadata and (icc := _profile_of(found[CICP], gray=gray)):
+            metadata["icc"] = icc
+    return metadata
 
 
 def _unpacked(packed: bytes, kind: str) -> bytes:

@@ -171,7 +171,7 @@ class _Decompression:
         seconds = time.perf_counter() - start
         with workshop.writing():
             after, lost = self._write(decoded.picture, output)
-        notices = (decoded.notice, *lost) if decoded.notice else lost
+        notices = (*((decoded.notice,) if decoded.notice else ()), *decoded.picture.notices, *lost)
         fields = {
             "input": source,
             "output": output,

@@ -6,6 +6,8 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from sbtcodec.errors import ImageError
+from sbtcodec.image import cicp as code_points
+from sbtcodec.image.colour_tags import UNUSABLE
 
 MODE_NOTICES = {
     "1": "1-bit black and white is converted to 8-bit grayscale",
@@ -77,12 +79,44 @@ def with_profile(
             return plain, profile
         converted = ImageCms.applyTransform(colours.convert(mode), transform)
     except Exception:  # noqa: BLE001 - a profile can be damaged in any way; the pixels are fine
-        notices.append("the embedded colour profile is unusable: colours are taken as sRGB")
+        notices.append(UNUSABLE)
         return plain, None
     if colours.mode not in ("CMYK", "LAB"):  # of which the conversion has been told already
         notices.append("colours are converted from the embedded profile to sRGB")
     assert converted is not None  # only in-place conversion returns None
     return converted.convert(plain.mode), None
+
+
+def with_code_points(
+    colours: Image.Image,
+    profile: bytes | None,
+    cicp: bytes,
+    notices: list[str],
+    *,
+    strip: bool,
+) -> tuple[Image.Image, bytes | None, bytes | None]:
+    """Return the colours in mode L or RGB, with the profile and code points they still have.
+
+    The profile is one that says the same as the code points, if there is one. With `strip`, they
+    are applied and none remain, unless no profile says the same. What is not kept is added to
+    `notices`.
+    """
+    plain = colours.convert("L" if colours.mode in ("1", "L") else "RGB")
+    if name := code_points.hdr_name(cicp):
+        notices.append(f"the picture is of high dynamic range ({name}): 8 bits a sample are kept")
+    same = code_points.profile_of(cicp, gray=plain.mode == "L")
+    if same is not None:
+        if not strip:
+            return plain, same, cicp
+        converted, _ = with_profile(plain, same, notices, strip=True)
+        return converted, None, None
+    if strip:
+        notices.append(
+            f"colours stay as they are, {code_points.described(cicp)}: they are not converted"
+        )
+        return plain, None, cicp
+    fallback = with_profile(plain, profile, [], strip=False)[1]
+    return plain, fallback, cicp
 
 
 def _round_to_8_bits(image: Image.Image, name: str) -> tuple[Image.Image, Image.Image | None]:

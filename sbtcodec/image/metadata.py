@@ -1,16 +1,25 @@
 """EXIF, XMP and the orientation in them: found in a PIL image, and made to fit upright pixels."""
 
+import io
 import re
+from typing import Any
 
 from PIL import ExifTags, Image
 
+from sbtcodec.image.exif import (
+    DESCRIPTIVE,
+    exif_of_tiff,
+    without_orientation,
+    without_thumbnail,
+)
 from sbtcodec.image.limits import MAX_METADATA_BYTES
 from sbtcodec.image.picture import EXIF_PREFIX
-
-# The groups of tags inside EXIF data.
-_NESTED = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
+from sbtcodec.image.png import RAW_PROFILE, raw_profile
+from sbtcodec.image.tiff import INTEROP, NESTED, fields_at, head_of
 
 _ORIENTATION = ExifTags.Base.Orientation
+_X_RESOLUTION = ExifTags.Base.XResolution.value
+_RAW_EXIF = RAW_PROFILE + "exif"
 # What has to be done to an image that has this orientation.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -22,53 +31,101 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)[0-9]+")
-# In a TIFF file, EXIF tags stand among those that lay out the pixels, which must not go elsewhere.
-_DESCRIPTIVE_TAGS = (
-    ExifTags.Base.ImageDescription,
-    ExifTags.Base.Make,
-    ExifTags.Base.Model,
-    ExifTags.Base.XResolution,
-    ExifTags.Base.YResolution,
-    ExifTags.Base.ResolutionUnit,
-    ExifTags.Base.Software,
-    ExifTags.Base.DateTime,
-    ExifTags.Base.Artist,
-    ExifTags.Base.HostComputer,
-    ExifTags.Base.Copyright,
-    ExifTags.Base.Rating,
-    ExifTags.Base.RatingPercent,
-    ExifTags.Base.XPTitle,
-    ExifTags.Base.XPComment,
-    ExifTags.Base.XPAuthor,
-    ExifTags.Base.XPKeywords,
-    ExifTags.Base.XPSubject,
+# Resolutions that programs write where none is known.
+_USUAL_DPI = (72, 96)
+_THUMBNAILS = re.compile(
+    rb"<(\w+):Thumbnails\b.*?</\1:Thumbnails\s*>"
+    rb"|(?<=:image=\")[^\"]*(?=\")|(?<=:image>)[^<]*(?=</)|(?<=:Data=\")[^\"]*(?=\")",
+    re.DOTALL,
 )
 
 
 def upright(
-    image: Image.Image, notices: list[str]
+    image: Image.Image, notices: list[str], tags: bytes | None = None
 ) -> tuple[Image.Image, bytes | None, bytes | None]:
     """Apply the orientation of a loaded image; return pixels, EXIF and XMP data without it.
 
-    The EXIF data keeps every byte if it has no orientation to take out. Not Pillow's
-    `exif_transpose`: that gives up where a damaged tag, say, cannot be written again.
+    The EXIF data keeps every byte but those of an orientation, and of a thumbnail if the picture
+    is turned. Not Pillow's `exif_transpose`: that writes all tags again, and gives up where a
+    damaged one, say, cannot be. Of TIFF files, `tags` are what they have as EXIF data.
     """
     xmp = _xmp_of(image)
     try:
         exif = image.getexif()  # with the orientation that XMP gives, if EXIF gives none
         orientation = exif.get(_ORIENTATION, 1)
+        has_tags = len(exif) > 0
     except Exception:  # noqa: BLE001 - metadata can be damaged in any way; the pixels are fine
         notices.append("the EXIF data is unreadable: it is dropped, with an orientation in it")
         return image, None, xmp
     if xmp and _ORIENTATION in exif:
         xmp = _XMP_ORIENTATION.sub(rb"\g<1>1", xmp)
-    try:
-        payload = _exif_of(image, exif, keep=orientation == 1)
-    except Exception:  # noqa: BLE001 - see above
-        notices.append("the EXIF data cannot be written again: it is dropped")
-        payload = None
     turn = _TURNS.get(orientation)
+    payload = None
+    if has_tags:
+        payload = _exif_of(image) or tags or _exif_of_tags(image, exif, notices)
+    if payload and orientation != 1:
+        try:
+            payload = without_orientation(payload)
+        except ValueError:
+            notices.append("the EXIF data cannot be written again: it is dropped")
+            payload = None
+    if payload and turn is not None:
+        payload, found = without_thumbnail(payload)
+        if found:
+            notices.append("the EXIF thumbnail is dropped, as the picture is turned")
     return image if turn is None else image.transpose(turn), payload, xmp
+
+
+def of_a_part(
+    exif: bytes | None, xmp: bytes | None, size: tuple[int, int]
+) -> tuple[bytes | None, bytes | None, tuple[str, ...]]:
+    """Return metadata that fits a part of a picture, or a reduced one, and notices.
+
+    No picture of the whole is left in it; `size` is the width and height of the part.
+    """
+    notices = []
+    if exif:
+        exif, found = without_thumbnail(exif, size)
+        if found:
+            notices.append("the EXIF thumbnail is dropped, as it shows the whole picture")
+    if xmp:
+        xmp, count = _THUMBNAILS.subn(b"", xmp)
+        if count:
+            notices.append("pictures in the XMP data are dropped, as they show the whole picture")
+    return exif, xmp, tuple(notices)
+
+
+def tiff_tags(image: Image.Image, notices: list[str]) -> bytes | None:
+    """Return, as EXIF data, what the tags of an opened TIFF image say, before it is decoded."""
+    tags, file = getattr(image, "tag_v2", None), getattr(image, "fp", None)
+    if tags is None or file is None:
+        return None
+    try:
+        position = file.tell()
+        try:
+            return exif_of_tiff(file, tags.offset)
+        finally:
+            file.seek(position)
+    except (ValueError, OSError, AttributeError):
+        notices.append("the EXIF data is dropped, as it cannot be told from the other TIFF tags")
+        return None
+
+
+def resolution_notices(info: dict[Any, Any], exif: bytes | None) -> list[str]:
+    """Return what is lost with the resolution of an image, unless it is in the EXIF data."""
+    try:
+        order, offset = head_of(exif[:8]) if exif else ("<", 0)
+        if exif and _X_RESOLUTION in fields_at(io.BytesIO(exif), order, offset)[0]:
+            return []
+        across, down = (float(number) for number in info.get("dpi", info.get("aspect", (0, 0))))
+        if "dpi" not in info:
+            square = across == down
+            return [] if square else [f"the aspect of pixels, {across:g} to {down:g}, is dropped"]
+        if across < 2 or any(abs(across - usual) < 0.5 for usual in _USUAL_DPI):
+            return []
+        return [f"the resolution of {across:.4g} dpi is dropped"]
+    except (ValueError, TypeError):
+        return []
 
 
 def within_limit(data: bytes | None, what: str, notices: list[str]) -> bytes | None:
@@ -79,37 +136,37 @@ def within_limit(data: bytes | None, what: str, notices: list[str]) -> bytes | N
     return data or None
 
 
-def descriptive(exif: Image.Exif) -> Image.Exif:
-    """Return the tags that say something of the picture and nothing of how pixels are stored."""
+def _exif_of(image: Image.Image) -> bytes | None:
+    """Return the EXIF data as a TIFF structure, as it is."""
+    raw = image.info.get("exif")
+    if raw is None and isinstance(text := image.info.get(_RAW_EXIF), str):  # of old PNG files
+        raw = raw_profile(text.encode("latin-1", "replace"))
+    return raw.removeprefix(EXIF_PREFIX) if raw else None
+
+
+def _exif_of_tags(image: Image.Image, exif: Image.Exif, notices: list[str]) -> bytes | None:
+    """Return the EXIF data of a TIFF image whose file is closed, as Pillow writes it again."""
+    if not hasattr(image, "tag_v2"):
+        return None
     kept = Image.Exif()
     kept.endian = exif.endian
-    for tag in _DESCRIPTIVE_TAGS:
-        if tag in exif:
-            kept[tag] = exif[tag]
-    for group in _NESTED:
-        if found := dict(exif.get_ifd(group)):
-            if ExifTags.IFD.Interop in found:
-                found[ExifTags.IFD.Interop] = exif.get_ifd(ExifTags.IFD.Interop)
-            kept[group] = found
-    return kept
+    try:
+        for tag in DESCRIPTIVE & set(exif):
+            kept[tag] = _in_bytes(exif[tag])
+        for group in NESTED[None]:
+            if found := dict(exif.get_ifd(group)):
+                if INTEROP in found:
+                    found[INTEROP] = exif.get_ifd(INTEROP)
+                kept[group] = {tag: _in_bytes(value) for tag, value in found.items()}
+        return kept.tobytes().removeprefix(EXIF_PREFIX) if len(kept) else None
+    except Exception:  # noqa: BLE001 - metadata can be damaged in any way; the pixels are fine
+        notices.append("the EXIF data cannot be written again: it is dropped")
+        return None
 
 
-def _exif_of(image: Image.Image, exif: Image.Exif, *, keep: bool) -> bytes | None:
-    """Return the EXIF data as a TIFF structure: as it is if `keep`, else without orientation."""
-    raw = image.info.get("exif")
-    if raw is None:
-        if "Raw profile type exif" in image.info:  # of old PNG files
-            raw = exif.tobytes()
-        elif hasattr(image, "tag_v2"):
-            raw = descriptive(exif).tobytes()
-        else:
-            return None
-    copy = Image.Exif()  # `exif` is the caller's own, to be left as it is
-    copy.load(raw)
-    if not keep:
-        copy.pop(_ORIENTATION, None)
-        raw = copy.tobytes()
-    return raw.removeprefix(EXIF_PREFIX) if len(copy) else None
+def _in_bytes(value: Any) -> Any:  # noqa: ANN401 - of whatever kind a tag has
+    """Return text as the bytes that it was read from: Pillow writes ASCII, and ? for the rest."""
+    return value.encode("latin-1", "replace") if isinstance(value, str) else value
 
 
 def _xmp_of(image: Image.Image) -> bytes | None:

@@ -4,7 +4,8 @@ Pillow's own limit, `Image.MAX_IMAGE_PIXELS`, is one for the whole process, and 
 program around this one: it is neither obeyed nor changed here, and threads need not take turns.
 `Image.open` obeys it, so plugins are asked one after the other as it does. Some of them look at it
 themselves, for images that are larger than their file declares: the functions in which they do are
-taken over, with a check of the limit of the call.
+taken over, with a check of the limit of the call. So is the reading of text and profiles in PNG
+files, which has limits of the process too.
 """
 
 import functools
@@ -139,8 +140,11 @@ def _taken_over() -> dict[object, _Factory]:
     from PIL.GifImagePlugin import GifImageFile
     from PIL.IcnsImagePlugin import IcnsFile, IcnsImageFile
     from PIL.IcoImagePlugin import IcoFile, IcoImageFile
+    from PIL.PngImagePlugin import PngImageFile
     from PIL.TiffImagePlugin import TiffImageFile
     from PIL.WebPImagePlugin import WebPImageFile
+
+    from sbtcodec.image.png import MetadataStream
 
     class Icon(IcoFile):
         frame = _limited(IcoFile.frame)
@@ -158,6 +162,7 @@ def _taken_over() -> dict[object, _Factory]:
 
     taken_over: dict[type[ImageFile], dict[str, Any]] = {
         WebPImageFile: {"_open": _limited(WebPImageFile._open)},
+        PngImageFile: {"_open": _limited(PngImageFile._open, PngStream=MetadataStream)},
         TiffImageFile: {"load_prepare": _limited(TiffImageFile.load_prepare)},
         GifImageFile: {"_seek": _limited(GifImageFile._seek)},
         DcxImageFile: {"seek": _limited(DcxImageFile.seek)},

@@ -26,10 +26,14 @@ class Picture:
         grayscale: whether the picture has one channel, as a file.
         alpha: uint8 [H, W], 0 for transparent; None if opaque everywhere. Not multiplied into
             `rgb`, which keeps its values where nothing is to be seen.
-        icc: the profile of `rgb`, for RGB or, if `grayscale`, for gray; None for sRGB.
+        icc: the profile of `rgb`, for RGB or, if `grayscale`, for gray; None for sRGB, unless
+            `cicp` says otherwise.
         exif: the EXIF data, as a TIFF structure (without "Exif" before it). It says nothing of an
             orientation, or 1, upright: as the pixels are.
         xmp: the XMP packet.
+        cicp: the colour space of `rgb` as four code points of H.273: primaries, transfer function,
+            0 and 1. It stands before `icc`, which says the same to programs that do not know
+            it, and is None where no profile does, as for high dynamic range.
 
     Raises `ArgumentError` for arrays of another shape or dtype.
     """
@@ -41,6 +45,7 @@ class Picture:
     icc: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
+    cicp: bytes | None = None
 
     def __post_init__(self) -> None:
         """Check shapes and dtypes."""
@@ -69,14 +74,20 @@ class Picture:
         if channels.shape[2] == 1:
             channels = channels[:, :, 0]
         image = Image.fromarray(np.ascontiguousarray(channels))
-        image.info.update(pillow_info(self.icc, self.exif, self.xmp))
+        image.info.update(pillow_info(self.icc, self.exif, self.xmp, self.cicp))
         return image
 
 
 def pillow_info(
-    icc: bytes | None = None, exif: bytes | None = None, xmp: bytes | None = None
+    icc: bytes | None = None,
+    exif: bytes | None = None,
+    xmp: bytes | None = None,
+    cicp: bytes | None = None,
 ) -> dict[str, bytes]:
-    """Return metadata under the names, and in the form, that Pillow's `info` has for it."""
+    """Return metadata under the names, and in the form, that Pillow's `info` has for it.
+
+    It has none for code points, which are `cicp` here.
+    """
     exif = exif and EXIF_PREFIX + exif
-    found = {"icc_profile": icc, "exif": exif, "xmp": xmp}
+    found = {"icc_profile": icc, "exif": exif, "xmp": xmp, "cicp": cicp}
     return {key: data for key, data in found.items() if data}

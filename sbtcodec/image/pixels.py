@@ -9,10 +9,12 @@ data. The rest is converted, and said in a notice:
 - 16-bit samples are rounded to 8; 32-bit integers count as 16-bit if they are in that range, else
   they are refused, like floating-point samples: nothing in the file says which value is white;
 - a profile that is for other samples than gray or RGB is applied to them, giving sRGB;
-- of several frames, the first is taken.
+- of several frames, the first is taken;
+- text, IPTC data, comments, gain maps and what else a file holds is dropped.
 
-Without a word, the EXIF orientation is applied, an alpha channel that is opaque everywhere is
-dropped, and so is a profile that says the same as sRGB.
+Colours that a file names without a profile, as PNG's gAMA, cHRM and cICP do, are kept as a profile
+or as code points. Without a word, the EXIF orientation is applied, an alpha channel that is opaque
+everywhere is dropped, and so is a profile that says the same as sRGB.
 """
 
 import io
@@ -24,9 +26,11 @@ from PIL import Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from sbtcodec.errors import ImageError
-from sbtcodec.image.colours import MODE_NOTICES, split_alpha, with_profile
+from sbtcodec.image.colour_tags import colours_of
+from sbtcodec.image.colours import MODE_NOTICES, split_alpha, with_code_points, with_profile
 from sbtcodec.image.limits import DEFAULT_MAX_PIXELS, MAX_SIDE
-from sbtcodec.image.metadata import upright, within_limit
+from sbtcodec.image.losses import losses_of
+from sbtcodec.image.metadata import resolution_notices, tiff_tags, upright, within_limit
 from sbtcodec.image.opening import PixelLimitError, open_image, pixel_limit
 from sbtcodec.image.picture import Picture
 
@@ -78,27 +82,36 @@ def as_rgb(
         # For colours, Pillow drops the low bytes of 16-bit samples while decoding.
         if any(";16" in str(tile) for tile in getattr(image, "tile", ())):
             notices.append(_SIXTEEN_BITS_NOTICE)
+        found, tags = losses_of(image), tiff_tags(image, notices)
         image.load()
         _check_size(image, name, max_pixels)  # which may be another now
-        profile = image.info.get("icc_profile")
-        turned, exif, xmp = upright(image, notices)
+        turned, exif, xmp = upright(image, notices, tags)
+        xmp = xmp or found.info.get("xmp")
         colours, alpha = split_alpha(turned, name)
         if image.mode.startswith("I") and _SIXTEEN_BITS_NOTICE not in notices:
             notices.append(_SIXTEEN_BITS_NOTICE)
         if image.mode in MODE_NOTICES:
             notices.append(MODE_NOTICES[image.mode])
-        colours, icc = with_profile(colours, profile, notices, strip=strip)
+        profile, cicp = colours_of(image, found.info, exif, notices)
+        profile = within_limit(profile, "the colour profile", notices)
+        if cicp is None:
+            colours, icc = with_profile(colours, profile, notices, strip=strip)
+        else:
+            colours, icc, cicp = with_code_points(colours, profile, cicp, notices, strip=strip)
         if alpha is not None and alpha.getextrema() == (255, 255):
             alpha = None
         if strip:
             exif = xmp = None
+        else:
+            notices += found.notices + resolution_notices(image.info, exif)
         return Picture(
             rgb=np.array(colours.convert("RGB")),
             grayscale=colours.mode == "L",
             alpha=None if alpha is None else np.array(alpha),
-            icc=within_limit(icc, "the colour profile", notices),
+            icc=icc,
             exif=within_limit(exif, "the EXIF data", notices),
             xmp=within_limit(xmp, "the XMP data", notices),
+            cicp=cicp,
             notices=tuple(notices),  # last: the lines above add to it
         )
     except ImageError:
