@@ -306,7 +306,7 @@ def test_a_result_that_does_not_decode_is_not_written(run, monkeypatch):
     assert code == 0
     assert json.loads(out)["psnr"] > 5
     decode = FakeCodec.decode
-    monkeypatch.setattr(FakeCodec, "decode", lambda self, data: decode(self, data[:-20]))
+    monkeypatch.setattr(FakeCodec, "decode", lambda self, data, **_: decode(self, data[:-20]))
     code, out, err = run("compress", "a.png", "b.sbt", "--verify")
     assert (code, out) == (3, "")
     assert "failed its verification, nothing was written" in err

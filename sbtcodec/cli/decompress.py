@@ -167,6 +167,7 @@ class _Decompression:
                 allow_partial=self.allow_partial,
                 crop=self.crop,
                 scale=self.scale,
+                max_pixels=self.max_pixels,
             )
         seconds = time.perf_counter() - start
         with workshop.writing():

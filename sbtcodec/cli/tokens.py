@@ -56,7 +56,7 @@ def tokens(
     from sbtcodec.codec import Codec
 
     with naming(source):
-        found = Codec.load(device.value).tokens_of(data)
+        found = Codec.load(device.value).tokens_of(data, max_pixels=max_pixels)
     found.save(output, force=force)
     if json:
         print_json(

@@ -163,7 +163,7 @@ class _Verification:
         codec = workshop.codec()
         start = time.perf_counter()
         with naming(source):
-            decoded = codec.decode(data)
+            decoded = codec.decode(data, max_pixels=self.max_pixels)
             if decoded.notice is not None:
                 raise InvalidFileError(f"the file is not whole: {decoded.notice}")
         seconds = time.perf_counter() - start
