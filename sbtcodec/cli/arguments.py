@@ -12,7 +12,7 @@ from pathlib import Path
 
 import typer
 
-from sbtcodec.cli.paths import Place, default_output, place
+from sbtcodec.cli.paths import Place, default_output, output_place, place
 from sbtcodec.errors import ImageError, InvalidFileError, OutputError, SbtError
 
 # Formats that Pillow needs another program for, only recognises, or opens without our limits.
@@ -99,7 +99,7 @@ def arrange(
                 "it names the output of one input; give --out-dir alone for several",
                 param_hint="--output",
             )
-        return Task(place(arguments[0]), place(output))
+        return Task(place(arguments[0]), output_place(output))
     if out_dir is None and not several:
         return _pair(arguments, kind)
     if len(arguments) == 2 and out_dir is None and first_is_folder and not _exists(arguments[1]):
@@ -142,7 +142,7 @@ def _pair(arguments: Sequence[str], kind: Kind) -> Task:
     source = place(arguments[0])
     if len(arguments) == 1:
         return Task(source, "-" if source == "-" else default_output(source, kind.extension))
-    output = place(arguments[1])
+    output = output_place(arguments[1])
     if (
         output != "-"
         and output.suffix.lower() != kind.extension

@@ -1,13 +1,12 @@
 """What `compress` does with each image."""
 
-import io
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from sbtcodec.cli.arguments import Task
 from sbtcodec.cli.making import Making
-from sbtcodec.cli.paths import check_place, naming, read_image_bytes, write_place
+from sbtcodec.cli.paths import check_place, image_input, naming, write_place
 from sbtcodec.cli.report import number
 from sbtcodec.cli.work import Result
 from sbtcodec.cli.workshop import Workshop
@@ -29,16 +28,14 @@ class Compression:
         check_place(source, output, force=self.force)
         from sbtcodec.image.pixels import load_image
 
-        if isinstance(source, Path):
-            picture = load_image(source, max_pixels=self.max_pixels, strip=self.strip)
-            before = source.stat().st_size
+        found = image_input(source)
+        if isinstance(found, Path):
+            picture = load_image(found, max_pixels=self.max_pixels, strip=self.strip)
+            before = found.stat().st_size
         else:
-            content = read_image_bytes()
-            before = len(content)
+            before = len(found)
             with naming(source):
-                picture = load_image(
-                    io.BytesIO(content), max_pixels=self.max_pixels, strip=self.strip
-                )
+                picture = load_image(found, max_pixels=self.max_pixels, strip=self.strip)
         codec = workshop.codec()
         start = time.perf_counter()
         with naming(source):

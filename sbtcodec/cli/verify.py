@@ -19,7 +19,7 @@ from sbtcodec.cli.options import (
     QuietOption,
     RecursiveOption,
 )
-from sbtcodec.cli.paths import naming, place_name, read_sbt
+from sbtcodec.cli.paths import image_input, naming, place, place_name, read_sbt
 from sbtcodec.cli.report import number
 from sbtcodec.cli.work import Manner, Result
 from sbtcodec.cli.workshop import Workshop
@@ -83,10 +83,10 @@ def verify(
             "expected a number from 0 to 100, and --against", param_hint="--min-psnr"
         )
     kind = sbt_files_to("")
-    if "-" in paths:
-        if len(paths) > 1:
-            raise typer.BadParameter("- is one file; it cannot be part of a batch")
+    if len(paths) == 1 and place(paths[0]) == "-":
         tasks = [Task("-", None)]
+    elif "-" in paths:
+        raise typer.BadParameter("- is one file; it cannot be part of a batch")
     else:
         tasks = expand(paths, kind, recursive=recursive)
     originals = None if against is None else _Originals(against, one_file=len(tasks) == 1)
@@ -112,7 +112,7 @@ class _Originals:
         """
         if not path.exists():
             raise ImageError(f"{path} does not exist; check --against")
-        if path.is_file() and not one_file:
+        if not path.is_dir() and not one_file:
             raise ImageError(
                 f"{path} is one image, and there are several files; name the folder of their"
                 " originals"
@@ -124,7 +124,7 @@ class _Originals:
 
         Raises `ImageError` if there is none, or more than one.
         """
-        if self._path.is_file():
+        if not self._path.is_dir():
             return self._path
         if task.below is None:
             raise ImageError("standard input has no name; give --against an image")
@@ -195,7 +195,7 @@ class _Verification:
         from sbtcodec.evaluation.metrics import psnr
         from sbtcodec.image.pixels import load_image
 
-        expected = load_image(original, max_pixels=self.max_pixels).rgb
+        expected = load_image(image_input(original), max_pixels=self.max_pixels).rgb
         if expected.shape != rgb.shape:
             raise QualityError(
                 f"{name} has {rgb.shape[1]} x {rgb.shape[0]} pixels, {original} has"
