@@ -70,7 +70,7 @@ def run_batch(tasks: Sequence[Task], work: Work, workshop: Workshop, manner: Man
             while waiting or at_work:
                 while waiting and at_work < jobs:
                     task = waiting.popleft()
-                    if manner.skip_existing and _exists(task):
+                    if manner.skip_existing and task.problem is None and _exists(task):
                         summary.skipped += 1
                         _tell_skipped(task, screen, manner)
                         screen.advance(sizes[task], 0)

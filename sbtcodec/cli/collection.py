@@ -60,6 +60,7 @@ def run_collection(
     max_pixels: int = DEFAULT_MAX_PIXELS,
     force: bool = False,
     skip_existing: bool = False,
+    keep_extension: bool = False,
     json: bool = False,
     quiet: bool = False,
     weights: Path | None = None,
@@ -77,6 +78,7 @@ def run_collection(
         max_pixels: of an image.
         force: make the collection anew.
         skip_existing: keep outputs that are in no manifest.
+        keep_extension: give outputs the name of their image with `.sbt` behind it.
         json: print a JSON object for each image.
         quiet: print only failures.
         weights: folder with a manifest of models, instead of the installed one.
@@ -104,7 +106,14 @@ def run_collection(
     settings = Settings(
         aim.quality, aim.globals_only, release.model_id, aim.effort, strip, aim.search
     )
-    plan = make_plan(sources, out, settings, force=force, skip_existing=skip_existing)
+    plan = make_plan(
+        sources,
+        out,
+        settings,
+        force=force,
+        skip_existing=skip_existing,
+        keep_extension=keep_extension,
+    )
     summary.skipped = plan.recorded
     with _screen(plan) as screen:
 

@@ -50,6 +50,10 @@ OutDirOption: TypeAlias = Annotated[
         "--out-dir", "-d", metavar="DIR", help="Write all outputs below DIR, made if missing."
     ),
 ]
+KeepExtensionOption: TypeAlias = Annotated[
+    bool,
+    typer.Option("--keep-extension", help="Write photo.jpg.sbt for photo.jpg, not photo.sbt."),
+]
 RecursiveOption: TypeAlias = Annotated[
     bool, typer.Option("--recursive", "-r", help="Also take what is in subfolders.")
 ]

@@ -45,9 +45,11 @@ def place_name(source: Place) -> str:
     return "standard input" if source == "-" else str(source)
 
 
-def default_output(source: Path, extension: str) -> Path:
-    """Return the path of the source with another extension."""
-    if not source.name:  # a folder such as "." or "/"; reading it fails with a good reason
+def default_output(source: Path, extension: str, *, keep_extension: bool = False) -> Path:
+    """Return the path of the source with another extension, or with one more."""
+    if (
+        not source.name or keep_extension
+    ):  # a folder such as "." or "/"; reading it fails with a good reason
         return Path(f"{source}{extension}")
     return source.with_suffix(extension)
 

@@ -1,5 +1,6 @@
 """The command `verify`: whether `.sbt` files decode, and how close to the originals."""
 
+import glob
 import math
 import time
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sbtcodec.cli.arguments import Task, expand, image_suffixes, sbt_files_to
+from sbtcodec.cli.arguments import Task, expand, sbt_files_to
 from sbtcodec.cli.batch import run_batch
 from sbtcodec.cli.options import (
     Device,
@@ -25,6 +26,7 @@ from sbtcodec.cli.work import Manner, Result
 from sbtcodec.cli.workshop import Workshop
 from sbtcodec.container import DEFAULT_MAX_PIXELS, check_pixels, unpack
 from sbtcodec.errors import ImageError, InvalidFileError, QualityError
+from sbtcodec.image.listing import image_suffixes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -135,6 +137,8 @@ class _Originals:
             for path in (folder.iterdir() if folder.is_dir() else ())
             if path.stem == stem and path.suffix.lower() in suffixes
         )
+        # photo.jpg.sbt was made with --keep-extension
+        found = found or sorted(folder.glob(glob.escape(stem)))
         if len(found) != 1:
             names = " and ".join(path.name for path in found) or "no image of that name"
             raise ImageError(
