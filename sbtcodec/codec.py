@@ -25,7 +25,7 @@ from sbtcodec.arguments import (
     shown,
     whole_number,
 )
-from sbtcodec.container import DEFAULT_MAX_PIXELS, MAX_SIDE, check_pixels, unpack
+from sbtcodec.container import DEFAULT_MAX_PIXELS, MAX_SIDE, check_pixels, code_of, unpack
 from sbtcodec.decoding import decode, gray, whole_picture
 from sbtcodec.effort import DEFAULT_EFFORT, work_of
 from sbtcodec.encoding import Analysis, Coding, encode
@@ -209,7 +209,7 @@ class Codec:
         effort: int = DEFAULT_EFFORT,
     ) -> Coding:
         """Code what `analyse` found; arguments and errors as for `compress`."""
-        code = round(_checked_request(quality, effort) * 2.55)
+        code = code_of(_checked_request(quality, effort))
         work = work_of(effort)
         return encode(self.networks, analysis, code, globals_only=globals_only, work=work)
 

@@ -137,7 +137,9 @@ def test_of_two_images_the_second_is_not_taken_for_the_output(run):
 
 def test_an_output_named_by_its_option_may_have_any_name(run):
     make_image("a.png", "b.png")
-    assert run("compress", "a.png", "-o", "b.png", "--quiet")[0] == 6
+    code, _, err = run("compress", "a.png", "-o", "b.png", "--quiet")
+    assert code == 2
+    assert "name it b.sbt, or give --force" in " ".join(err.split())
     assert run("compress", "a.png", "-o", "b.png", "--force", "--quiet") == (0, "", "")
     assert is_sbt(Path("b.png").read_bytes())
 

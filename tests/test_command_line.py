@@ -212,7 +212,7 @@ def test_what_is_not_an_sbt_is_told_before_the_codec_is_loaded(run, photo, codec
 
 
 def test_info_on_a_folder_is_told(run, folder):
-    assert_fails(run("info", "."), 3, ". is a folder")
+    assert_fails(run("info", "."), 3, "the folder . holds no .sbt files")
 
 
 def test_a_file_larger_than_any_sbt_is_not_read_whole(run, sbt, monkeypatch):

@@ -52,7 +52,7 @@ app = typer.Typer(
     help="Compress images into .sbt files, and back, with a learned codec.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
-    context_settings={"terminal_width": HELP_WIDTH},
+    context_settings={"terminal_width": HELP_WIDTH, "help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain text keeps the layout of the exit codes, and is quick
 )

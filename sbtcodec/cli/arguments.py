@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import typer
-
+from sbtcodec.cli.outputs import check_folder, means_folder, named_output, usage_error
 from sbtcodec.cli.paths import Place, default_output, output_place, place
 from sbtcodec.errors import ImageError, InvalidFileError, OutputError, SbtError
 from sbtcodec.image.listing import image_suffixes, is_pattern, leads_outside, listed
@@ -73,6 +72,7 @@ def arrange(
     *,
     recursive: bool,
     keep_extension: bool = False,
+    force: bool = False,
 ) -> Task | list[Task]:
     """Return the task of a command for one file, or the tasks of a batch.
 
@@ -84,19 +84,25 @@ def arrange(
     several = len(arguments) > 2 or first_is_folder or any(map(is_pattern, arguments))
     if output is not None:
         if out_dir is not None or several or len(arguments) > 1:
-            raise typer.BadParameter(
+            raise usage_error(
                 "it names the output of one input; give --out-dir alone for several",
                 param_hint="--output",
             )
-        return Task(place(arguments[0]), output_place(output))
+        source = place(arguments[0])
+        target = named_output(output, source, kind.extension, keep_extension=keep_extension)
+        _check_extension(target, kind, force=force)
+        return Task(source, target)
     if out_dir is None and not several:
-        return _pair(arguments, kind, keep_extension=keep_extension)
+        task = _pair(arguments, kind, keep_extension=keep_extension)
+        if len(arguments) == 2:
+            _check_extension(task.output, kind, force=force)
+        return task
     if len(arguments) == 2 and out_dir is None and first_is_folder and not _exists(arguments[1]):
-        raise typer.BadParameter(
+        raise usage_error(
             f"{arguments[1]} does not exist; to write into a folder, give --out-dir {arguments[1]}"
         )
     if "-" in arguments:
-        raise typer.BadParameter("- is one file; it cannot be part of a batch")
+        raise usage_error("- is one file; it cannot be part of a batch")
     tasks = expand(arguments, kind, out_dir, recursive=recursive, keep_extension=keep_extension)
     if out_dir is not None:
         _make_folder(out_dir)
@@ -135,6 +141,18 @@ def expand(
     return _without_collisions(list(tasks.values()))
 
 
+def _check_extension(output: Place | None, kind: Kind, *, force: bool) -> None:
+    """Refuse to give an `.sbt` file the name of an image, which programs would fail to read."""
+    if force or not isinstance(output, Path) or kind.extension != ".sbt":
+        return
+    suffix = output.suffix.lower()
+    if suffix not in ("", ".sbt") and suffix in kind.suffixes():
+        raise usage_error(
+            f"{output} has the extension of an image, and what is written is an .sbt file; name it"
+            f" {output.with_suffix('.sbt').name}, or give --force"
+        )
+
+
 def _pair(arguments: Sequence[str], kind: Kind, *, keep_extension: bool) -> Task:
     """One input, and the output if it is named."""
     source = place(arguments[0])
@@ -142,6 +160,8 @@ def _pair(arguments: Sequence[str], kind: Kind, *, keep_extension: bool) -> Task
         if source == "-":
             return Task(source, "-")
         return Task(source, default_output(source, kind.extension, keep_extension=keep_extension))
+    if means_folder(arguments[1]):
+        check_folder(arguments[1])
     output = output_place(arguments[1])
     if (
         output != "-"
@@ -151,7 +171,7 @@ def _pair(arguments: Sequence[str], kind: Kind, *, keep_extension: bool) -> Task
         and not (os.path.exists(source) and os.path.samefile(source, output))
     ):
         # Two files that a shell made of *.png: the second is no output, and --force would lose it.
-        raise typer.BadParameter(
+        raise usage_error(
             f"{output} exists and is one of the {kind.inputs} itself: to work on both, give"
             f" --out-dir; to write there, give --output {output}"
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from sbtcodec.cli.advice import with_options
+from sbtcodec.cli.compression import size_notices
 from sbtcodec.cli.making import Making, verified_note
 from sbtcodec.cli.report import Screen, number, to_json
 from sbtcodec.cli.summary import Summary
@@ -152,6 +153,7 @@ def _tell(
     fields: dict[str, Any] = {"input": entry.source, "output": output, "state": entry.status}
     pixels = (entry.width or 0) * (entry.height or 0)
     line = f"{output}  exists already, kept"
+    notices = entry.notices.split("; ") if entry.notices else []
     if entry.status == "failed":
         sentence = with_options(entry.error or "")
         summary.failures.append((sentence, entry.exit_code))
@@ -159,6 +161,7 @@ def _tell(
     elif entry.status == "skipped":
         summary.skipped += 1
     else:
+        notices += size_notices(entry.source_bytes, entry.bytes or 0)
         size, bpp, seconds = entry.bytes or 0, entry.bpp or 0.0, entry.seconds or 0.0
         summary.add(max(entry.source_bytes, 0), size, size, pixels)
         line = (
@@ -173,15 +176,15 @@ def _tell(
             "quality": entry.quality,
             "globals_only": entry.quality is None,
             "seconds": round(seconds, 3),
-            "notices": entry.notices.split("; ") if entry.notices else [],
+            "notices": notices,
         }
         if plan.settings.search and entry.quality is not None:
             line += f"  quality {entry.quality:.1f}"
         if entry.psnr is not None:
             fields["psnr"] = entry.psnr
             line += verified_note(entry.psnr)
-    if entry.notices:
-        screen.warn(entry.source, entry.notices)
+    if notices:
+        screen.warn(entry.source, "; ".join(notices))
     if json:
         screen.out(to_json(fields))
     elif not quiet and entry.status != "failed":

@@ -180,6 +180,7 @@ def compress(
         images_to(".sbt"),
         recursive=recursive,
         keep_extension=keep_extension,
+        force=force,
     )
     manner = Manner(jobs, force=force, skip_existing=skip_existing, json=json, quiet=quiet)
     if isinstance(tasks, Task):

@@ -12,6 +12,13 @@ from sbtcodec.cli.work import Result
 from sbtcodec.cli.workshop import Workshop
 
 
+def size_notices(before: int, after: int) -> tuple[str, ...]:
+    """What is to be said where a file is larger than its image, of so many bytes."""
+    if not 0 < before < after:
+        return ()
+    return (f"the .sbt file is larger than the image: {number(after)} to {number(before)} bytes",)
+
+
 @dataclass(frozen=True)
 class Compression:
     """What is done with each image."""
@@ -47,6 +54,7 @@ class Compression:
 
         height, width = picture.rgb.shape[:2]
         bpp = 8 * len(data) / (width * height)
+        notices = (*picture.notices, *size_notices(before, len(data)))
         fields = {
             "input": source,
             "output": output,
@@ -57,13 +65,11 @@ class Compression:
             "quality": made.quality,
             "globals_only": made.quality is None,
             "seconds": round(seconds, 3),
-            "notices": picture.notices,
+            "notices": notices,
         } | made.fields
         line = (
             f"{output}  {number(len(data))} bytes  {bpp:.3f} bpp"
             f"  of {number(before)} ({before / len(data):.0f}:1)  {seconds:.2f} s"
             f"{made.note}"
         )
-        return Result(
-            line, fields, before, len(data), len(data), width * height, tuple(picture.notices)
-        )
+        return Result(line, fields, before, len(data), len(data), width * height, notices)

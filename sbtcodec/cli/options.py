@@ -41,7 +41,12 @@ QuietOption: TypeAlias = Annotated[
 OutputOption: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        "--output", "--out", "-o", metavar="OUT", path_type=str, help="The file to write."
+        "--output",
+        "--out",
+        "-o",
+        metavar="OUT",
+        path_type=str,
+        help="The file to write, or its folder.",
     ),
 ]
 OutDirOption: TypeAlias = Annotated[
@@ -52,7 +57,7 @@ OutDirOption: TypeAlias = Annotated[
 ]
 KeepExtensionOption: TypeAlias = Annotated[
     bool,
-    typer.Option("--keep-extension", help="Write photo.jpg.sbt for photo.jpg, not photo.sbt."),
+    typer.Option("--keep-extension", help="Write photo.jpg.sbt, not photo.sbt."),
 ]
 RecursiveOption: TypeAlias = Annotated[
     bool, typer.Option("--recursive", "-r", help="Also take what is in subfolders.")

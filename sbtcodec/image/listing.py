@@ -13,12 +13,14 @@ import stat
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
+from typing import TypeAlias, TypeVar
 
 # Formats that Pillow needs another program for, only recognises, or opens without our limits.
 _UNREAD = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"})
 _READ_AS_ANOTHER = frozenset({"MPO"})  # a JPEG file with more behind it
 
-_Identity = tuple[int, int]
+_Identity: TypeAlias = tuple[int, int]
+_P = TypeVar("_P", bound=PurePath)
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def is_pattern(argument: str) -> bool:
     return glob.has_magic(argument) and not os.path.lexists(argument)
 
 
-def fixed_part(pattern: PurePath) -> PurePath:
+def fixed_part(pattern: _P) -> _P:
     """Return the folder of a pattern, up to the first part that has a sign in it."""
     fixed = next(i for i, part in enumerate(pattern.parts) if glob.has_magic(part))
     return type(pattern)(*pattern.parts[:fixed])
@@ -101,7 +103,7 @@ def _matching(
 ) -> Iterator[Listed]:
     path, found = Path(pattern), False
     root, every = fixed_part(path), names_extension(pattern)
-    identities = {root: (_identity(root),)}
+    identities: dict[Path, tuple[_Identity, ...]] = {root: (_identity(root),)}
     for match in map(Path, sorted(glob.glob(pattern, recursive=True))):
         if match.is_dir():
             # A pattern that goes into subfolders names what is in them itself.
@@ -119,7 +121,7 @@ def _inside(
     folder: Path, suffixes: Collection[str], *, recursive: bool, what: str
 ) -> Iterator[Listed]:
     found, refused = False, list[OSError]()
-    above = {str(folder): (_identity(folder),)}
+    above: dict[str, tuple[_Identity, ...]] = {str(folder): (_identity(folder),)}
     for here, folders, names in os.walk(folder, onerror=refused.append, followlinks=True):
         entered = []
         for name in sorted(folders) if recursive else ():
