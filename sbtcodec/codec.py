@@ -25,7 +25,7 @@ from sbtcodec.arguments import (
     shown,
     whole_number,
 )
-from sbtcodec.container import DEFAULT_MAX_PIXELS, check_pixels, unpack
+from sbtcodec.container import DEFAULT_MAX_PIXELS, MAX_SIDE, check_pixels, code_of, unpack
 from sbtcodec.decoding import decode, gray, whole_picture
 from sbtcodec.effort import DEFAULT_EFFORT, work_of
 from sbtcodec.encoding import Analysis, Coding, encode
@@ -163,6 +163,7 @@ class Codec:
         *,
         globals_only: bool = False,
         effort: int = DEFAULT_EFFORT,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
     ) -> bytes:
         """Compress an image into the bytes of a `.sbt` file.
 
@@ -173,25 +174,30 @@ class Codec:
             quality: 0 (smallest) to 100 (best); rounded to 1/255 of the range.
             globals_only: send the global tokens alone, about 0.016 bpp.
             effort: 0 to 9; from 4 on, more time is spent on a smaller and better file.
+            max_pixels: refuse larger images; a picture was limited when it was loaded.
 
         Raises:
-            ArgumentError: quality or effort is out of range, or the image is something else.
+            ArgumentError: quality, effort or limit is out of range, or the image is something else.
             ImageError: the image has the wrong dtype, shape or size, or its transparency or
                 metadata are too large.
         """
         quality = _checked_request(quality, effort)
-        return self.code(
-            self.analyse(image), quality, globals_only=globals_only, effort=effort
-        ).data
+        analysis = self.analyse(image, max_pixels=max_pixels)
+        return self.code(analysis, quality, globals_only=globals_only, effort=effort).data
 
-    def analyse(self, image: RGB | Image.Image | Picture) -> Analysis:
+    def analyse(
+        self, image: RGB | Image.Image | Picture, *, max_pixels: int = DEFAULT_MAX_PIXELS
+    ) -> Analysis:
         """Run the encoder's networks, whose part does not depend on the quality.
 
         Raises:
             ArgumentError: as for `compress`.
             ImageError: as for `compress`.
         """
-        picture = as_picture(image)
+        most = whole_number("max_pixels", max_pixels, 1)
+        if isinstance(image, Picture):  # whose loader had a limit of its own
+            most = MAX_SIDE**2
+        picture = as_picture(image, max_pixels=most)
         return Analysis(picture, chunks_of(picture), *self.networks.analyse(picture.rgb))
 
     def code(
@@ -203,7 +209,7 @@ class Codec:
         effort: int = DEFAULT_EFFORT,
     ) -> Coding:
         """Code what `analyse` found; arguments and errors as for `compress`."""
-        code = round(_checked_request(quality, effort) * 2.55)
+        code = code_of(_checked_request(quality, effort))
         work = work_of(effort)
         return encode(self.networks, analysis, code, globals_only=globals_only, work=work)
 
@@ -314,7 +320,12 @@ class Codec:
         return Decoded(shown, used, header.detail_layers, notice)
 
     def tokenize(
-        self, image: RGB | Image.Image, quality: float = 50, *, globals_only: bool = False
+        self,
+        image: RGB | Image.Image,
+        quality: float = 50,
+        *,
+        globals_only: bool = False,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
     ) -> Tokens:
         """The tokens of an image as integer arrays; arguments and errors are those of `compress`.
 
@@ -327,20 +338,22 @@ class Codec:
             >>> codec.detokenize(tokens).size
             (100, 64)
         """
-        return self.tokens_of(self.compress(image, quality, globals_only=globals_only))
+        data = self.compress(image, quality, globals_only=globals_only, max_pixels=max_pixels)
+        return self.tokens_of(data, max_pixels=MAX_SIDE**2)
 
-    def tokens_of(self, data: Buffer) -> Tokens:
+    def tokens_of(self, data: Buffer, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Tokens:
         """The tokens in the bytes of a `.sbt` file, all its detail layers included.
 
         Raises:
-            ArgumentError: the data are no bytes.
-            InvalidFileError: the file is damaged or cut.
+            ArgumentError: the data are no bytes, or `max_pixels` no positive number.
+            InvalidFileError: the file is damaged or cut, or declares more than `max_pixels`.
             ModelMismatchError: it was made with another model.
         """
         container = unpack(content_of(data))
         header = container.header
+        check_pixels(header, whole_number("max_pixels", max_pixels, 1))
         if header.model != self.release.number:
-            return self._of_model(header.model).tokens_of(data)
+            return self._of_model(header.model).tokens_of(data, max_pixels=max_pixels)
         return tokens_in(self.networks, container)
 
     def detokenize(self, tokens: Tokens) -> Image.Image:

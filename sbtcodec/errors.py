@@ -36,7 +36,7 @@ class ImageError(SbtError):
 
 
 class OutputError(SbtError):
-    """The output exists already, or its folder cannot be written."""
+    """The output exists already, or cannot be written: a full disk, say."""
 
     exit_code = 6
 

@@ -10,6 +10,8 @@ whole detail layers), all without torch. Pixels are decoded on first use, on `DE
 
 Errors are those of Pillow's other formats: `UnidentifiedImageError` on opening what has no readable
 header, `OSError` on loading what is damaged or cut further on, with the `SbtError` as its cause.
+How many pixels a file may declare is Pillow's own matter, as for its other formats: above
+`PIL.Image.MAX_IMAGE_PIXELS` opening warns, above twice as many it raises `DecompressionBombError`.
 With `PIL.ImageFile.LOAD_TRUNCATED_IMAGES`, a file that was cut inside a detail layer is decoded as
 far as it is whole.
 """
@@ -91,9 +93,13 @@ class SbtImageFile(ImageFile.ImageFile):
         Raises `OSError` if the file is cut or damaged, or needs a model that is not installed.
         """
         if self._data is not None:
-            partial = ImageFile.LOAD_TRUNCATED_IMAGES
             try:
-                image = sbtcodec.decompress(self._data, allow_partial=partial, device=DEVICE)
+                image = sbtcodec.decompress(
+                    self._data,
+                    allow_partial=ImageFile.LOAD_TRUNCATED_IMAGES,
+                    max_pixels=self.width * self.height,  # `Image.open` checked Pillow's own limit
+                    device=DEVICE,
+                )
             except SbtError as error:
                 raise OSError(str(error)) from error
             self._data = None
@@ -143,7 +149,9 @@ def _save(image: Image.Image, file: IO[bytes], _name: str | bytes) -> None:
     bad option.
     """
     given: dict[str, Any] = getattr(image, "encoderinfo", {})
-    options = {key: given[key] for key in _CODEC_OPTIONS if key in given}
+    # Pillow limits what is opened; what is in memory is saved, whatever its size.
+    options: dict[str, Any] = {"max_pixels": max(1, image.width * image.height)}
+    options |= {key: given[key] for key in _CODEC_OPTIONS if key in given}
     metadata = {key: given[key] for key in _METADATA if key in given}
     if metadata:
         image = image.copy()

@@ -15,6 +15,7 @@ from PIL import Image
 
 from sbtcodec.arguments import number, positive, whole_number
 from sbtcodec.codec import Codec
+from sbtcodec.container import quality_of
 from sbtcodec.effort import DEFAULT_EFFORT, NONE, PLAIN_EFFORT, work_of
 from sbtcodec.encoding import Analysis
 from sbtcodec.entropy.quality import CODES
@@ -198,7 +199,7 @@ class _Ladder:
 
     def encoded(self, rung: int, reached: float) -> Encoded:
         """The result, if this rung is chosen."""
-        quality = None if rung == GLOBALS_ONLY else _quality(rung)
+        quality = None if rung == GLOBALS_ONLY else quality_of(rung)
         tried = len(self.files) + (len(self.quick.files) if self.quick else 0)
         return Encoded(self.files[rung], quality, tried, reached)
 
@@ -208,7 +209,7 @@ class _Ladder:
             return
         alone = rung == GLOBALS_ONLY
         coding = self.codec.code(
-            self.analysis, 0 if alone else _quality(rung), globals_only=alone, effort=self.effort
+            self.analysis, 0 if alone else quality_of(rung), globals_only=alone, effort=self.effort
         )
         self.files[rung] = coding.data
         if self.measure is None:
@@ -220,7 +221,3 @@ class _Ladder:
                 f"the image has {x.shape[1]} x {x.shape[0]} pixels, too few for this measure; "
                 "choose another, or a size or quality"
             )
-
-
-def _quality(code: int) -> float:
-    return code * 100 / (CODES - 1)

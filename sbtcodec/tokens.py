@@ -84,6 +84,10 @@ class Tokens:
             ArgumentError: `path` is none.
             OutputError: the file exists already and `force` is False, or cannot be written.
         """
+        write_atomically(path_of("path", path), self.to_bytes(), force=force)
+
+    def to_bytes(self) -> bytes:
+        """The file that `save` writes."""
         about = {"format": FORMAT} | {
             k: v for k, v in vars(self).items() if k not in ("levels", "symbols")
         }
@@ -94,7 +98,7 @@ class Tokens:
             symbols=self.symbols.astype("<i2", copy=False),
             about=np.array(json.dumps(about), "<U"),
         )
-        write_atomically(path_of("path", path), buffer.getvalue(), force=force)
+        return buffer.getvalue()
 
     @classmethod
     def load(cls, path: PathLike, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> "Tokens":

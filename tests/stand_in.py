@@ -59,7 +59,9 @@ class FakeCodec:
         )
         return pack(Container(header, layers, chunks_of(picture)))
 
-    def decode(self, data, layers=None, *, allow_partial=False, crop=None, scale=1):
+    def decode(
+        self, data, layers=None, *, allow_partial=False, crop=None, scale=1, max_pixels=2**27
+    ):
         container = unpack(data, allow_partial=allow_partial)
         header, present = container.header, len(container.layers) - 1
         used = present if layers is None else min(layers, present)
@@ -77,7 +79,7 @@ class FakeCodec:
         )
         return Decoded(picture, used, header.detail_layers, notice)
 
-    def decompress(self, data, layers=None, *, max_pixels=2**28, **options):
+    def decompress(self, data, layers=None, *, max_pixels=2**27, **options):
         return self.decode(data, layers, **options).picture.to_image()
 
 

@@ -17,9 +17,9 @@ from typer.main import get_command
 
 from sbtcodec import codec as real_codec
 from sbtcodec.cli import app, batch
-from sbtcodec.cli.arguments import image_suffixes
 from sbtcodec.container import is_sbt
 from sbtcodec.errors import WeightsError
+from sbtcodec.image.listing import image_suffixes
 
 
 @pytest.fixture(autouse=True)
@@ -101,14 +101,25 @@ def test_a_file_named_twice_is_done_once(run):
     assert (code, out.splitlines()[-1].split(",")[0]) == (0, "1 done")
 
 
-def test_two_images_for_one_output_are_refused_before_work_begins(run, codec):
-    del codec.Codec
-    make_image("a.png", "a.jpg", "b.png", "x/b.jpg")
-    for arguments in (("a.png", "a.jpg", "b.png"), ("b.png", "x/b.jpg", "--out-dir", "out")):
-        code, out, err = run("compress", *arguments)
-        assert (code, out) == (6, "")
-        assert "would both be written to" in err
-    assert not any(name.endswith(".sbt") for name in files())
+def test_of_images_for_one_output_the_first_has_it_and_the_others_are_named(run):
+    make_image("a.png", "a.jpg", "a.bmp", "b.png", "x/b.jpg")
+    code, out, err = run("compress", "a.png", "a.jpg", "a.bmp", "b.png")
+    assert (code, out.splitlines()[-1].partition("  ")[0]) == (6, "2 done, 0 skipped, 2 failed")
+    for other in ("a.jpg", "a.bmp"):
+        assert f"a.png and {other} would both be written to a.sbt" in err
+    code, _, err = run("compress", "b.png", "x/b.jpg", "--out-dir", "out")
+    assert (code, files("out")) == (6, {"b.sbt"})
+    assert "b.png and x/b.jpg would both" in err
+    assert run("compress", "a.png", "a.jpg", "b.png", "--skip-existing")[0] == 6
+
+
+def test_extensions_can_be_kept_so_that_all_are_done(run):
+    make_image("in/a.png", "in/a.jpg", "in/b.png")
+    code, _, err = run("compress", "in", "--keep-extension", "--out-dir", "out", "--quiet")
+    assert (code, err, files("out")) == (0, "", {"a.jpg.sbt", "a.png.sbt", "b.png.sbt"})
+    assert run("verify", "out", "--against", "in", "--quiet")[0] == 0
+    assert run("compress", "in/a.png", "--keep-extension", "--quiet")[0] == 0
+    assert "a.png.sbt" in files("in")
 
 
 def test_of_two_images_the_second_is_not_taken_for_the_output(run):
@@ -126,7 +137,9 @@ def test_of_two_images_the_second_is_not_taken_for_the_output(run):
 
 def test_an_output_named_by_its_option_may_have_any_name(run):
     make_image("a.png", "b.png")
-    assert run("compress", "a.png", "-o", "b.png", "--quiet")[0] == 6
+    code, _, err = run("compress", "a.png", "-o", "b.png", "--quiet")
+    assert code == 2
+    assert "name it b.sbt, or give --force" in " ".join(err.split())
     assert run("compress", "a.png", "-o", "b.png", "--force", "--quiet") == (0, "", "")
     assert is_sbt(Path("b.png").read_bytes())
 
@@ -306,7 +319,7 @@ def test_a_result_that_does_not_decode_is_not_written(run, monkeypatch):
     assert code == 0
     assert json.loads(out)["psnr"] > 5
     decode = FakeCodec.decode
-    monkeypatch.setattr(FakeCodec, "decode", lambda self, data: decode(self, data[:-20]))
+    monkeypatch.setattr(FakeCodec, "decode", lambda self, data, **_: decode(self, data[:-20]))
     code, out, err = run("compress", "a.png", "b.sbt", "--verify")
     assert (code, out) == (3, "")
     assert "failed its verification, nothing was written" in err

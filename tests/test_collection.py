@@ -303,11 +303,12 @@ def test_a_damaged_manifest_is_named(tmp_path: Path) -> None:
 
 
 def test_files_of_killed_writers_are_removed(tmp_path: Path) -> None:
-    leftover = tmp_path / "sub" / ".sbtcodec-0123456789abcdef.tmp"
-    put(str(leftover), b"half")
+    for name in (".sbtcodec-ours-0123456789abcdef.tmp", ".sbtcodec-another-0123.tmp"):
+        put(str(tmp_path / "sub" / name), b"half")
     put(str(tmp_path / "sub" / "whole.sbt"), b"whole")
-    storage.remove_leftovers(storage.find_place(str(tmp_path), OutputError))
-    assert [p.name for p in (tmp_path / "sub").iterdir()] == ["whole.sbt"]
+    storage.remove_leftovers(storage.find_place(str(tmp_path), OutputError), "ours-")
+    names = sorted(p.name for p in (tmp_path / "sub").iterdir())
+    assert names == [".sbtcodec-another-0123.tmp", "whole.sbt"]
 
 
 def test_a_worker_with_another_model_refuses(

@@ -206,13 +206,13 @@ def test_what_is_not_an_sbt_is_told_before_the_codec_is_loaded(run, photo, codec
     del codec.Codec
     Path("empty").touch()
     assert_fails(run(command, photo), 3, "photo.png: this is not an .sbt file")
-    assert_fails(run(command, "empty"), 3, "empty: this is not an .sbt file")
+    assert_fails(run(command, "empty"), 3, "empty: the file is empty")
     assert_fails(run(command, "none.sbt"), 3, "none.sbt does not exist; check the path")
     assert_fails(run(command, "a" * 999), 3, "cannot be read")
 
 
 def test_info_on_a_folder_is_told(run, folder):
-    assert_fails(run("info", "."), 3, ". is a folder")
+    assert_fails(run("info", "."), 3, "the folder . holds no .sbt files")
 
 
 def test_a_file_larger_than_any_sbt_is_not_read_whole(run, sbt, monkeypatch):
@@ -372,8 +372,8 @@ def test_a_closed_pipe_is_quiet_and_a_full_disk_is_told(sbt):
             done = subprocess_run(
                 "-m", "sbtcodec", "info", sbt, stdout=full, stderr=subprocess.PIPE
             )
-        assert done.returncode == 1
-        assert done.stderr.startswith("sbtcodec: the system refused: ")
+        assert done.returncode == 6
+        assert done.stderr.startswith("sbtcodec: the output cannot be written: ")
         assert done.stderr.count("\n") == 1
 
 

@@ -33,12 +33,12 @@ HELP_WIDTH = 80  # whatever the terminal: help reads the same everywhere
 EXIT_CODES = f"""\b
 Exit codes:
     0  done
-    {SYSTEM_EXIT_CODE}  the system refused: no memory, a full disk, a closed pipe
+    {SYSTEM_EXIT_CODE}  the system refused: no memory, a closed pipe
     2  wrong usage of the command line
     3  not a readable .sbt file: cut, damaged, missing or of an unknown version
     4  the file needs a model that is not installed
     5  not an image that can be read, or not a format that can be written
-    6  the output exists already (see --force) or cannot be written
+    6  the output exists already (see --force) or cannot be written: a full disk, say
     7  the weights are missing, damaged or of another version
     8  the device is not there
     9  a data set is missing or damaged
@@ -52,7 +52,7 @@ app = typer.Typer(
     help="Compress images into .sbt files, and back, with a learned codec.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
-    context_settings={"terminal_width": HELP_WIDTH},
+    context_settings={"terminal_width": HELP_WIDTH, "help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain text keeps the layout of the exit codes, and is quick
 )

@@ -9,6 +9,8 @@ OPTIONS = {
     "allow_partial=True decodes": "--allow-partial decodes",
     'use device="cpu"': "use --device cpu",
     "raise max_pixels": "raise --max-pixels",
+    "pass keep_extension=True": "give --keep-extension",
+    "recursive=True takes": "--recursive takes",
     "limit takes": "--limit takes",
     "as data_dir": "with --data-dir",
     "name the folder as the data set: ": "name the folder as the data set: --dataset ",

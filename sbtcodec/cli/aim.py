@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sbtcodec.aim import Aim
+from sbtcodec.container import code_of, quality_of
 
 if TYPE_CHECKING:
     from sbtcodec.codec import Codec
@@ -36,7 +37,9 @@ def make(aim: Aim, codec: "Codec", picture: "Picture") -> Made:
         data = codec.compress(
             picture, aim.quality, globals_only=aim.globals_only, effort=aim.effort
         )
-        return Made(data, None if aim.globals_only else aim.quality, {}, "")
+        # as the file has it, which info tells too
+        quality = None if aim.globals_only else quality_of(code_of(aim.quality))
+        return Made(data, quality, {}, "")
     from sbtcodec.evaluation.metrics import measure_of
 
     measure = None if aim.target is None else measure_of(aim.target.metric)

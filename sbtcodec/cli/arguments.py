@@ -4,19 +4,15 @@ A batch is meant by an output folder, by a folder or a pattern among the argumen
 two arguments; then every argument is an input.
 """
 
-import glob
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import typer
-
-from sbtcodec.cli.paths import Place, default_output, place
+from sbtcodec.cli.outputs import check_folder, means_folder, named_output, usage_error
+from sbtcodec.cli.paths import Place, default_output, output_place, place
 from sbtcodec.errors import ImageError, InvalidFileError, OutputError, SbtError
-
-# Formats that Pillow needs another program for, only recognises, or opens without our limits.
-_UNREAD = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"})
+from sbtcodec.image.listing import image_suffixes, is_pattern, leads_outside, listed
 
 
 @dataclass(frozen=True)
@@ -58,15 +54,6 @@ def sbt_suffixes() -> frozenset[str]:
     return frozenset({".sbt"})
 
 
-def image_suffixes() -> frozenset[str]:
-    """Return the extensions of the images that can be read."""
-    from PIL import Image
-
-    known = Image.registered_extensions()
-    readable = {e for e, f in known.items() if f in Image.OPEN and f not in _UNREAD}
-    return frozenset(readable - sbt_suffixes())
-
-
 def images_to(extension: str) -> Kind:
     """Return the kind of commands that read images."""
     return Kind("images", image_suffixes, ImageError, extension)
@@ -84,65 +71,98 @@ def arrange(
     kind: Kind,
     *,
     recursive: bool,
+    keep_extension: bool = False,
+    force: bool = False,
 ) -> Task | list[Task]:
     """Return the task of a command for one file, or the tasks of a batch.
 
     Raises:
         typer.BadParameter: the arguments contradict each other, or are not clear.
-        OutputError: two outputs of a batch would be the same file, or `out_dir` cannot be made.
+        OutputError: `out_dir` cannot be made.
     """
     first_is_folder = os.path.isdir(arguments[0])
-    several = len(arguments) > 2 or first_is_folder or any(map(_is_pattern, arguments))
+    several = len(arguments) > 2 or first_is_folder or any(map(is_pattern, arguments))
     if output is not None:
         if out_dir is not None or several or len(arguments) > 1:
-            raise typer.BadParameter(
+            raise usage_error(
                 "it names the output of one input; give --out-dir alone for several",
                 param_hint="--output",
             )
-        return Task(place(arguments[0]), place(output))
+        source = place(arguments[0])
+        target = named_output(output, source, kind.extension, keep_extension=keep_extension)
+        _check_extension(target, kind, force=force)
+        return Task(source, target)
     if out_dir is None and not several:
-        return _pair(arguments, kind)
+        task = _pair(arguments, kind, keep_extension=keep_extension)
+        if len(arguments) == 2:
+            _check_extension(task.output, kind, force=force)
+        return task
     if len(arguments) == 2 and out_dir is None and first_is_folder and not _exists(arguments[1]):
-        raise typer.BadParameter(
+        raise usage_error(
             f"{arguments[1]} does not exist; to write into a folder, give --out-dir {arguments[1]}"
         )
     if "-" in arguments:
-        raise typer.BadParameter("- is one file; it cannot be part of a batch")
-    tasks = expand(arguments, kind, out_dir, recursive=recursive)
-    _check_collisions(tasks)
+        raise usage_error("- is one file; it cannot be part of a batch")
+    tasks = expand(arguments, kind, out_dir, recursive=recursive, keep_extension=keep_extension)
     if out_dir is not None:
         _make_folder(out_dir)
     return tasks
 
 
 def expand(
-    arguments: Sequence[str], kind: Kind, out_dir: Path | None = None, *, recursive: bool
+    arguments: Sequence[str],
+    kind: Kind,
+    out_dir: Path | None = None,
+    *,
+    recursive: bool,
+    keep_extension: bool = False,
 ) -> list[Task]:
     """Return a task for every file that is named, is in a folder, or matches a pattern.
 
-    What is named and not there gives a task with a problem. Folders give the files with a fitting
-    extension, in order of their names, hidden ones left out. Outputs stand beside their inputs, or
-    below `out_dir` as the inputs stand below the folder or the fixed part of the pattern.
+    What is named and not there gives a task with a problem; see `listed` for what folders and
+    patterns give. Outputs stand beside their inputs, or below `out_dir` as the inputs stand below
+    the folder or the fixed part of the pattern. Of files with the same output the first has it, the
+    others are given a problem.
     """
     tasks: dict[tuple[str, Place | None], Task] = {}
     for argument in arguments:
         for source, below, problem in _sources(argument, kind, recursive=recursive):
             output: Place | None = None
             if kind.extension and problem is None:
-                output = default_output(
-                    source if out_dir is None else out_dir / below, kind.extension
-                )
-            key = (os.path.abspath(source), output)
+                beside = source if out_dir is None else out_dir / below
+                output = default_output(beside, kind.extension, keep_extension=keep_extension)
+                if out_dir is not None and leads_outside(below):
+                    problem = OutputError(
+                        f"{source}: its output {output} would not be below {out_dir};"
+                        " name the file or its folder without .."
+                    )
+            key = (os.path.realpath(source), output)
             tasks.setdefault(key, Task(source, output, below, problem))
-    return list(tasks.values())
+    return _without_collisions(list(tasks.values()))
 
 
-def _pair(arguments: Sequence[str], kind: Kind) -> Task:
+def _check_extension(output: Place | None, kind: Kind, *, force: bool) -> None:
+    """Refuse to give an `.sbt` file the name of an image, which programs would fail to read."""
+    if force or not isinstance(output, Path) or kind.extension != ".sbt":
+        return
+    suffix = output.suffix.lower()
+    if suffix not in ("", ".sbt") and suffix in kind.suffixes():
+        raise usage_error(
+            f"{output} has the extension of an image, and what is written is an .sbt file; name it"
+            f" {output.with_suffix('.sbt').name}, or give --force"
+        )
+
+
+def _pair(arguments: Sequence[str], kind: Kind, *, keep_extension: bool) -> Task:
     """One input, and the output if it is named."""
     source = place(arguments[0])
     if len(arguments) == 1:
-        return Task(source, "-" if source == "-" else default_output(source, kind.extension))
-    output = place(arguments[1])
+        if source == "-":
+            return Task(source, "-")
+        return Task(source, default_output(source, kind.extension, keep_extension=keep_extension))
+    if means_folder(arguments[1]):
+        check_folder(arguments[1])
+    output = output_place(arguments[1])
     if (
         output != "-"
         and output.suffix.lower() != kind.extension
@@ -151,7 +171,7 @@ def _pair(arguments: Sequence[str], kind: Kind) -> Task:
         and not (os.path.exists(source) and os.path.samefile(source, output))
     ):
         # Two files that a shell made of *.png: the second is no output, and --force would lose it.
-        raise typer.BadParameter(
+        raise usage_error(
             f"{output} exists and is one of the {kind.inputs} itself: to work on both, give"
             f" --out-dir; to write there, give --output {output}"
         )
@@ -162,77 +182,41 @@ def _sources(
     argument: str, kind: Kind, *, recursive: bool
 ) -> Iterator[tuple[Path, Path, SbtError | None]]:
     """Yield files, where each stands below what was named, and what is wrong with it."""
-    path = Path(argument)
-    if _is_pattern(argument):
-        matches = sorted(glob.glob(argument, recursive=True))
-        if not matches:
-            problem = f"{argument} matches no file; check the pattern"
-            yield path, path, kind.unreadable(problem)
-        root = _fixed_part(path)
-        for match in map(Path, matches):
-            if match.is_dir():
-                # A pattern that goes into subfolders names what is in them itself.
-                if "**" not in path.parts:
-                    yield from _inside(match, kind, recursive=recursive)
-            else:
-                yield match, match.relative_to(root), None
-    elif os.path.isdir(argument):
-        yield from _inside(path, kind, recursive=recursive)
-    elif not _exists(argument):
-        yield path, path, kind.unreadable(f"{path} does not exist; check the path")
-    else:
-        yield path, Path(path.name), None
-
-
-def _inside(
-    folder: Path, kind: Kind, *, recursive: bool
-) -> Iterator[tuple[Path, Path, SbtError | None]]:
-    suffixes, found = kind.suffixes(), 0
-    refused: list[OSError] = []
-    for here, folders, names in os.walk(folder, onerror=refused.append):
-        folders[:] = sorted(f for f in folders if recursive and not f.startswith("."))
-        for name in sorted(names):
-            path = Path(here, name)
-            if path.suffix.lower() in suffixes and not name.startswith("."):
-                found += 1
-                yield path, path.relative_to(folder), None
-    for error in refused:
-        path = Path(str(error.filename))
-        yield path, path, kind.unreadable(f"the folder {path} cannot be read: {error.strerror}")
-    if not found and not refused:
-        hint = "" if recursive else "; --recursive takes those in subfolders"
-        yield folder, folder, kind.unreadable(f"the folder {folder} holds no {kind.inputs}{hint}")
-
-
-def _is_pattern(argument: str) -> bool:
-    return glob.has_magic(argument) and not _exists(argument)
+    for file in listed(argument, kind.suffixes(), recursive=recursive, what=kind.inputs):
+        problem = kind.unreadable(file.problem) if file.problem else None
+        yield file.path, file.below, problem
 
 
 def _exists(argument: str) -> bool:
     return os.path.lexists(argument)
 
 
-def _fixed_part(pattern: Path) -> Path:
-    """The folders of a pattern before its first wildcard."""
-    fixed = Path()
-    for part in pattern.parent.parts:
-        if glob.has_magic(part):
-            break
-        fixed /= part
-    return fixed
-
-
-def _check_collisions(tasks: list[Task]) -> None:
+def _without_collisions(tasks: list[Task]) -> list[Task]:
+    """Give a problem to tasks whose output is that of another, or one of the inputs."""
+    inputs = {_identity(task.source) for task in tasks if task.output is not None}
     taken: dict[str, Task] = {}
+    checked = []
     for task in tasks:
-        if not isinstance(task.output, Path):
-            continue
-        other = taken.setdefault(os.path.normcase(os.path.abspath(task.output)), task)
-        if other is not task:
-            raise OutputError(
-                f"{other.source} and {task.source} would both be written to {task.output};"
-                " rename one, or write them into two folders"
-            )
+        problem = task.problem
+        if problem is None and isinstance(task.output, Path):
+            identity = _identity(task.output)
+            other = taken.setdefault(identity, task)
+            if other is not task:
+                problem = OutputError(
+                    f"{other.source} and {task.source} would both be written to {task.output};"
+                    " rename one, write them into two folders, or give --keep-extension"
+                )
+            elif identity in inputs and identity != _identity(task.source):
+                problem = OutputError(
+                    f"{task.source}: its output {task.output} is one of the inputs itself;"
+                    " rename one, or give --out-dir"
+                )
+        checked.append(replace(task, problem=problem))
+    return checked
+
+
+def _identity(place: Place) -> str:
+    return os.path.normcase(os.path.realpath(place))
 
 
 def _make_folder(folder: Path) -> None:

@@ -16,14 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from types import FrameType
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
+
+from click import ClickException
 
 from sbtcodec.cli.arguments import Task
 from sbtcodec.cli.failures import INTERRUPTED_EXIT_CODE, explain
 from sbtcodec.cli.paths import place_name
 from sbtcodec.cli.report import Screen, tell, to_json
 from sbtcodec.cli.summary import Summary
-from sbtcodec.cli.work import Manner, Result, Work
+from sbtcodec.cli.work import Manner, Result, Work, failure_fields, names_of
 from sbtcodec.cli.workshop import Workshop
 from sbtcodec.cores import usable_cores
 from sbtcodec.errors import OutputError
@@ -70,7 +72,7 @@ def run_batch(tasks: Sequence[Task], work: Work, workshop: Workshop, manner: Man
             while waiting or at_work:
                 while waiting and at_work < jobs:
                     task = waiting.popleft()
-                    if manner.skip_existing and _exists(task):
+                    if manner.skip_existing and task.problem is None and _exists(task):
                         summary.skipped += 1
                         _tell_skipped(task, screen, manner)
                         screen.advance(sizes[task], 0)
@@ -107,7 +109,8 @@ def run_batch(tasks: Sequence[Task], work: Work, workshop: Workshop, manner: Man
 def run_one(task: Task, work: Work, workshop: Workshop, manner: Manner) -> None:
     """Work on one task, and print the result.
 
-    Where the output is standard output, nothing else goes there: JSON goes to standard error.
+    Where the output is standard output, nothing else goes there: JSON goes to standard error. A
+    failure is an object as well, before it is raised.
 
     Raises `SbtError`.
     """
@@ -115,11 +118,18 @@ def run_one(task: Task, work: Work, workshop: Workshop, manner: Manner) -> None:
     if manner.skip_existing and _exists(task):
         _tell_skipped(task, screen, manner)
         return
-    result = work(task, workshop)
+    print_object = screen.err if task.output == "-" else screen.out
+    try:
+        result = work(task, workshop)
+    except Exception as error:
+        # wrong usage, of which click tells in its own way, has no exit code of ours
+        if manner.json and not isinstance(error, ClickException):
+            print_object(to_json(failure_fields(task, *explain(error))))
+        raise
     for notice in result.notices:
         screen.warn(place_name(task.source), notice)
     if manner.json:
-        (screen.err if task.output == "-" else screen.out)(to_json(result.fields))
+        print_object(to_json(result.fields | {"state": "done"}))
     elif not manner.quiet and task.output != "-":
         screen.out(result.line)
 
@@ -150,15 +160,14 @@ def _tell(outcome: _Outcome, summary: Summary, screen: Screen, manner: Manner) -
     sentence, exit_code = explain(result)
     summary.failures.append((sentence, exit_code))
     if manner.json:
-        failed = {"state": "failed", "error": sentence, "exit_code": exit_code}
-        screen.out(to_json(_names(task) | failed))
+        screen.out(to_json(failure_fields(task, sentence, exit_code)))
     elif manner.failures_as_lines:
         (screen.err if manner.quiet else screen.out)(f"FAILED  {sentence}")
 
 
 def _tell_skipped(task: Task, screen: Screen, manner: Manner) -> None:
     if manner.json:
-        screen.out(to_json(_names(task) | {"state": "skipped"}))
+        screen.out(to_json(names_of(task) | {"state": "skipped"}))
     elif not manner.quiet:
         screen.out(f"{task.output}  exists already, skipped")
 
@@ -190,10 +199,6 @@ def _interrupts(events: SimpleQueue[_Event]) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _names(task: Task) -> dict[str, Any]:
-    return {"input": task.source} | ({} if task.output is None else {"output": task.output})
 
 
 def _size(task: Task) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from sbtcodec.cli.advice import with_options
+from sbtcodec.cli.compression import size_notices
 from sbtcodec.cli.making import Making, verified_note
 from sbtcodec.cli.report import Screen, number, to_json
 from sbtcodec.cli.summary import Summary
@@ -60,6 +61,7 @@ def run_collection(
     max_pixels: int = DEFAULT_MAX_PIXELS,
     force: bool = False,
     skip_existing: bool = False,
+    keep_extension: bool = False,
     json: bool = False,
     quiet: bool = False,
     weights: Path | None = None,
@@ -77,6 +79,7 @@ def run_collection(
         max_pixels: of an image.
         force: make the collection anew.
         skip_existing: keep outputs that are in no manifest.
+        keep_extension: give outputs the name of their image with `.sbt` behind it.
         json: print a JSON object for each image.
         quiet: print only failures.
         weights: folder with a manifest of models, instead of the installed one.
@@ -104,7 +107,14 @@ def run_collection(
     settings = Settings(
         aim.quality, aim.globals_only, release.model_id, aim.effort, strip, aim.search
     )
-    plan = make_plan(sources, out, settings, force=force, skip_existing=skip_existing)
+    plan = make_plan(
+        sources,
+        out,
+        settings,
+        force=force,
+        skip_existing=skip_existing,
+        keep_extension=keep_extension,
+    )
     summary.skipped = plan.recorded
     with _screen(plan) as screen:
 
@@ -143,6 +153,7 @@ def _tell(
     fields: dict[str, Any] = {"input": entry.source, "output": output, "state": entry.status}
     pixels = (entry.width or 0) * (entry.height or 0)
     line = f"{output}  exists already, kept"
+    notices = entry.notices.split("; ") if entry.notices else []
     if entry.status == "failed":
         sentence = with_options(entry.error or "")
         summary.failures.append((sentence, entry.exit_code))
@@ -150,6 +161,7 @@ def _tell(
     elif entry.status == "skipped":
         summary.skipped += 1
     else:
+        notices += size_notices(entry.source_bytes, entry.bytes or 0)
         size, bpp, seconds = entry.bytes or 0, entry.bpp or 0.0, entry.seconds or 0.0
         summary.add(max(entry.source_bytes, 0), size, size, pixels)
         line = (
@@ -164,15 +176,15 @@ def _tell(
             "quality": entry.quality,
             "globals_only": entry.quality is None,
             "seconds": round(seconds, 3),
-            "notices": entry.notices.split("; ") if entry.notices else [],
+            "notices": notices,
         }
         if plan.settings.search and entry.quality is not None:
             line += f"  quality {entry.quality:.1f}"
         if entry.psnr is not None:
             fields["psnr"] = entry.psnr
             line += verified_note(entry.psnr)
-    if entry.notices:
-        screen.warn(entry.source, entry.notices)
+    if notices:
+        screen.warn(entry.source, "; ".join(notices))
     if json:
         screen.out(to_json(fields))
     elif not quiet and entry.status != "failed":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sbtcodec.cli.options import Device, DeviceOption, ForceOption, JsonOption, MaxPixelsOption
-from sbtcodec.cli.paths import default_output, naming, read_sbt
+from sbtcodec.cli.paths import default_output, image_input, naming, read_sbt
 from sbtcodec.cli.report import number, print_json, warn
 from sbtcodec.container import DEFAULT_MAX_PIXELS, check_pixels, describe, unpack
 from sbtcodec.image.files import check_output, check_separate, write_atomically
@@ -80,11 +80,12 @@ def compare(
             param_hint="--against",
         )
     baselines = [codecs.load_codec(name) for name in dict.fromkeys(names)]
-    picture = load_image(original, max_pixels=max_pixels)
+    found = image_input(original)
+    picture = load_image(found, max_pixels=max_pixels)
     for notice in picture.notices:
         warn(original, notice)
     check_sizes((picture.rgb.shape[1], picture.rgb.shape[0]), (info.width, info.height))
-    file = original.read_bytes()
+    file = original.read_bytes() if isinstance(found, Path) else found
     from rich.console import Console
     from rich.progress import Progress
 

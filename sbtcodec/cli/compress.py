@@ -18,6 +18,7 @@ from sbtcodec.cli.options import (
     ForceOption,
     JobsOption,
     JsonOption,
+    KeepExtensionOption,
     MaxPixelsOption,
     OutDirOption,
     OutputOption,
@@ -44,6 +45,7 @@ def compress(
     output: OutputOption = None,
     out_dir: OutDirOption = None,
     recursive: RecursiveOption = False,
+    keep_extension: KeepExtensionOption = False,
     quality: Annotated[
         float | None,
         typer.Option(
@@ -165,12 +167,21 @@ def compress(
             max_pixels=max_pixels,
             force=force,
             skip_existing=skip_existing,
+            keep_extension=keep_extension,
             json=json,
             quiet=quiet,
         )
         return
     work = Compression(making, strip=strip, max_pixels=max_pixels, force=force)
-    tasks = arrange(paths, output, out_dir, images_to(".sbt"), recursive=recursive)
+    tasks = arrange(
+        paths,
+        output,
+        out_dir,
+        images_to(".sbt"),
+        recursive=recursive,
+        keep_extension=keep_extension,
+        force=force,
+    )
     manner = Manner(jobs, force=force, skip_existing=skip_existing, json=json, quiet=quiet)
     if isinstance(tasks, Task):
         run_one(tasks, work, Workshop(device.value), manner)

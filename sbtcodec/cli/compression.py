@@ -1,16 +1,22 @@
 """What `compress` does with each image."""
 
-import io
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from sbtcodec.cli.arguments import Task
 from sbtcodec.cli.making import Making
-from sbtcodec.cli.paths import check_place, naming, read_image_bytes, write_place
+from sbtcodec.cli.paths import check_place, image_input, naming, write_place
 from sbtcodec.cli.report import number
 from sbtcodec.cli.work import Result
 from sbtcodec.cli.workshop import Workshop
+
+
+def size_notices(before: int, after: int) -> tuple[str, ...]:
+    """What is to be said where a file is larger than its image, of so many bytes."""
+    if not 0 < before < after:
+        return ()
+    return (f"the .sbt file is larger than the image: {number(after)} to {number(before)} bytes",)
 
 
 @dataclass(frozen=True)
@@ -29,16 +35,14 @@ class Compression:
         check_place(source, output, force=self.force)
         from sbtcodec.image.pixels import load_image
 
-        if isinstance(source, Path):
-            picture = load_image(source, max_pixels=self.max_pixels, strip=self.strip)
-            before = source.stat().st_size
+        found = image_input(source)
+        if isinstance(found, Path):
+            picture = load_image(found, max_pixels=self.max_pixels, strip=self.strip)
+            before = found.stat().st_size
         else:
-            content = read_image_bytes()
-            before = len(content)
+            before = len(found)
             with naming(source):
-                picture = load_image(
-                    io.BytesIO(content), max_pixels=self.max_pixels, strip=self.strip
-                )
+                picture = load_image(found, max_pixels=self.max_pixels, strip=self.strip)
         codec = workshop.codec()
         start = time.perf_counter()
         with naming(source):
@@ -50,6 +54,7 @@ class Compression:
 
         height, width = picture.rgb.shape[:2]
         bpp = 8 * len(data) / (width * height)
+        notices = (*picture.notices, *size_notices(before, len(data)))
         fields = {
             "input": source,
             "output": output,
@@ -60,13 +65,11 @@ class Compression:
             "quality": made.quality,
             "globals_only": made.quality is None,
             "seconds": round(seconds, 3),
-            "notices": picture.notices,
+            "notices": notices,
         } | made.fields
         line = (
             f"{output}  {number(len(data))} bytes  {bpp:.3f} bpp"
             f"  of {number(before)} ({before / len(data):.0f}:1)  {seconds:.2f} s"
             f"{made.note}"
         )
-        return Result(
-            line, fields, before, len(data), len(data), width * height, tuple(picture.notices)
-        )
+        return Result(line, fields, before, len(data), len(data), width * height, notices)

@@ -167,9 +167,10 @@ class _Decompression:
                 allow_partial=self.allow_partial,
                 crop=self.crop,
                 scale=self.scale,
+                max_pixels=self.max_pixels,
             )
         seconds = time.perf_counter() - start
-        with workshop.writing():
+        with workshop.writing(), naming(source):
             after, lost = self._write(decoded.picture, output)
         notices = (*((decoded.notice,) if decoded.notice else ()), *decoded.picture.notices, *lost)
         fields = {
@@ -191,13 +192,11 @@ class _Decompression:
 
     def _write(self, picture: "Picture", output: Place) -> tuple[int, tuple[str, ...]]:
         """Write an image; return its bytes, and what its format cannot hold."""
-        from sbtcodec.image.saving import encode_image, fitted, save_image
+        from sbtcodec.image.saving import encode_image, fitted
 
-        if isinstance(output, Path):
-            lost = save_image(picture, output, force=self.force)
-            return output.stat().st_size, lost
-        fitting = fitted(picture, self.extension)
-        encoded = encode_image(fitting, self.extension)
+        extension = "" if output == "-" else output.suffix
+        fitting = fitted(picture, extension or self.extension)
+        encoded = encode_image(fitting, extension or self.extension)
         write_place(output, encoded, force=self.force)
         return len(encoded), fitting.notices[len(picture.notices) :]
 
@@ -214,8 +213,7 @@ def _check_crop(crop: Box, header: Header) -> None:
 def _check_agreement(output: Path, extension: str) -> None:
     from sbtcodec.image.saving import WRITABLE
 
-    named = WRITABLE.get(output.suffix.lower())
-    if named != WRITABLE[extension]:
+    if output.suffix and WRITABLE.get(output.suffix.lower()) != WRITABLE[extension]:
         raise typer.BadParameter(
             f"it says {extension[1:]}, and the output is {output}; leave one of them out",
             param_hint="--format",

@@ -1,14 +1,17 @@
 """What to say of an error of any kind, and the exit code that goes with it."""
 
+import errno
 import os
 import traceback
 
 from sbtcodec.cli.advice import with_options
-from sbtcodec.errors import SbtError
+from sbtcodec.errors import OutputError, SbtError
 
 SYSTEM_EXIT_CODE = 1
 BUG_EXIT_CODE = 70
 INTERRUPTED_EXIT_CODE = 130
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def explain(error: BaseException) -> tuple[str, int]:
@@ -22,6 +25,8 @@ def explain(error: BaseException) -> tuple[str, int]:
 def _explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, SbtError):
         return with_options(str(error)), error.exit_code
+    if isinstance(error, OSError) and error.errno in _FULL:  # as where a file is written
+        return f"the output cannot be written: {error.strerror}", OutputError.exit_code
     if isinstance(error, OSError):
         return f"the system refused: {error}", SYSTEM_EXIT_CODE
     if _is_out_of_memory(error):

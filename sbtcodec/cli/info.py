@@ -1,51 +1,90 @@
-"""The command `info`: what an `.sbt` file holds, without decoding it."""
+"""The command `info`: what `.sbt` files hold, without decoding them."""
 
+import os
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from sbtcodec.cli.options import JsonOption, MaxPixelsOption
-from sbtcodec.cli.paths import naming, place, place_name, read_sbt
-from sbtcodec.cli.report import number, print_json
+from sbtcodec.cli.arguments import Task, expand, sbt_files_to
+from sbtcodec.cli.failures import explain
+from sbtcodec.cli.options import JsonOption, MaxPixelsOption, RecursiveOption
+from sbtcodec.cli.paths import Place, naming, place, place_name, read_sbt
+from sbtcodec.cli.report import Screen, number, tell, to_json
+from sbtcodec.cli.summary import Summary
+from sbtcodec.cli.work import failure_fields
 from sbtcodec.container import DEFAULT_MAX_PIXELS, FileInfo, LayerInfo, check_pixels, describe
+from sbtcodec.errors import InvalidFileError, SbtError
+from sbtcodec.image.listing import is_pattern
 
 
 def info(
-    path: Annotated[
-        str,
+    paths: Annotated[
+        list[str],
         typer.Argument(
-            metavar="FILE.sbt", path_type=str, help="The file to look into; - is stdin."
+            metavar="FILE.sbt...", path_type=str, help="Files, folders or patterns; - is stdin."
         ),
     ],
+    recursive: RecursiveOption = False,
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     json: JsonOption = False,
 ) -> None:
-    """Show the size, quality and layers of an .sbt file.
+    """Show the size, quality and layers of .sbt files.
 
     Nothing is decoded, so damage inside of a layer is not seen; verify finds it. A file that was
-    cut is described as far as it goes.
+    cut is described as far as it goes. One file that fails does not stop the others.
 
     \b
     Examples:
       sbtcodec info photo.sbt
       sbtcodec info - --json < photo.sbt
+      sbtcodec info small --recursive --json
     """
-    source = place(path)
+    if len(paths) == 1 and not (os.path.isdir(paths[0]) or is_pattern(paths[0])):
+        tasks = [Task(place(paths[0]), None)]
+    elif "-" in paths:
+        raise typer.BadParameter("- is one file; it cannot be part of a batch")
+    else:
+        tasks = expand(paths, sbt_files_to(""), recursive=recursive)
+    screen, summary = Screen(), Summary(InvalidFileError.exit_code)
+    for index, task in enumerate(tasks):
+        try:
+            if task.problem is not None:
+                raise task.problem
+            content = _content(task.source, max_pixels)
+        except SbtError as error:
+            sentence, exit_code = explain(error)
+            summary.failures.append((sentence, exit_code))
+            if json:
+                screen.out(to_json(failure_fields(task, sentence, exit_code)))
+            tell(sentence)
+            continue
+        if json:
+            screen.out(to_json({"input": task.source, "state": "done"} | asdict(content)))
+        else:
+            if index:
+                screen.out("")
+            _print(task.source, content, screen)
+    if summary.exit_code:
+        raise typer.Exit(summary.exit_code)
+
+
+def _content(source: Place, max_pixels: int) -> FileInfo:
     data = read_sbt(source)
     with naming(source):
         content = describe(data)
         check_pixels(content, max_pixels)
-    if json:
-        print_json({"input": source} | asdict(content))
-        return
-    print(place_name(source))
-    print(
+    return content
+
+
+def _print(source: Place, content: FileInfo, screen: Screen) -> None:
+    screen.out(place_name(source))
+    screen.out(
         f"{content.width} x {content.height} pixels, model {content.model},"
-        f" quality {content.quality:.0f}, format version {content.version}"
+        f" quality {content.quality:g}, format version {content.version}"
     )
-    print(_table(content))
-    print(_verdict(content))
+    for line in (*_table(content).splitlines(), _verdict(content)):
+        screen.out(line)
 
 
 def _table(content: FileInfo) -> str:

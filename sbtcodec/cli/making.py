@@ -58,7 +58,7 @@ def _verified(codec: "Codec", data: bytes, rgb: "NDArray[np.uint8]") -> float:
     from sbtcodec.evaluation.metrics import psnr
 
     try:
-        decoded = codec.decode(data)
+        decoded = codec.decode(data, max_pixels=rgb.shape[0] * rgb.shape[1])
     except SbtError as error:
         reason = with_options(str(error))
     else:

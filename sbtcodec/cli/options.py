@@ -41,7 +41,12 @@ QuietOption: TypeAlias = Annotated[
 OutputOption: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        "--output", "--out", "-o", metavar="OUT", path_type=str, help="The file to write."
+        "--output",
+        "--out",
+        "-o",
+        metavar="OUT",
+        path_type=str,
+        help="The file to write, or its folder.",
     ),
 ]
 OutDirOption: TypeAlias = Annotated[
@@ -49,6 +54,10 @@ OutDirOption: TypeAlias = Annotated[
     typer.Option(
         "--out-dir", "-d", metavar="DIR", help="Write all outputs below DIR, made if missing."
     ),
+]
+KeepExtensionOption: TypeAlias = Annotated[
+    bool,
+    typer.Option("--keep-extension", help="Write photo.jpg.sbt, not photo.sbt."),
 ]
 RecursiveOption: TypeAlias = Annotated[
     bool, typer.Option("--recursive", "-r", help="Also take what is in subfolders.")

@@ -1,15 +1,18 @@
 """Files and streams named on the command line: reading and writing them, default outputs.
 
 A place is a path, or "-": standard input for reading, standard output for writing. A file of the
-name "-" can still be given, as "./-".
+name "-" can still be given, as "./-". Other names of the two streams, such as `/dev/stdout`, mean
+the same.
 """
 
+import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Literal, TypeAlias
 
+from sbtcodec.cli.report import tell
 from sbtcodec.container import is_sbt
 from sbtcodec.errors import (
     ImageError,
@@ -19,15 +22,22 @@ from sbtcodec.errors import (
     RateError,
 )
 from sbtcodec.image.files import check_output, check_separate, write_atomically
+from sbtcodec.image.inputs import MAX_FILE_BYTES, pipe_content
 
-MAX_FILE_BYTES = 2**30  # above what the largest image needs
+_INPUT_NAMES = frozenset({"-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"})
+_OUTPUT_NAMES = frozenset({"-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"})
 
 Place: TypeAlias = Path | Literal["-"]
 
 
 def place(argument: str) -> Place:
-    """Return what an argument names."""
-    return "-" if argument == "-" else Path(argument)
+    """Return what the argument of an input names."""
+    return "-" if argument in _INPUT_NAMES else Path(argument)
+
+
+def output_place(argument: str) -> Place:
+    """Return what the argument of an output names."""
+    return "-" if argument in _OUTPUT_NAMES else Path(argument)
 
 
 def place_name(source: Place) -> str:
@@ -35,9 +45,11 @@ def place_name(source: Place) -> str:
     return "standard input" if source == "-" else str(source)
 
 
-def default_output(source: Path, extension: str) -> Path:
-    """Return the path of the source with another extension."""
-    if not source.name:  # a folder such as "." or "/"; reading it fails with a good reason
+def default_output(source: Path, extension: str, *, keep_extension: bool = False) -> Path:
+    """Return the path of the source with another extension, or with one more."""
+    if (
+        not source.name or keep_extension
+    ):  # a folder such as "." or "/"; reading it fails with a good reason
         return Path(f"{source}{extension}")
     return source.with_suffix(extension)
 
@@ -51,6 +63,8 @@ def read_sbt(source: Place) -> bytes:
     try:
         if source == "-":
             data = _read_sbt(_standard_input())
+        elif (content := pipe_content(source, InvalidFileError, tell)) is not None:
+            data = _read_sbt(io.BytesIO(content))
         else:
             with source.open("rb") as file:
                 data = _read_sbt(file)
@@ -66,11 +80,18 @@ def read_sbt(source: Place) -> bytes:
     return data
 
 
-def read_image_bytes() -> bytes:
-    """Return what standard input holds.
+def image_input(source: Place) -> Path | bytes:
+    """Return what an image is to be loaded from: its file, or what a stream gave.
 
-    Raises `ImageError` if it cannot be read or does not end within a reasonable size.
+    Raises `ImageError` if a stream cannot be read or does not end within a reasonable size.
     """
+    if source == "-":
+        return _read_image()
+    content = pipe_content(source, ImageError, tell)
+    return source if content is None else content
+
+
+def _read_image() -> bytes:
     try:
         data = _standard_input().read(MAX_FILE_BYTES + 1)
     except (OSError, ValueError) as error:

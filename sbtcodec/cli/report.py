@@ -12,12 +12,19 @@ if TYPE_CHECKING:
 
 def tell(sentence: str) -> None:
     """Print a sentence of the program itself to standard error, on one line."""
-    print("sbtcodec:", " ".join(sentence.splitlines()), file=sys.stderr)
+    print("sbtcodec:", printable(" ".join(sentence.splitlines())), file=sys.stderr)
 
 
 def warn(name: object, notice: str) -> None:
     """Print a warning about a file to standard error."""
-    print(f"sbtcodec: warning: {name}: {notice}", file=sys.stderr)
+    print(printable(f"sbtcodec: warning: {name}: {notice}"), file=sys.stderr)
+
+
+def printable(text: str) -> str:
+    """Return a line with what could steer a terminal escaped: names of files may hold anything."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def print_json(fields: dict[str, Any]) -> None:
@@ -79,14 +86,16 @@ class Screen:
             self._show()
 
     def out(self, line: str) -> None:
-        """Print a line to standard output."""
+        """Print a line to standard output, see `printable`."""
+        line = printable(line)
         if self._bar is None:
             print(line)
         else:
             self._bar.write(line, file=sys.stdout)
 
     def err(self, line: str) -> None:
-        """Print a line to standard error."""
+        """Print a line to standard error, see `printable`."""
+        line = printable(line)
         if self._bar is None:
             print(line, file=sys.stderr)
         else:

@@ -1,10 +1,13 @@
 """The command `tokens`: the integers of an `.sbt` file as NumPy arrays, and back to a picture."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from sbtcodec.cli.arguments import Task
+from sbtcodec.cli.batch import run_one
 from sbtcodec.cli.options import (
     Device,
     DeviceOption,
@@ -13,10 +16,20 @@ from sbtcodec.cli.options import (
     MaxPixelsOption,
     QuietOption,
 )
-from sbtcodec.cli.paths import default_output, naming, place, place_name, read_sbt
-from sbtcodec.cli.report import print_json
+from sbtcodec.cli.outputs import named_output
+from sbtcodec.cli.paths import (
+    Place,
+    check_place,
+    default_output,
+    naming,
+    place,
+    place_name,
+    read_sbt,
+    write_place,
+)
+from sbtcodec.cli.work import Manner, Result
+from sbtcodec.cli.workshop import Workshop
 from sbtcodec.container import DEFAULT_MAX_PIXELS, check_pixels, unpack
-from sbtcodec.image.files import check_output, check_separate
 
 
 def tokens(
@@ -24,8 +37,15 @@ def tokens(
         str, typer.Argument(metavar="FILE.sbt", path_type=str, help="The file; - is stdin.")
     ],
     output: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", help="The .npz to write.", show_default="FILE.npz"),
+        str | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="OUT",
+            path_type=str,
+            help="The .npz to write, its folder, or -: stdout.",
+            show_default="FILE.npz",
+        ),
     ] = None,
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     device: DeviceOption = Device.AUTO,
@@ -45,30 +65,47 @@ def tokens(
       sbtcodec tokens photo.sbt --out photo.npz
     """
     source = place(file)
-    data = read_sbt(source)
-    with naming(source):
-        check_pixels(unpack(data).header, max_pixels)
-    if output is None:
-        output = Path("tokens.npz") if source == "-" else default_output(source, ".npz")
-    if source != "-":
-        check_separate(source, output)
-    check_output(output, force=force)
-    from sbtcodec.codec import Codec
+    target: Place
+    if output is not None:
+        target = named_output(output, source, ".npz")
+    else:
+        target = Path("tokens.npz") if source == "-" else default_output(source, ".npz")
+    work = _Tokens(max_pixels, force=force)
+    manner = Manner(force=force, json=json, quiet=quiet)
+    run_one(Task(source, target), work, Workshop(device.value), manner)
 
-    with naming(source):
-        found = Codec.load(device.value).tokens_of(data)
-    found.save(output, force=force)
-    if json:
-        print_json(
-            {
-                "input": place_name(source),
-                "output": output,
-                "levels": found.levels.shape,
-                "symbols": found.symbols.shape,
-                "detail_layers": found.detail_layers,
-                "quality_code": found.quality,
-                "model": found.model,
-            }
-        )
-    elif not quiet:
-        print(f"{output}  levels {found.levels.shape}  symbols {found.symbols.shape}")
+
+@dataclass(frozen=True)
+class _Tokens:
+    """What is done with the file."""
+
+    max_pixels: int
+    force: bool
+
+    def __call__(self, task: Task, workshop: Workshop) -> Result:
+        """Write the tokens of one file; see `Work`."""
+        source, output = task.source, task.output
+        assert output is not None
+        data = read_sbt(source)
+        with naming(source):
+            header = unpack(data).header
+            check_pixels(header, self.max_pixels)
+        check_place(source, output, force=self.force)
+        codec = workshop.codec()
+        with naming(source):
+            found = codec.tokens_of(data, max_pixels=self.max_pixels)
+        content = found.to_bytes()
+        with workshop.writing():
+            write_place(output, content, force=self.force)
+        fields = {
+            "input": place_name(source),
+            "output": output,
+            "levels": found.levels.shape,
+            "symbols": found.symbols.shape,
+            "detail_layers": found.detail_layers,
+            "quality_code": found.quality,
+            "model": found.model,
+        }
+        line = f"{output}  levels {found.levels.shape}  symbols {found.symbols.shape}"
+        pixels = header.width * header.height
+        return Result(line, fields, len(data), len(content), len(data), pixels)

@@ -1,5 +1,6 @@
 """The command `verify`: whether `.sbt` files decode, and how close to the originals."""
 
+import glob
 import math
 import time
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sbtcodec.cli.arguments import Task, expand, image_suffixes, sbt_files_to
+from sbtcodec.cli.arguments import Task, expand, sbt_files_to
 from sbtcodec.cli.batch import run_batch
 from sbtcodec.cli.options import (
     Device,
@@ -19,12 +20,13 @@ from sbtcodec.cli.options import (
     QuietOption,
     RecursiveOption,
 )
-from sbtcodec.cli.paths import naming, place_name, read_sbt
+from sbtcodec.cli.paths import image_input, naming, place, place_name, read_sbt
 from sbtcodec.cli.report import number
 from sbtcodec.cli.work import Manner, Result
 from sbtcodec.cli.workshop import Workshop
 from sbtcodec.container import DEFAULT_MAX_PIXELS, check_pixels, unpack
 from sbtcodec.errors import ImageError, InvalidFileError, QualityError
+from sbtcodec.image.listing import image_suffixes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,10 +85,10 @@ def verify(
             "expected a number from 0 to 100, and --against", param_hint="--min-psnr"
         )
     kind = sbt_files_to("")
-    if "-" in paths:
-        if len(paths) > 1:
-            raise typer.BadParameter("- is one file; it cannot be part of a batch")
+    if len(paths) == 1 and place(paths[0]) == "-":
         tasks = [Task("-", None)]
+    elif "-" in paths:
+        raise typer.BadParameter("- is one file; it cannot be part of a batch")
     else:
         tasks = expand(paths, kind, recursive=recursive)
     originals = None if against is None else _Originals(against, one_file=len(tasks) == 1)
@@ -112,7 +114,7 @@ class _Originals:
         """
         if not path.exists():
             raise ImageError(f"{path} does not exist; check --against")
-        if path.is_file() and not one_file:
+        if not path.is_dir() and not one_file:
             raise ImageError(
                 f"{path} is one image, and there are several files; name the folder of their"
                 " originals"
@@ -124,7 +126,7 @@ class _Originals:
 
         Raises `ImageError` if there is none, or more than one.
         """
-        if self._path.is_file():
+        if not self._path.is_dir():
             return self._path
         if task.below is None:
             raise ImageError("standard input has no name; give --against an image")
@@ -135,6 +137,8 @@ class _Originals:
             for path in (folder.iterdir() if folder.is_dir() else ())
             if path.stem == stem and path.suffix.lower() in suffixes
         )
+        # photo.jpg.sbt was made with --keep-extension
+        found = found or sorted(folder.glob(glob.escape(stem)))
         if len(found) != 1:
             names = " and ".join(path.name for path in found) or "no image of that name"
             raise ImageError(
@@ -163,7 +167,7 @@ class _Verification:
         codec = workshop.codec()
         start = time.perf_counter()
         with naming(source):
-            decoded = codec.decode(data)
+            decoded = codec.decode(data, max_pixels=self.max_pixels)
             if decoded.notice is not None:
                 raise InvalidFileError(f"the file is not whole: {decoded.notice}")
         seconds = time.perf_counter() - start
@@ -195,7 +199,7 @@ class _Verification:
         from sbtcodec.evaluation.metrics import psnr
         from sbtcodec.image.pixels import load_image
 
-        expected = load_image(original, max_pixels=self.max_pixels).rgb
+        expected = load_image(image_input(original), max_pixels=self.max_pixels).rgb
         if expected.shape != rgb.shape:
             raise QualityError(
                 f"{name} has {rgb.shape[1]} x {rgb.shape[0]} pixels, {original} has"

@@ -62,3 +62,13 @@ class Manner:
     quiet: bool = False
     failures_as_lines: bool = False
     leading_exit_code: int | None = None
+
+
+def names_of(task: Task) -> dict[str, Any]:
+    """What is told to machines of which file it is."""
+    return {"input": task.source} | ({} if task.output is None else {"output": task.output})
+
+
+def failure_fields(task: Task, sentence: str, exit_code: int) -> dict[str, Any]:
+    """What is told to machines of a file that failed."""
+    return names_of(task) | {"state": "failed", "error": sentence, "exit_code": exit_code}

@@ -8,6 +8,7 @@ once more, one by one; what still kills a worker is recorded as failed.
 
 import logging
 import math
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,11 +63,20 @@ def run(
             for entry in plan.decided:
                 record(entry)
         return
-    with _tidied(plan.out), only_from_this_thread(), cluster(address) as nodes:
+    mark = f"{secrets.token_hex(4)}-"
+    with _tidied(plan.out, mark), only_from_this_thread(), cluster(address) as nodes:
         crew = Crew.of(nodes, device, workers)
         roots = _roots(plan.items)
         order = Order(
-            roots, plan.out, plan.settings, maker, crew.device, crew.cpus, max_pixels, weights
+            roots,
+            plan.out,
+            plan.settings,
+            maker,
+            crew.device,
+            crew.cpus,
+            max_pixels,
+            weights,
+            mark,
         )
         with _recorder(plan, report) as record:
             for entry in plan.decided:
@@ -75,12 +85,12 @@ def run(
 
 
 @contextmanager
-def _tidied(out: Place) -> Iterator[None]:
+def _tidied(out: Place, mark: str) -> Iterator[None]:
     """Remove what killed workers left, after the last of them has ended."""
     try:
         yield
     finally:
-        remove_leftovers(out)
+        remove_leftovers(out, mark)
 
 
 @contextmanager

@@ -7,7 +7,8 @@ leaves them, and the next one goes on from them. Both are read together by `read
 for one source, the last counts.
 
 Every file carries the settings of the collection in the metadata of its schema, as JSON under the
-key `sbtcodec`, so that one collection does not mix qualities.
+key `sbtcodec`, so that one collection does not mix qualities. How names that are not UTF-8 are
+written is said in `names`. Manifests of earlier versions, without `source_version`, are read too.
 """
 
 import io
@@ -19,6 +20,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from sbtcodec.collection.extra import require
+from sbtcodec.collection.names import to_path, to_sentence, to_text
 from sbtcodec.collection.storage import Place, list_sizes, write_whole
 from sbtcodec.effort import DEFAULT_EFFORT, as_setting
 from sbtcodec.errors import OutputError
@@ -83,6 +85,8 @@ class Entry:
         error: a sentence, None unless failed.
         exit_code: that belongs to the error; 0 without one.
         notices: sentences on what was not kept, separated by "; "; None if there is nothing.
+        source_version: of the image when it was listed: its time of modification, ETag or checksum,
+            as `version_of` gives it; None if that is unknown.
     """
 
     source: str
@@ -99,6 +103,7 @@ class Entry:
     error: str | None = None
     exit_code: int = 0
     notices: str | None = None
+    source_version: str | None = None
 
 
 def schema(settings: Settings | None = None) -> "pa.Schema":
@@ -119,6 +124,7 @@ def schema(settings: Settings | None = None) -> "pa.Schema":
         pa.field("error", pa.string()),
         pa.field("exit_code", pa.int16(), nullable=False),
         pa.field("notices", pa.string()),
+        pa.field("source_version", pa.string()),
     ]
     metadata = {_METADATA_KEY: json.dumps(asdict(settings)).encode()} if settings else None
     return pa.schema(fields, metadata)
@@ -126,12 +132,21 @@ def schema(settings: Settings | None = None) -> "pa.Schema":
 
 def to_table(entries: Sequence[Entry], settings: Settings | None = None) -> "pa.Table":
     """Return entries as a table."""
-    return require("pyarrow").Table.from_pylist([asdict(e) for e in entries], schema(settings))
+    rows = [
+        asdict(entry)
+        | {
+            "path": to_text(entry.path),
+            "error": to_sentence(entry.error),
+            "notices": to_sentence(entry.notices),
+        }
+        for entry in entries
+    ]
+    return require("pyarrow").Table.from_pylist(rows, schema(settings))
 
 
 def to_entries(table: "pa.Table") -> list[Entry]:
     """Return the rows of a table."""
-    return [Entry(**row) for row in table.to_pylist()]
+    return [Entry(**row | {"path": to_path(row["path"])}) for row in table.to_pylist()]
 
 
 def read(out: Place) -> tuple["pa.Table", Settings | None]:
@@ -204,6 +219,9 @@ def _read_file(place: Place) -> "pa.Table":
     pq = require("pyarrow.parquet")
     try:
         table = pq.read_table(io.BytesIO(place.filesystem.cat_file(place.path)))
+        if "source_version" not in table.column_names:
+            pa = require("pyarrow")
+            table = table.append_column("source_version", pa.nulls(table.num_rows, pa.string()))
         return table.cast(schema(Settings(**json.loads(table.schema.metadata[_METADATA_KEY]))))
     except Exception as error:
         reason = str(error) or type(error).__name__

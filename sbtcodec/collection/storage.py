@@ -4,19 +4,27 @@ An address is a local path or a URI such as `s3://bucket/photographs`. What a pr
 fsspec (s3fs, gcsfs, ...) is the user's to install, and to configure as fsspec documents it.
 """
 
-from collections.abc import Iterator
+import os
+import stat
 from contextlib import suppress
 from dataclasses import dataclass
+from glob import has_magic
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sbtcodec.collection.extra import require
+from sbtcodec.collection.names import to_text
+from sbtcodec.collection.version import version_of
 from sbtcodec.errors import ImageError, OutputError, SbtError
-from sbtcodec.image.files import write_atomically
-
-_PATTERN_SIGNS = frozenset("*?[")
-# Formats that Pillow recognises but reads with another program, if at all.
-_ONLY_RECOGNISED = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
+from sbtcodec.image.files import temporary_pattern, write_atomically
+from sbtcodec.image.listing import (
+    asks_for_hidden,
+    fixed_part,
+    image_suffixes,
+    is_hidden,
+    listed,
+    names_extension,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +50,9 @@ class Place:
 
     @property
     def name(self) -> str:
-        """The path if local, else the URI: the same for every run, whatever the working folder."""
+        """The path if local, else the URI, as text: the same for every run; see `names`."""
         if self.is_local:
-            return self.path
+            return to_text(self.path)
         uri = str(self.filesystem.unstrip_protocol(self.path))
         return f"{uri}::{self.chain}" if self.chain else uri
 
@@ -65,11 +73,17 @@ class Found:
         place: where it is.
         relative: its path below the folder that was listed, with slashes.
         size: in bytes; -1 if the file system does not tell.
+        version: what changes with the content, see `version_of`.
+        modified: when the file was, in seconds since 1970; None for files of other machines.
+        problem: why it cannot be read, if that is known already.
     """
 
     place: Place
     relative: str
     size: int
+    version: str | None = None
+    modified: float | None = None
+    problem: str = ""
 
 
 def find_place(address: str, error: type[SbtError]) -> Place:
@@ -79,6 +93,9 @@ def find_place(address: str, error: type[SbtError]) -> Place:
     `SbtError` without fsspec.
     """
     fsspec = require("fsspec")
+    if "://" not in address and ("::" not in address or os.path.lexists(address)):
+        filesystem = fsspec.filesystem("file")  # asked for by name: no sign has a meaning here
+        return Place(filesystem, filesystem._strip_protocol(os.path.abspath(address)))
     try:
         filesystem, path = fsspec.core.url_to_fs(address)
     except (ImportError, ValueError, OSError) as reason:
@@ -87,36 +104,68 @@ def find_place(address: str, error: type[SbtError]) -> Place:
 
 
 def list_images(address: str) -> list[Found]:
-    """List the images of a folder with its subfolders, of a pattern, or one image, by path.
+    """List the images of a folder with its subfolders, of a pattern, or one file, by path.
 
-    What a file is, is told by its extension, as Pillow knows them.
+    What is taken is said by `sbtcodec.image.listing`, on this machine and elsewhere.
 
     Raises `ImageError` if there is nothing, or it cannot be listed.
     """
     place = find_place(address, ImageError)
+    found = _of_this_machine(place) if place.is_local else _elsewhere(place, address)
+    if not found:
+        raise ImageError(f"{address} has no images, by their extensions; check the path")
+    return sorted(found, key=lambda image: image.place.path)
+
+
+def _of_this_machine(place: Place) -> list[Found]:
+    """Images that a path or pattern of this machine stands for."""
+    files = list(listed(place.path, image_suffixes(), recursive=True))
+    if len(files) == 1 and files[0].problem and files[0].below == files[0].path:
+        raise ImageError(files[0].problem)
+    found = []
+    for file in files:
+        problem, size, version, modified = file.problem, -1, None, None
+        try:
+            status = file.path.stat()
+        except OSError as error:
+            problem = problem or f"{file.path} cannot be read: {error.strerror}"
+        else:
+            size, modified = status.st_size, status.st_mtime
+            version = f"mtime:{status.st_mtime_ns}"
+            if not stat.S_ISREG(status.st_mode):
+                problem = problem or f"{file.path} is not a regular file, expected an image file"
+        here, below = place.at(str(file.path)), file.below.as_posix()
+        found.append(Found(here, below, size, version, modified, problem))
+    return found
+
+
+def _elsewhere(place: Place, address: str) -> list[Found]:
+    """Images that a URI stands for."""
+    filesystem, suffixes = place.filesystem, image_suffixes()
+    every = hidden = False
     try:
-        if _PATTERN_SIGNS & set(place.path):
-            top = _fixed_part(place.path)
-            infos = place.filesystem.glob(place.path, detail=True)
-        elif place.filesystem.isdir(place.path):
+        if has_magic(place.path) and not filesystem.exists(place.path):
+            top = str(fixed_part(PurePosixPath(place.path)))
+            every, hidden = names_extension(place.path), asks_for_hidden(place.path)
+            infos = filesystem.glob(place.path, detail=True)
+        elif filesystem.isdir(place.path):
             top = place.path
-            infos = place.filesystem.find(place.path, detail=True)
+            infos = filesystem.find(place.path, detail=True)
         else:
             top = str(PurePosixPath(place.path).parent)
-            infos = {place.path: place.filesystem.info(place.path)}
+            every = hidden = True
+            infos = {place.path: filesystem.info(place.path)}
     except FileNotFoundError as error:
         raise ImageError(f"{address} does not exist; check the path") from error
     except Exception as error:
         reason = str(error) or type(error).__name__
         raise ImageError(f"{address} cannot be listed: {reason}") from error
-    suffixes = _image_suffixes()
-    found = [
-        Found(place.at(path), _relative(path, top), _size(info))
-        for path, info in sorted(infos.items())
-        if info.get("type") != "directory" and PurePosixPath(path).suffix.lower() in suffixes
-    ]
-    if not found:
-        raise ImageError(f"{address} has no images, by their extensions; check the path")
+    found = []
+    for path, info in infos.items():
+        below = PurePosixPath(_relative(path, top))
+        fitting = every or below.suffix.lower() in suffixes
+        if info.get("type") != "directory" and fitting and (hidden or not is_hidden(below)):
+            found.append(Found(place.at(path), str(below), _size(info), version_of(info)))
     return found
 
 
@@ -125,6 +174,23 @@ def list_sizes(folder: Place) -> dict[str, int]:
 
     Raises `OutputError` if the folder is a file, or cannot be listed.
     """
+    return {path: _size(info) for path, info in _infos(folder).items()}
+
+
+def list_outputs(folder: Place) -> dict[str, tuple[int, float | None]]:
+    """Return what `list_sizes` does, and when each file was modified if this machine has it.
+
+    Raises `OutputError` as `list_sizes` does.
+    """
+    local = folder.is_local
+    return {
+        path: (_size(info), info.get("mtime") if local else None)
+        for path, info in _infos(folder).items()
+    }
+
+
+def _infos(folder: Place) -> dict[str, dict[str, Any]]:
+    """What the file system says of the files in a folder and its subfolders, by relative path."""
     folder.filesystem.invalidate_cache()
     try:
         if folder.filesystem.isfile(folder.path):
@@ -136,10 +202,10 @@ def list_sizes(folder: Place) -> dict[str, int]:
         raise
     except Exception as error:
         raise OutputError(f"{folder.name} cannot be listed: {error}") from error
-    return {_relative(path, folder.path): _size(info) for path, info in infos.items()}
+    return {_relative(path, folder.path): info for path, info in infos.items()}
 
 
-def write_whole(place: Place, data: bytes) -> None:
+def write_whole(place: Place, data: bytes, mark: str = "") -> None:
     """Write a file, making its folders; a file that is there is replaced.
 
     Locally through a temporary file that is renamed; elsewhere in one call, by which object stores
@@ -152,7 +218,7 @@ def write_whole(place: Place, data: bytes) -> None:
         if place.is_local:
             path = Path(place.path)
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, data, force=True)
+            write_atomically(path, data, force=True, mark=mark)
         else:
             place.filesystem.makedirs(str(PurePosixPath(place.path).parent), exist_ok=True)
             place.filesystem.pipe_file(place.path, data)
@@ -162,31 +228,15 @@ def write_whole(place: Place, data: bytes) -> None:
         raise OutputError(f"{place.name} cannot be written: {error}") from error
 
 
-def remove_leftovers(folder: Place) -> None:
-    """Remove temporary files of workers that were killed while they wrote; local folders only."""
+def remove_leftovers(folder: Place, mark: str) -> None:
+    """Remove temporary files of workers that were killed while they wrote; local folders only.
+
+    Those of other runs, whose marks are others, may still be written.
+    """
     if folder.is_local:
-        for path in _leftovers(Path(folder.path)):
+        for path in Path(folder.path).rglob(temporary_pattern(mark)):
             with suppress(OSError):
                 path.unlink()
-
-
-def _leftovers(folder: Path) -> Iterator[Path]:
-    return folder.rglob(".sbtcodec-*.tmp")
-
-
-def _image_suffixes() -> frozenset[str]:
-    from PIL import Image
-
-    known = Image.registered_extensions()
-    readable = {e for e, f in known.items() if f in Image.OPEN and f not in _ONLY_RECOGNISED}
-    return frozenset(readable - {".sbt"})
-
-
-def _fixed_part(pattern: str) -> str:
-    """The folder of a pattern, up to the first part that has a sign in it."""
-    parts = PurePosixPath(pattern).parts
-    fixed = next(i for i, part in enumerate(parts) if _PATTERN_SIGNS & set(part))
-    return str(PurePosixPath(*parts[:fixed]))
 
 
 def _relative(path: str, top: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sbtcodec.collection.extra import require
 from sbtcodec.collection.manifest import Entry, Settings, to_table
+from sbtcodec.collection.names import to_path, to_text
 from sbtcodec.collection.plan import Item
 from sbtcodec.collection.storage import Place, write_whole
 from sbtcodec.errors import ImageError, SbtError, WeightsError
@@ -60,6 +61,7 @@ class Order:
         threads: for each worker.
         max_pixels: of an image.
         weights: folder with a manifest of models, instead of the installed one.
+        mark: of the temporary files of this run.
     """
 
     roots: tuple[Place, ...]
@@ -70,6 +72,7 @@ class Order:
     threads: int
     max_pixels: int
     weights: Path | None
+    mark: str = ""
 
 
 def to_rows(items: Sequence[Item], roots: Sequence[Place]) -> "pa.Table":
@@ -78,9 +81,10 @@ def to_rows(items: Sequence[Item], roots: Sequence[Place]) -> "pa.Table":
     rows = [
         {
             "root": numbers[id(item.place.filesystem), item.place.chain],
-            "place": item.place.path,
+            "place": to_text(item.place.path),
             "size": item.size,
-            "path": item.path,
+            "path": to_text(item.path),
+            "version": item.version,
         }
         for item in items
     ]
@@ -114,7 +118,12 @@ class Worker:
         """
         roots = self._order.roots
         items = (
-            Item(roots[row["root"]].at(row["place"]), row["size"], row["path"])
+            Item(
+                roots[row["root"]].at(to_path(row["place"])),
+                row["size"],
+                to_path(row["path"]),
+                row["version"],
+            )
             for row in table.to_pylist()
         )
         if self._refusal is not None:
@@ -137,7 +146,7 @@ class Worker:
                 raise ImageError(f"{item.source}: {error}") from error
             made = self._order.maker(self._codec, picture)
             data = made.data
-            write_whole(self._order.out.below(item.path), data)
+            write_whole(self._order.out.below(item.path), data, self._order.mark)
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # noqa: BLE001 - a panic of the coder is no Exception
@@ -156,6 +165,7 @@ class Worker:
             made.fields.get("psnr"),
             time.perf_counter() - start,
             notices="; ".join(picture.notices) or None,
+            source_version=item.version,
         )
 
 

@@ -4,6 +4,7 @@
     reading      `unpack`: bytes to a container; every way in which a file can be bad
     writing      `pack`: a container to bytes
     description  `describe`: what can be told without decoding
+    quality      the number that people ask for, and the code in the file
     fields       integers of one to four bytes, never past the end of the data
 
 What the coded bytes of a part mean is left to `sbtcodec.entropy` and `sbtcodec.symbols`.
@@ -26,6 +27,7 @@ from sbtcodec.container.parts import (
     Look,
     Part,
 )
+from sbtcodec.container.quality import code_of, quality_of
 from sbtcodec.container.reading import is_sbt, unpack
 from sbtcodec.container.writing import checked_header, overhead, pack
 
@@ -47,9 +49,11 @@ __all__ = [
     "Part",
     "check_pixels",
     "checked_header",
+    "code_of",
     "describe",
     "is_sbt",
     "overhead",
     "pack",
+    "quality_of",
     "unpack",
 ]

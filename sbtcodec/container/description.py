@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from sbtcodec.container.fields import CutError, Reader
+from sbtcodec.container.quality import quality_of
 from sbtcodec.container.reading import layer_name, read_chunks, read_front
 
 
@@ -68,7 +69,7 @@ def describe(data: bytes) -> FileInfo:
         model=header.model,
         width=header.width,
         height=header.height,
-        quality=header.quality * 100 / 255,
+        quality=quality_of(header.quality),
         layers=tuple(layers),
         chunks=tuple(chunks),
         complete=all(layer.complete for layer in layers),

@@ -17,7 +17,7 @@ MAX_SIDE = 16383
 MAX_DETAIL_LAYERS = 7
 MAX_CHUNKS = 16
 MAX_CHUNK_BYTES = 2**24
-DEFAULT_MAX_PIXELS = 2**28
+DEFAULT_MAX_PIXELS = 2**27  # 134 megapixels: half of what sides alone would let pass
 
 FLAGS_FOLLOW = 1  # in the second byte
 VERSION_BITS = 0b111

@@ -72,8 +72,10 @@ def _read_part(reader: Reader, length: int | None, check_bytes: int) -> Part:
 def _read_header(reader: Reader) -> tuple[Header, bool]:
     """Read the header, and whether there are chunks."""
     start = reader.take(min(reader.left, HEADER_BYTES), "the header")
+    if not start:
+        raise InvalidFileError("the file is empty, expected an .sbt file")
     if not is_sbt(start):
-        found = start[:2].hex(" ").upper() or "an empty file"
+        found = start[:2].hex(" ").upper()
         raise InvalidFileError(
             f"this is not an .sbt file: found {found} at its start, expected {MAGIC:02X}"
             f" {MAGIC_NIBBLE | FORMAT_VERSION << 1:02X}; only files that sbtcodec wrote can be"

@@ -166,7 +166,7 @@ def compare(
         tell(label)
         if 0 < layers == len(parts) - 2:
             label += " (whole file)"
-        x_hat = codec.decode(data, layers).rgb
+        x_hat = codec.decode(data, layers, max_pixels=height * width).rgb
         size = sum(part.size for part in parts[: layers + 2])
         prefixes.append(version(f"sbt-{layers}", label, size, x_hat))
 

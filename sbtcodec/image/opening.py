@@ -37,6 +37,10 @@ class PixelLimitError(Image.DecompressionBombError):
     """An image has more pixels than the call allows."""
 
 
+class EmptyFileError(UnidentifiedImageError):
+    """There is nothing in the file."""
+
+
 @contextmanager
 def pixel_limit(pixels: int) -> Iterator[None]:
     """Allow so many pixels to what is opened and decoded inside, in this thread alone."""
@@ -78,6 +82,8 @@ def open_image(source: str | Path | BinaryIO, formats: tuple[str, ...] | None = 
 
 def _identified(file: BinaryIO, name: str, formats: tuple[str, ...] | None) -> ImageFile:
     prefix, tried = file.read(_PREFIX_BYTES), set(_UNREAD)
+    if not prefix:
+        raise EmptyFileError
     for import_plugins in (Image.preinit, Image.init):  # the usual ones, then all
         import_plugins()
         for kind in formats or tuple(Image.ID):

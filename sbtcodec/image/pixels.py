@@ -31,7 +31,7 @@ from sbtcodec.image.colours import MODE_NOTICES, split_alpha, with_code_points, 
 from sbtcodec.image.limits import DEFAULT_MAX_PIXELS, MAX_SIDE
 from sbtcodec.image.losses import losses_of
 from sbtcodec.image.metadata import resolution_notices, tiff_tags, upright, within_limit
-from sbtcodec.image.opening import PixelLimitError, open_image, pixel_limit
+from sbtcodec.image.opening import EmptyFileError, PixelLimitError, open_image, pixel_limit
 from sbtcodec.image.picture import Picture
 
 _SIXTEEN_BITS_NOTICE = "16 bits a sample are rounded to 8"
@@ -141,6 +141,8 @@ def _open(source: str | Path | BinaryIO, name: str, max_pixels: int) -> ImageFil
         raise _too_many(name, max_pixels) from error
     except Image.DecompressionBombError as error:
         raise _over_pillows_limit(name) from error
+    except EmptyFileError as error:
+        raise ImageError(f"{name} is empty, expected an image file") from error
     except UnidentifiedImageError as error:
         raise ImageError(f"{name} is not an image, or in a format that cannot be read") from error
     except Exception as error:  # see `as_rgb`
