@@ -33,6 +33,7 @@ from sbtcodec.errors import ArgumentError, DeviceError, InvalidFileError, Weight
 from sbtcodec.grid import Crop, part_of
 from sbtcodec.image.conversion import as_picture
 from sbtcodec.image.picture import Picture
+from sbtcodec.image.transparency import smoothed
 from sbtcodec.networks import Networks
 from sbtcodec.release import Release, kept_release
 from sbtcodec.sidecar import chunks_of, picture_of
@@ -163,6 +164,7 @@ class Codec:
         *,
         globals_only: bool = False,
         effort: int = DEFAULT_EFFORT,
+        keep_invisible: bool = False,
     ) -> bytes:
         """Compress an image into the bytes of a `.sbt` file.
 
@@ -173,6 +175,8 @@ class Codec:
             quality: 0 (smallest) to 100 (best); rounded to 1/255 of the range.
             globals_only: send the global tokens alone, about 0.016 bpp.
             effort: 0 to 9; from 4 on, more time is spent on a smaller and better file.
+            keep_invisible: encode the colours of pixels of alpha 0 as they are; without it, they
+                continue those of their neighbourhood.
 
         Raises:
             ArgumentError: quality or effort is out of range, or the image is something else.
@@ -180,18 +184,25 @@ class Codec:
                 metadata are too large.
         """
         quality = _checked_request(quality, effort)
-        return self.code(
-            self.analyse(image), quality, globals_only=globals_only, effort=effort
-        ).data
+        analysis = self.analyse(image, keep_invisible=keep_invisible)
+        return self.code(analysis, quality, globals_only=globals_only, effort=effort).data
 
-    def analyse(self, image: RGB | Image.Image | Picture) -> Analysis:
+    def analyse(
+        self, image: RGB | Image.Image | Picture, *, keep_invisible: bool = False
+    ) -> Analysis:
         """Run the encoder's networks, whose part does not depend on the quality.
+
+        Args:
+            image: as for `compress`.
+            keep_invisible: as for `compress`.
 
         Raises:
             ArgumentError: as for `compress`.
             ImageError: as for `compress`.
         """
         picture = as_picture(image)
+        if not keep_invisible:
+            picture = smoothed(picture)
         return Analysis(picture, chunks_of(picture), *self.networks.analyse(picture.rgb))
 
     def code(
@@ -260,7 +271,8 @@ class Codec:
                 before it instead of refusing.
             crop: x, y, width and height of a part, in pixels from the top left; only what it needs
                 is decoded. A `Box` is taken too.
-            scale: reduce the picture (or crop) by this factor, 1, 2, 4 or 8.
+            scale: reduce the picture (or crop) by this factor, 1, 2, 4 or 8; colours count by
+                their alpha.
             max_pixels: refuse files that declare more pixels, before anything is allocated.
 
         Raises:
@@ -294,8 +306,6 @@ class Codec:
             raise damage
         if header.grayscale:
             rgb = gray(rgb)
-        if scale > 1:
-            rgb = np.asarray(Image.fromarray(rgb).reduce(scale))
         notice = None
         short = damage or container.cut_inside or not container.complete
         if short and (layers is None or used < layers):

@@ -25,6 +25,7 @@ from sbtcodec.grid import Box
 from sbtcodec.image.limits import MAX_METADATA_BYTES
 from sbtcodec.image.opening import open_image, pixel_limit
 from sbtcodec.image.picture import EXIF_PREFIX, Picture
+from sbtcodec.image.transparency import reduced
 
 ALPHA = "ALPH"
 # The kinds of metadata, by the fields of a picture.
@@ -69,8 +70,7 @@ def picture_of(
     """Return the picture of decoded pixels uint8 [H, W, 3] and of chunks; undoes `chunks_of`.
 
     If `rgb` is a part of the whole picture, `size` is the whole one's (height, width), which its
-    alpha channel has, `crop` is the part in pixels, and `scale` how often it was halved, as a
-    factor.
+    alpha channel has, and `crop` is the part in pixels. `scale` is the factor to reduce both by.
 
     Raises `InvalidFileError` if a chunk is bad, or there are two of a kind.
     """
@@ -81,9 +81,8 @@ def picture_of(
         alpha = _unpacked_alpha(found[ALPHA], height, width)
         if crop is not None:
             alpha = alpha[crop.rows, crop.columns]
-        if scale > 1:
-            alpha = np.asarray(Image.fromarray(alpha).reduce(scale))
         alpha = np.ascontiguousarray(alpha)
+    rgb, alpha = reduced(rgb, alpha, scale)
     return Picture(
         rgb=rgb, notices=notices, grayscale=grayscale, alpha=alpha, **_unpacked_metadata(found)
     )

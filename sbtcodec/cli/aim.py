@@ -34,7 +34,11 @@ def make(aim: Aim, codec: "Codec", picture: "Picture") -> Made:
     """
     if not aim.search:
         data = codec.compress(
-            picture, aim.quality, globals_only=aim.globals_only, effort=aim.effort
+            picture,
+            aim.quality,
+            globals_only=aim.globals_only,
+            effort=aim.effort,
+            keep_invisible=aim.keep_invisible,
         )
         return Made(data, None if aim.globals_only else aim.quality, {}, "")
     from sbtcodec.evaluation.metrics import measure_of
