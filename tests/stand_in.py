@@ -45,7 +45,7 @@ class FakeCodec:
             raise DeviceError('no CUDA device is available; use device="cpu"')
         return cls()
 
-    def compress(self, image, quality=50, *, globals_only=False, effort=3):
+    def compress(self, image, quality=50, *, globals_only=False, effort=3, keep_invisible=False):
         if isinstance(image, Image.Image):
             image = as_rgb(image)
         picture = image if isinstance(image, Picture) else Picture(image)

@@ -166,6 +166,13 @@ def test_transparency_beside_colours_is_kept(bits, planar):
     assert np.array_equal(gray.alpha, rounded(samples[:, :, 1], bits))
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+def test_big_endian_big_tiff_is_refused_with_a_reason():
+    data = b"MM" + struct.pack(">HHHQ", 43, 8, 0, 16) + struct.pack(">QHHQQ", 1, 256, 16, 1, 8)
+    with pytest.raises(ImageError, match="BigTIFF file in big-endian order"):
+        load_image(data + bytes(8))
+
+
 @pytest.mark.parametrize("bits", [8, 12, 16])
 @pytest.mark.parametrize("planar", [1, 2])
 def test_colours_multiplied_by_alpha_are_divided(bits, planar):
@@ -190,6 +197,17 @@ def test_channels_of_no_stated_meaning_are_left_out_with_a_notice(planar):
         "extra channels that are not transparency are left out",
         "16 bits a sample are rounded to 8",
     )
+
+
+@pytest.mark.parametrize("colours, photometric", [(1, 1), (3, 2)])
+@pytest.mark.parametrize("extra", [[0], [0, 0], [2, 0], [0, 2]])
+def test_extra_channels_of_8_bits_are_left_out_with_a_notice(colours, photometric, extra):
+    samples = samples_of(8, colours + len(extra))
+    picture = load_image(tiff(samples, 8, photometric, tags=[(338, 3, extra)]))
+    assert np.array_equal(picture.rgb[:, :, :colours], samples[:, :, :colours])
+    if 2 in extra:
+        assert np.array_equal(picture.alpha, samples[:, :, colours + extra.index(2)])
+    assert picture.notices == ("extra channels that are not transparency are left out",)
 
 
 @pytest.mark.parametrize("planar", [1, 2])

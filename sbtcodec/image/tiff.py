@@ -102,7 +102,7 @@ def readable(image: Image.Image, name: str, notices: list[str]) -> Image.Image:
                 notices.append(f"only frame {page + 1} is kept, as those before it are previews")
                 image.seek(page)
                 directory = read_directory(file, tags._offset)
-        content = _converted(directory, name, notices)
+        content = _converted(directory, name, notices, known=True)
     except DirectoryError as error:
         raise ImageError(f"{name} cannot be decoded ({error}); it is cut or damaged") from error
     finally:
@@ -121,7 +121,12 @@ def converted(data: bytes, name: str, notices: list[str]) -> bytes | None:
         return None
     try:
         check_no_raw(directory, name, name)
-        content = _converted(directory, name, notices)
+        if directory.big and directory.order == ">":
+            raise ImageError(
+                f"{name} is a BigTIFF file in big-endian order, expected little-endian order;"
+                f" {_ADVICE}"
+            )
+        content = _converted(directory, name, notices, known=False)
     except DirectoryError as error:
         raise ImageError(f"{name} cannot be decoded ({error}); it is cut or damaged") from error
     if content is None:
@@ -129,13 +134,17 @@ def converted(data: bytes, name: str, notices: list[str]) -> bytes | None:
     return content
 
 
-def _converted(directory: Directory, name: str, notices: list[str]) -> bytes | None:
-    """Return an 8-bit file in place of one that Pillow does not read rightly; None if it does."""
-    layout = _layout(directory, name)
+def _converted(directory: Directory, name: str, notices: list[str], *, known: bool) -> bytes | None:
+    """Return an 8-bit file in place of one that Pillow does not read rightly; None if it does.
+
+    `known` says whether Pillow opens it.
+    """
+    layout = _layout(directory, name, known=known)
+    extra = directory.numbers(_EXTRA)
+    if len(extra) > any(kind != _UNSPECIFIED for kind in extra):
+        notices.append("extra channels that are not transparency are left out")
     if layout is None:
         return None
-    if len(layout.extra) > bool(layout.alpha):
-        notices.append("extra channels that are not transparency are left out")
     check_pixels((layout.width, layout.height))
     with pixel_limit(2**40):  # of bytes; the pixels are limited already
         samples = _samples(directory, layout)
@@ -169,7 +178,7 @@ def _converted(directory: Directory, name: str, notices: list[str]) -> bytes | N
     return with_directory(directory, changes, pixels.tobytes())
 
 
-def _layout(directory: Directory, name: str) -> _Layout | None:
+def _layout(directory: Directory, name: str, *, known: bool) -> _Layout | None:
     """Return the layout of samples; None if Pillow reads it rightly, or says that it does not.
 
     Raises `ImageError` for what nothing here reads rightly.
@@ -190,10 +199,8 @@ def _layout(directory: Directory, name: str) -> _Layout | None:
     if photometric == _CMYK and directory.number(_INK_SET, 1) != 1:
         raise _unknown(name, f"{found}, of other inks than CMYK")
     deep = max(bits) > 8 and bits != {32}
-    if not planar and not deep and bits <= {1, 2, 4, 8, 32}:
-        unusual = photometric in _COLOURS and (max(bits) < 8 and samples > 1)
-        if not unusual:
-            return None
+    if known and not planar and not deep:
+        return None
     if len(bits) > 1 or photometric not in _COLOURS or not 1 <= min(bits) <= 16:
         raise _unknown(name, found)
     if compression not in _BYTE_COMPRESSIONS:
