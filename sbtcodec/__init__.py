@@ -49,6 +49,7 @@ def compress(
     bpp: float | None = None,
     target: str | tuple[str, float] | None = None,
     strip: bool = False,
+    keep_invisible: bool = False,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     device: str = "auto",
 ) -> bytes:
@@ -67,8 +68,11 @@ def compress(
         size: the best file of at most so many bytes: 20000, "20kB" or "20KiB".
         bpp: the best file of at most so many bits per pixel.
         target: the smallest file whose picture reaches a score: "psnr=35" or ("psnr", 35), in dB;
-            "ms-ssim" up to 1 and "ssimulacra2" up to 100 (both need `sbtcodec[bench]`).
+            "ms-ssim" up to 1 and "ssimulacra2" up to 100 (both need `sbtcodec[bench]`). Of a
+            picture with transparency, the lesser of those over black and over white.
         strip: leave out EXIF and XMP data and the colour profile, converting the colours to sRGB.
+        keep_invisible: encode the colours of pixels of alpha 0 as they are; without it, they
+            continue those of their neighbourhood.
         max_pixels: refuse larger images, before they are decoded.
         device: "auto", "cpu" or "cuda".
 
@@ -79,7 +83,13 @@ def compress(
         SbtError: of other kinds, for the device and the weights.
     """
     aim = aim_of(
-        quality, globals_only=globals_only, effort=effort, size=size, bpp=bpp, target=target
+        quality,
+        globals_only=globals_only,
+        effort=effort,
+        size=size,
+        bpp=bpp,
+        target=target,
+        keep_invisible=keep_invisible,
     )
     from sbtcodec.image.conversion import as_picture
 
@@ -87,7 +97,13 @@ def compress(
     picture = as_picture(image, strip=strip, max_pixels=most)
     codec = _loaded_codec(_known(device))
     if not aim.search:
-        return codec.compress(picture, aim.quality, globals_only=aim.globals_only, effort=effort)
+        return codec.compress(
+            picture,
+            aim.quality,
+            globals_only=aim.globals_only,
+            effort=effort,
+            keep_invisible=aim.keep_invisible,
+        )
     from sbtcodec.evaluation.metrics import measure_of
 
     measure = None if aim.target is None else measure_of(aim.target.metric)

@@ -48,6 +48,7 @@ class Aim:
         bpp: most bits per pixel.
         target: score to reach.
         effort: 0 to 9.
+        keep_invisible: encode the colours of what is wholly transparent as they are.
     """
 
     quality: float = DEFAULT_QUALITY
@@ -56,6 +57,7 @@ class Aim:
     bpp: float | None = None
     target: Target | None = None
     effort: int = DEFAULT_EFFORT
+    keep_invisible: bool = False
 
     @property
     def search(self) -> str:
@@ -73,13 +75,20 @@ class Aim:
         """
         from sbtcodec import rate
 
+        effort, keep = self.effort, self.keep_invisible
         if self.size is not None:
-            return rate.compress_to_size(codec, picture, self.size, effort=self.effort)
+            return rate.compress_to_size(
+                codec, picture, self.size, effort=effort, keep_invisible=keep
+            )
         if self.bpp is not None:
-            return rate.compress_to_bpp(codec, picture, self.bpp, effort=self.effort)
+            return rate.compress_to_bpp(
+                codec, picture, self.bpp, effort=effort, keep_invisible=keep
+            )
         assert self.target is not None and measure is not None
         value = self.target.value
-        return rate.compress_to_score(codec, picture, measure, value, effort=self.effort)
+        return rate.compress_to_score(
+            codec, picture, measure, value, effort=effort, keep_invisible=keep
+        )
 
 
 def aim_of(
@@ -90,6 +99,7 @@ def aim_of(
     size: int | str | None,
     bpp: float | None,
     target: str | tuple[str, float] | None,
+    keep_invisible: bool = False,
 ) -> Aim:
     """Return the aim of arguments; a quality is asked for if it is not the default.
 
@@ -116,6 +126,7 @@ def aim_of(
         None if bpp is None else positive("bpp", bpp),
         None if target is None else target_of(target),
         effort,
+        bool(keep_invisible),
     )
 
 

@@ -33,6 +33,7 @@ from sbtcodec.errors import ArgumentError, DeviceError, WeightsError
 from sbtcodec.grid import Crop, part_of
 from sbtcodec.image.conversion import as_picture
 from sbtcodec.image.picture import Picture
+from sbtcodec.image.transparency import smoothed
 from sbtcodec.networks import Networks
 from sbtcodec.release import Release, kept_release
 from sbtcodec.sidecar import chunks_of, picture_of
@@ -164,6 +165,7 @@ class Codec:
         globals_only: bool = False,
         effort: int = DEFAULT_EFFORT,
         max_pixels: int = DEFAULT_MAX_PIXELS,
+        keep_invisible: bool = False,
     ) -> bytes:
         """Compress an image into the bytes of a `.sbt` file.
 
@@ -175,6 +177,8 @@ class Codec:
             globals_only: send the global tokens alone, about 0.016 bpp.
             effort: 0 to 9; from 4 on, more time is spent on a smaller and better file.
             max_pixels: refuse larger images; a picture was limited when it was loaded.
+            keep_invisible: encode the colours of pixels of alpha 0 as they are; without it, they
+                continue those of their neighbourhood.
 
         Raises:
             ArgumentError: quality, effort or limit is out of range, or the image is something else.
@@ -182,13 +186,21 @@ class Codec:
                 metadata are too large.
         """
         quality = _checked_request(quality, effort)
-        analysis = self.analyse(image, max_pixels=max_pixels)
+        analysis = self.analyse(image, max_pixels=max_pixels, keep_invisible=keep_invisible)
         return self.code(analysis, quality, globals_only=globals_only, effort=effort).data
 
     def analyse(
-        self, image: RGB | Image.Image | Picture, *, max_pixels: int = DEFAULT_MAX_PIXELS
+        self,
+        image: RGB | Image.Image | Picture,
+        *,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+        keep_invisible: bool = False,
     ) -> Analysis:
         """Run the encoder's networks, whose part does not depend on the quality.
+
+        Args:
+            image: as for `compress`.
+            keep_invisible: as for `compress`.
 
         Raises:
             ArgumentError: as for `compress`.
@@ -198,6 +210,8 @@ class Codec:
         if isinstance(image, Picture):  # whose loader had a limit of its own
             most = MAX_SIDE**2
         picture = as_picture(image, max_pixels=most)
+        if not keep_invisible:
+            picture = smoothed(picture)
         return Analysis(picture, chunks_of(picture), *self.networks.analyse(picture.rgb))
 
     def code(
@@ -266,7 +280,8 @@ class Codec:
                 before it instead of refusing.
             crop: x, y, width and height of a part, in pixels from the top left; only what it needs
                 is decoded. A `Box` is taken too.
-            scale: reduce the picture (or crop) by this factor, 1, 2, 4 or 8.
+            scale: reduce the picture (or crop) by this factor, 1, 2, 4 or 8; colours count by
+                their alpha.
             max_pixels: refuse files that declare more pixels, before anything is allocated.
 
         Raises:
@@ -300,8 +315,6 @@ class Codec:
             raise damage
         if header.grayscale:
             rgb = gray(rgb)
-        if scale > 1:
-            rgb = np.asarray(Image.fromarray(rgb).reduce(scale))
         notice = None
         short = damage or container.cut_inside or not container.complete
         if short and (layers is None or used < layers):

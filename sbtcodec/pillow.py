@@ -43,6 +43,7 @@ _CODEC_OPTIONS = (
     "bpp",
     "target",
     "strip",
+    "keep_invisible",
     "max_pixels",
     "device",
 )

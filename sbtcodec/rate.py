@@ -21,6 +21,7 @@ from sbtcodec.encoding import Analysis
 from sbtcodec.entropy.quality import CODES
 from sbtcodec.errors import ImageError, RateError
 from sbtcodec.image.picture import Picture
+from sbtcodec.image.transparency import score_of_seen
 
 GLOBALS_ONLY = -1  # the rung of the ladder below quality code 0
 BEYOND = (2, 3)  # rungs tried past the found one; the search itself has tried the first
@@ -52,6 +53,7 @@ def compress_to_size(
     max_bytes: int,
     *,
     effort: int = DEFAULT_EFFORT,
+    keep_invisible: bool = False,
 ) -> Encoded:
     """The best file of at most `max_bytes`.
 
@@ -60,6 +62,7 @@ def compress_to_size(
         image: as for `Codec.compress`.
         max_bytes: the size that the file never exceeds.
         effort: see `Codec.compress`.
+        keep_invisible: see `Codec.compress`.
 
     Raises:
         ArgumentError: the size is not a whole number of 1 or more, or as for `Codec.compress`.
@@ -68,7 +71,8 @@ def compress_to_size(
     """
     most = whole_number("max_bytes", max_bytes, 1)
     work_of(effort)
-    return _within(_Ladder(codec, codec.analyse(image), effort), most)
+    analysis = codec.analyse(image, keep_invisible=keep_invisible)
+    return _within(_Ladder(codec, analysis, effort), most)
 
 
 def compress_to_bpp(
@@ -77,6 +81,7 @@ def compress_to_bpp(
     max_bpp: float,
     *,
     effort: int = DEFAULT_EFFORT,
+    keep_invisible: bool = False,
 ) -> Encoded:
     """The best file of at most `max_bpp` bits per pixel; see `compress_to_size`.
 
@@ -87,7 +92,7 @@ def compress_to_bpp(
     """
     most = positive("max_bpp", max_bpp)
     work_of(effort)
-    analysis = codec.analyse(image)
+    analysis = codec.analyse(image, keep_invisible=keep_invisible)
     height, width = analysis.rgb.shape[:2]
     found = _within(_Ladder(codec, analysis, effort), int(most * width * height / 8))
     return replace(found, reached=8 * len(found.data) / (width * height))
@@ -100,6 +105,7 @@ def compress_to_score(
     value: float,
     *,
     effort: int = DEFAULT_EFFORT,
+    keep_invisible: bool = False,
 ) -> Encoded:
     """The smallest file whose decoded picture scores at least `value`.
 
@@ -107,9 +113,11 @@ def compress_to_score(
         codec: the codec.
         image: as for `Codec.compress`.
         score: a measure of the decoded picture: called with the original and with it, both uint8
-            [H, W, 3]; more is better, and `nan` says that it cannot be measured.
+            [H, W, 3]; more is better, and `nan` says that it cannot be measured. Of a picture with
+            transparency it counts what is seen: the lesser of the scores over black and over white.
         value: the score to reach.
         effort: see `Codec.compress`.
+        keep_invisible: see `Codec.compress`.
 
     Raises:
         ArgumentError: the value is not a number, or as for `Codec.compress`.
@@ -118,7 +126,8 @@ def compress_to_score(
     """
     value = number("value", value, -math.inf, math.inf)
     work_of(effort)
-    ladder = _Ladder(codec, codec.analyse(image), effort, score)
+    analysis = codec.analyse(image, keep_invisible=keep_invisible)
+    ladder = _Ladder(codec, analysis, effort, score)
     found = ladder.first(lambda ladder, rung: ladder.score(rung) >= value)
     if found == CODES:
         raise RateError(
@@ -214,8 +223,9 @@ class _Ladder:
         self.files[rung] = coding.data
         if self.measure is None:
             return
-        x = self.analysis.rgb
-        self.scores[rung] = self.measure(x, self.codec.reconstruct(coding))
+        picture = self.analysis.picture
+        x, x_hat = picture.rgb, replace(picture, rgb=self.codec.reconstruct(coding))
+        self.scores[rung] = score_of_seen(self.measure, picture, x_hat)
         if math.isnan(self.scores[rung]):
             raise ImageError(
                 f"the image has {x.shape[1]} x {x.shape[0]} pixels, too few for this measure; "

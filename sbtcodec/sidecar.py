@@ -30,6 +30,7 @@ from sbtcodec.image.limits import MAX_METADATA_BYTES
 from sbtcodec.image.metadata import of_a_part
 from sbtcodec.image.opening import open_image, pixel_limit
 from sbtcodec.image.picture import EXIF_PREFIX, Picture
+from sbtcodec.image.transparency import reduced
 
 ALPHA = "ALPH"
 CICP = "CICP"
@@ -79,24 +80,22 @@ def picture_of(
     """Return the picture of decoded pixels uint8 [H, W, 3] and of chunks; undoes `chunks_of`.
 
     If `rgb` is a part of the whole picture, `size` is the whole one's (height, width), which its
-    alpha channel has, `crop` is the part in pixels, and `scale` how often it was halved, as a
-    factor. Metadata of a part holds no pictures of the whole, with a notice if it did.
+    alpha channel has, and `crop` is the part in pixels. `scale` is the factor to reduce both by.
+    Metadata of a part holds no pictures of the whole, with a notice if it did.
 
     Raises `InvalidFileError` if a chunk is bad, or there are two of a kind.
     """
     found = _by_kind(chunks)
-    alpha = None
+    whole, alpha = size or rgb.shape[:2], None
     if ALPHA in found:
-        height, width = size or rgb.shape[:2]
-        alpha = _unpacked_alpha(found[ALPHA], height, width)
+        alpha = _unpacked_alpha(found[ALPHA], *whole)
         if crop is not None:
             alpha = alpha[crop.rows, crop.columns]
-        if scale > 1:
-            alpha = np.asarray(Image.fromarray(alpha).reduce(scale))
         alpha = np.ascontiguousarray(alpha)
+    rgb, alpha = reduced(rgb, alpha, scale)
     metadata = _unpacked_metadata(found, gray=grayscale)
     picture = Picture(rgb=rgb, notices=notices, grayscale=grayscale, alpha=alpha, **metadata)
-    if rgb.shape[:2] == (size or rgb.shape[:2]):
+    if rgb.shape[:2] == whole:
         return picture
     exif, xmp, lost = of_a_part(picture.exif, picture.xmp, (rgb.shape[1], rgb.shape[0]))
     return replace(picture, exif=exif, xmp=xmp, notices=notices + lost)

@@ -45,7 +45,7 @@ class FakeCodec:
             raise DeviceError('no CUDA device is available; use device="cpu"')
         return cls()
 
-    def compress(self, image, quality=50, *, globals_only=False, effort=3):
+    def compress(self, image, quality=50, *, globals_only=False, effort=3, keep_invisible=False):
         if isinstance(image, Image.Image):
             image = as_rgb(image)
         picture = image if isinstance(image, Picture) else Picture(image)
@@ -68,7 +68,7 @@ class FakeCodec:
         notice = None if container.complete else f"cut after detail layer {used} of 2"
         rgb = np.full((header.height, header.width, 3), 100 + used, np.uint8)
         rgb = rgb if crop is None else rgb[crop.rows, crop.columns]
-        rgb = np.ascontiguousarray(rgb[::scale, ::scale])
+        rgb = np.ascontiguousarray(rgb)
         picture = picture_of(
             rgb,
             container.chunks,

@@ -398,7 +398,7 @@ import signal, sys, time, types
 signal.signal(signal.SIGINT, signal.default_int_handler)
 class Codec:
     load = classmethod(lambda cls, device: cls())
-    def compress(self, image, quality, globals_only, effort):
+    def compress(self, image, quality, **options):
         sys.stderr.write("at work\n")
         time.sleep(SECONDS)
         return bytes(1000)

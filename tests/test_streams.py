@@ -147,7 +147,7 @@ def test_a_closed_pipe_ends_quietly(tmp_path):
         "import sys, types\n"
         "class Codec:\n"
         "    load = classmethod(lambda cls, device: cls())\n"
-        "    compress = lambda self, image, quality, globals_only, effort: bytes(10**6)\n"
+        "    compress = lambda self, image, quality, **options: bytes(10**6)\n"
         "sys.modules['sbtcodec.codec'] = types.SimpleNamespace(Codec=Codec)\n"
         "from sbtcodec.cli import main\n"
         "main()\n"

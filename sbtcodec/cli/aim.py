@@ -35,7 +35,11 @@ def make(aim: Aim, codec: "Codec", picture: "Picture") -> Made:
     """
     if not aim.search:
         data = codec.compress(
-            picture, aim.quality, globals_only=aim.globals_only, effort=aim.effort
+            picture,
+            aim.quality,
+            globals_only=aim.globals_only,
+            effort=aim.effort,
+            keep_invisible=aim.keep_invisible,
         )
         # as the file has it, which info tells too
         quality = None if aim.globals_only else quality_of(code_of(aim.quality))

@@ -105,7 +105,13 @@ def run_collection(
     release = load_release(folder=weights)
     aim = making.aim
     settings = Settings(
-        aim.quality, aim.globals_only, release.model_id, aim.effort, strip, aim.search
+        aim.quality,
+        aim.globals_only,
+        release.model_id,
+        aim.effort,
+        strip,
+        aim.search,
+        aim.keep_invisible,
     )
     plan = make_plan(
         sources,

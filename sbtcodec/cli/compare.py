@@ -68,6 +68,7 @@ def compare(
     from sbtcodec.evaluation import codecs
     from sbtcodec.evaluation.compare import check_sizes, default_area
     from sbtcodec.image.pixels import load_image
+    from sbtcodec.image.transparency import smoothed
 
     area = default_area(info.width, info.height)
     if crop is not None:
@@ -103,7 +104,9 @@ def compare(
             progress.update(task, description=step, advance=0 if step == "globals only" else 1)
 
         with naming(source):
-            comparison = compare_versions(picture.rgb, data, codec, baselines, area, tell=tell)
+            comparison = compare_versions(
+                smoothed(picture).rgb, data, codec, baselines, area, tell=tell
+            )
         progress.update(task, description="page")
         page = render_comparison(comparison, source.name, original.name, file).encode()
     write_atomically(out, page, force=force)

@@ -92,6 +92,10 @@ def compress(
         bool,
         typer.Option("--strip", help="Leave out colour profile (converting), EXIF and XMP data."),
     ] = False,
+    keep_invisible: Annotated[
+        bool,
+        typer.Option("--keep-invisible", help="Keep the colours of what is wholly transparent."),
+    ] = False,
     verify: Annotated[
         bool,
         typer.Option("--verify", help="Decode the result before it is written; tell its PSNR."),
@@ -128,6 +132,8 @@ def compress(
 
     --size, --bpp and --target search for the quality; the networks of the encoder run once. What is
     asked for is never exceeded, and a file that cannot be made is a failure with exit code 11.
+    Scores, also that of --verify, are of what is seen: with transparency, the lesser of those over
+    black and over white.
 
     A batch ends with exit code 0 if all went well, with that of the failures if they have one in
     common, else with 1. Ctrl-C leaves whole files only; --skip-existing goes on from there.
@@ -152,7 +158,13 @@ def compress(
     )
     check_choices({"--force": force, "--skip-existing": skip_existing})
     aim = Aim(
-        DEFAULT_QUALITY if quality is None else quality, globals_only, size, bpp, target, effort
+        DEFAULT_QUALITY if quality is None else quality,
+        globals_only,
+        size,
+        bpp,
+        target,
+        effort,
+        keep_invisible,
     )
     making = Making(aim, verify=verify)
     if engine != LOCAL:

@@ -10,9 +10,6 @@ from sbtcodec.cli.aim import Made, make
 from sbtcodec.errors import InvalidFileError, SbtError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from sbtcodec.codec import Codec
     from sbtcodec.image.picture import Picture
 
@@ -38,7 +35,7 @@ class Making:
         made = make(self.aim, codec, picture)
         if not self.verify:
             return made
-        psnr = _verified(codec, made.data, picture.rgb)
+        psnr = _verified(codec, made.data, picture)
         shown = round(psnr, 4) if math.isfinite(psnr) else None
         return replace(
             made, fields=made.fields | {"psnr": shown}, note=made.note + verified_note(psnr)
@@ -50,20 +47,21 @@ def verified_note(psnr: float) -> str:
     return f"  verified, PSNR {psnr:.2f} dB"
 
 
-def _verified(codec: "Codec", data: bytes, rgb: "NDArray[np.uint8]") -> float:
-    """Decode fresh bytes, and return the PSNR in dB.
+def _verified(codec: "Codec", data: bytes, picture: "Picture") -> float:
+    """Decode fresh bytes, and return the PSNR in dB of what is seen.
 
     Raises `InvalidFileError` if they do not give a whole picture of the size of the original.
     """
     from sbtcodec.evaluation.metrics import psnr
+    from sbtcodec.image.transparency import score_of_seen
 
     try:
-        decoded = codec.decode(data, max_pixels=rgb.shape[0] * rgb.shape[1])
+        decoded = codec.decode(data, max_pixels=picture.rgb.shape[0] * picture.rgb.shape[1])
     except SbtError as error:
         reason = with_options(str(error))
     else:
-        if decoded.notice is None and decoded.rgb.shape == rgb.shape:
-            return psnr(rgb, decoded.rgb)
+        if decoded.notice is None and decoded.rgb.shape == picture.rgb.shape:
+            return score_of_seen(psnr, picture, decoded.picture)
         reason = decoded.notice or f"it decodes to {list(decoded.rgb.shape)}"
     raise InvalidFileError(
         f"the result failed its verification, nothing was written ({reason});"

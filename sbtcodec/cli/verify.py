@@ -29,8 +29,7 @@ from sbtcodec.errors import ImageError, InvalidFileError, QualityError
 from sbtcodec.image.listing import image_suffixes
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from sbtcodec.image.picture import Picture
 
 
 def verify(
@@ -66,7 +65,8 @@ def verify(
     Nothing is written. Every layer carries a check over its symbols, which is compared. A file that
     was cut fails, also where decompress would make a picture of what is left. With --against, each
     picture is compared to its original: to the image named, or to the one in the folder named that
-    stands there as the file does in its own folder, whatever its format.
+    stands there as the file does in its own folder, whatever its format. Of pictures with
+    transparency, the PSNR is the lesser of those over black and over white.
 
     \b
     Examples:
@@ -186,26 +186,28 @@ class _Verification:
             f"  {decoded.layers} of {decoded.declared_layers} detail layers"
         )
         if original is not None:
-            value = self._compared(decoded.rgb, original, name)
+            value = self._compared(decoded.picture, original, name)
             fields |= {"original": original, "psnr": _finite(value)}
             line += f"  PSNR {value:.2f} dB"
         return Result(line, fields, len(data), 0, len(data), pixels)
 
-    def _compared(self, rgb: "NDArray[np.uint8]", original: Path, name: str) -> float:
-        """Return the PSNR in dB to the original.
+    def _compared(self, picture: "Picture", original: Path, name: str) -> float:
+        """Return the PSNR in dB to the original, of what is seen.
 
         Raises `QualityError` if it is too low, or the sizes differ.
         """
         from sbtcodec.evaluation.metrics import psnr
         from sbtcodec.image.pixels import load_image
+        from sbtcodec.image.transparency import score_of_seen
 
-        expected = load_image(image_input(original), max_pixels=self.max_pixels).rgb
-        if expected.shape != rgb.shape:
+        expected = load_image(image_input(original), max_pixels=self.max_pixels)
+        (height, width), (rows, columns) = picture.rgb.shape[:2], expected.rgb.shape[:2]
+        if (height, width) != (rows, columns):
             raise QualityError(
-                f"{name} has {rgb.shape[1]} x {rgb.shape[0]} pixels, {original} has"
-                f" {expected.shape[1]} x {expected.shape[0]}; it is not the original"
+                f"{name} has {width} x {height} pixels, {original} has"
+                f" {columns} x {rows}; it is not the original"
             )
-        value = psnr(expected, rgb)
+        value = score_of_seen(psnr, expected, picture)
         if self.min_psnr is not None and value < self.min_psnr:
             raise QualityError(
                 f"{name} has a PSNR of {value:.2f} dB to {original}, expected at least"

@@ -48,6 +48,7 @@ class Settings:
         effort: 0 to 9.
         strip: whether metadata is left out.
         search: what the quality of each file is searched for, such as "size=20000".
+        keep_invisible: whether the colours of what is wholly transparent are encoded as they are.
     """
 
     quality: float
@@ -56,13 +57,15 @@ class Settings:
     effort: int = DEFAULT_EFFORT
     strip: bool = False
     search: str = ""
+    keep_invisible: bool = False
 
     def __str__(self) -> str:
         """The settings for people."""
         what = self.search or f"quality {self.quality:g}"
         what = "global tokens alone" if self.globals_only else what
         strip = ", without metadata" if self.strip else ""
-        return f"{what}{as_setting(self.effort)}{strip}, model {self.model}"
+        invisible = ", with invisible colours" if self.keep_invisible else ""
+        return f"{what}{as_setting(self.effort)}{strip}{invisible}, model {self.model}"
 
 
 @dataclass(frozen=True)

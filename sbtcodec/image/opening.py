@@ -101,7 +101,8 @@ def _identified(file: BinaryIO, name: str, formats: tuple[str, ...] | None) -> I
     raise UnidentifiedImageError("no format fits")
 
 
-def _check(size: tuple[int, int]) -> None:
+def check_pixels(size: tuple[int, int]) -> None:
+    """Raise `PixelLimitError` if an image of this size has more pixels than the call allows."""
     pixels = max(1, size[0]) * max(1, size[1])
     if pixels > _limit.get():
         raise PixelLimitError(f"{pixels} pixels, expected at most {_limit.get()}")
@@ -114,7 +115,7 @@ class _Limited(ModuleType):
         return getattr(Image, name)
 
     def _decompression_bomb_check(self, size: tuple[int, int], *, error_only: bool = False) -> None:
-        _check(size)
+        check_pixels(size)
 
 
 def _limited(function: Any, **names: Any) -> Any:  # noqa: ANN401 - plugins are not typed
@@ -198,4 +199,4 @@ def _check_jpeg_inside(image: ImageFile) -> None:
     header = file.read(header_bytes)
     file.seek(offsets_and_lengths[0])
     content = file.read(offsets_and_lengths[16])
-    _check(JpegImageFile(io.BytesIO(header + content)).size)
+    check_pixels(JpegImageFile(io.BytesIO(header + content)).size)

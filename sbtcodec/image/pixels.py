@@ -6,18 +6,21 @@ What can be kept is kept: transparency, grayscale, colour profiles for gray and 
 data. The rest is converted, and said in a notice:
 
 - palettes, CMYK, LAB and other colour models become RGB, 1 bit becomes grayscale;
-- 16-bit samples are rounded to 8; 32-bit integers count as 16-bit if they are in that range, else
-  they are refused, like floating-point samples: nothing in the file says which value is white;
+- samples of 9 to 16 bits are rounded to 8; 32-bit integers count as 16-bit if they are in that
+  range, else they are refused, like floating-point and signed samples: nothing in the file says
+  which value is white;
 - a profile that is for other samples than gray or RGB is applied to them, giving sRGB;
-- of several frames, the first is taken;
+- of several frames, the first is taken; in TIFF files, the first that is no preview of another;
 - text, IPTC data, comments, gain maps and what else a file holds is dropped.
 
 Colours that a file names without a profile, as PNG's gAMA, cHRM and cICP do, are kept as a profile
 or as code points. Without a word, the EXIF orientation is applied, an alpha channel that is opaque
-everywhere is dropped, and so is a profile that says the same as sRGB.
+everywhere is dropped, and so is a profile that says the same as sRGB. Raw files of cameras are
+refused: of them, Pillow reads the preview.
 """
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -33,8 +36,8 @@ from sbtcodec.image.losses import losses_of
 from sbtcodec.image.metadata import resolution_notices, tiff_tags, upright, within_limit
 from sbtcodec.image.opening import EmptyFileError, PixelLimitError, open_image, pixel_limit
 from sbtcodec.image.picture import Picture
-
-_SIXTEEN_BITS_NOTICE = "16 bits a sample are rounded to 8"
+from sbtcodec.image.samples import loaded
+from sbtcodec.image.tiff_samples import converted
 
 
 def load_image(
@@ -56,9 +59,11 @@ def load_image(
         name = str(source)
     file = io.BytesIO(source) if isinstance(source, bytes) else source
     # Limited to the end: an icon, say, may hold an image larger than it declares.
-    with pixel_limit(max_pixels), _open(file, name, max_pixels) as image:
+    notices: list[str] = []
+    with pixel_limit(max_pixels), _open(file, name, max_pixels, notices) as image:
         _check_size(image, name, max_pixels)
-        return as_rgb(image, name=name, strip=strip, max_pixels=max_pixels)
+        picture = as_rgb(image, name=name, strip=strip, max_pixels=max_pixels)
+    return replace(picture, notices=(*notices, *picture.notices)) if notices else picture
 
 
 def as_rgb(
@@ -79,19 +84,15 @@ def as_rgb(
     try:
         if (frames := getattr(image, "n_frames", 1)) > 1:
             notices.append(f"only frame {image.tell() + 1} of {frames} is kept")
-        # For colours, Pillow drops the low bytes of 16-bit samples while decoding.
-        if any(";16" in str(tile) for tile in getattr(image, "tile", ())):
-            notices.append(_SIXTEEN_BITS_NOTICE)
         found, tags = losses_of(image), tiff_tags(image, notices)
-        image.load()
+        mode = image.mode
+        image = loaded(image, name, notices)
         _check_size(image, name, max_pixels)  # which may be another now
         turned, exif, xmp = upright(image, notices, tags)
         xmp = xmp or found.info.get("xmp")
         colours, alpha = split_alpha(turned, name)
-        if image.mode.startswith("I") and _SIXTEEN_BITS_NOTICE not in notices:
-            notices.append(_SIXTEEN_BITS_NOTICE)
-        if image.mode in MODE_NOTICES:
-            notices.append(MODE_NOTICES[image.mode])
+        if mode in MODE_NOTICES:
+            notices.append(MODE_NOTICES[mode])
         profile, cicp = colours_of(image, found.info, exif, notices)
         profile = within_limit(profile, "the colour profile", notices)
         if cicp is None:
@@ -127,14 +128,24 @@ def as_rgb(
         ) from error
 
 
-def _open(source: str | Path | BinaryIO, name: str, max_pixels: int) -> ImageFile:
-    """Open an image file, or say why it cannot be."""
+def _open(
+    source: str | Path | BinaryIO, name: str, max_pixels: int, notices: list[str]
+) -> ImageFile:
+    """Open an image file, or say why it cannot be; what is lost in doing so goes to `notices`."""
     try:
-        return open_image(source)
+        try:
+            return open_image(source)
+        except UnidentifiedImageError:
+            content = converted(_content_of(source), name, notices)
+            if content is None:
+                raise
+            return open_image(io.BytesIO(content))
     except FileNotFoundError as error:
         raise ImageError(f"{name} does not exist; check the path") from error
     except IsADirectoryError as error:
         raise ImageError(f"{name} is a folder, expected an image file") from error
+    except ImageError:
+        raise
     except PermissionError as error:
         raise ImageError(f"{name} cannot be opened: no permission to read it") from error
     except PixelLimitError as error:
@@ -148,6 +159,17 @@ def _open(source: str | Path | BinaryIO, name: str, max_pixels: int) -> ImageFil
     except Exception as error:  # see `as_rgb`
         reason = str(error) or type(error).__name__
         raise ImageError(f"{name} cannot be read as an image ({reason})") from error
+
+
+def _content_of(source: str | Path | BinaryIO) -> bytes:
+    """Return the bytes of a file that was read from already; none of a pipe."""
+    if isinstance(source, (str, Path)):
+        return Path(source).read_bytes()
+    try:
+        source.seek(0)
+        return source.read()
+    except (AttributeError, OSError):
+        return b""
 
 
 def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
