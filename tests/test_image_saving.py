@@ -294,12 +294,10 @@ def test_a_relative_path_is_written(tmp_path, monkeypatch):
 
 def test_outputs_that_cannot_be_files_are_refused(tmp_path):
     (tmp_path / "file").write_bytes(b"")
-    os.mkfifo(tmp_path / "pipe")
     cases = {
         tmp_path: "is a folder",
         tmp_path / "none" / "a": "does not exist",
         tmp_path / "file" / "a": "is not a folder|cannot be written",
-        tmp_path / "pipe": "is not a regular file",
         tmp_path / ("n" * 300): "cannot be written",
         tmp_path / "a\0b": "cannot be written",
     }
