@@ -200,6 +200,7 @@ class Codec:
 
         Args:
             image: as for `compress`.
+            max_pixels: as for `compress`.
             keep_invisible: as for `compress`.
 
         Raises:
