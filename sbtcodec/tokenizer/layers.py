@@ -175,15 +175,17 @@ class WindowAttention(nn.Module):
 def _attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
     """Softmax attention of [B', heads, N, d]; where `mask` [B', 1, 1 or N, N] is False, none.
 
-    With gradients on a CPU it is written out: torch's fused kernel takes five times as long there,
-    in bfloat16, for windows as small as these.
+    With gradients on a CPU it is written out, in float32: torch's fused kernel takes five times as
+    long there, in bfloat16, for windows as small as these. Products in bfloat16 are hardly faster,
+    and their gradients are much further from the exact ones.
     """
     if not torch.is_grad_enabled() or q.device.type != "cpu":
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-    product = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
-    if mask is not None:
-        product = product.masked_fill(~mask, float("-inf"))
-    attended: Tensor = product.softmax(-1).to(v.dtype) @ v
+    with torch.autocast("cpu", enabled=False):
+        product = q.float() @ k.float().transpose(-1, -2) * q.shape[-1] ** -0.5
+        if mask is not None:
+            product = product.masked_fill(~mask, float("-inf"))
+        attended: Tensor = (product.softmax(-1) @ v.float()).to(v.dtype)
     return attended
 
 
