@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import sbtcodec.forking  # noqa: F401  # from now on, forked children are told
 from sbtcodec.aim import aim_of
-from sbtcodec.arguments import Buffer, content_of, shown, whole_number
+from sbtcodec.arguments import Buffer, content_of, flag, shown, whole_number
 from sbtcodec.container import DEFAULT_MAX_PIXELS, FileInfo, check_pixels, unpack
 from sbtcodec.container import describe as _describe
 from sbtcodec.effort import DEFAULT_EFFORT
@@ -139,7 +139,7 @@ def decompress(
     content = content_of(data)
     most = whole_number("max_pixels", max_pixels, 1)
     # bad files are told before torch and the weights are loaded
-    check_pixels(unpack(content, allow_partial=allow_partial).header, most)
+    check_pixels(unpack(content, allow_partial=flag("allow_partial", allow_partial)).header, most)
     return _loaded_codec(_known(device)).decompress(
         content,
         layers,

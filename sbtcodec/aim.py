@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sbtcodec.arguments import number, positive, shown, whole_number
+from sbtcodec.arguments import flag, number, positive, shown, whole_number
 from sbtcodec.effort import DEFAULT_EFFORT, work_of
 from sbtcodec.errors import ArgumentError
 
@@ -109,7 +109,7 @@ def aim_of(
     quality = number("quality", quality, 0, 100)
     given = {
         "quality": quality != DEFAULT_QUALITY,
-        "globals_only": globals_only,
+        "globals_only": flag("globals_only", globals_only),
         "size": size is not None,
         "bpp": bpp is not None,
         "target": target is not None,

@@ -52,6 +52,16 @@ def whole_number(name: str, value: int, low: int, high: int | None = None) -> in
     return int(value)
 
 
+def flag(name: str, value: bool) -> bool:
+    """Return True or False, also of NumPy; texts such as "False" are neither.
+
+    Raises `ArgumentError`.
+    """
+    if isinstance(value, bool) or type(value).__name__ in ("bool", "bool_"):
+        return bool(value)
+    raise ArgumentError(f"{name} is {shown(value)}, expected True or False")
+
+
 def content_of(data: object) -> bytes:
     """Return the bytes of a file's content: bytes as they are, other buffers copied.
 

@@ -20,6 +20,7 @@ from sbtcodec.arguments import (
     Buffer,
     PathLike,
     content_of,
+    flag,
     number,
     path_of,
     shown,
@@ -186,6 +187,7 @@ class Codec:
                 metadata are too large.
         """
         quality = _checked_request(quality, effort)
+        flag("globals_only", globals_only)
         analysis = self.analyse(image, max_pixels=max_pixels, keep_invisible=keep_invisible)
         return self.code(analysis, quality, globals_only=globals_only, effort=effort).data
 
@@ -211,7 +213,7 @@ class Codec:
         if isinstance(image, Picture):  # whose loader had a limit of its own
             most = MAX_SIDE**2
         picture = as_picture(image, max_pixels=most)
-        if not keep_invisible:
+        if not flag("keep_invisible", keep_invisible):
             picture = smoothed(picture)
         return Analysis(picture, chunks_of(picture), *self.networks.analyse(picture.rgb))
 
@@ -296,7 +298,7 @@ class Codec:
             layers = whole_number("layers", layers, 0)
         if whole_number("scale", scale, 1) not in SCALES:
             raise ArgumentError(f"scale is {scale}, expected one of {SCALES}")
-        container = unpack(data, allow_partial=allow_partial)
+        container = unpack(data, allow_partial=flag("allow_partial", allow_partial))
         header = container.header
         check_pixels(header, whole_number("max_pixels", max_pixels, 1))
         if header.model != self.release.number:

@@ -18,6 +18,8 @@ from sbtcodec.symbols import TileSymbols
 from sbtcodec.tokenizer.layers import WINDOW
 from sbtcodec.tokens import Tokens
 
+DETAIL_ADVICE = "get a fresh copy, or decode the layers before it with allow_partial=True"
+
 
 def decode(
     networks: Networks, container: Container, wanted: int, crop: Box
@@ -115,7 +117,7 @@ def read_levels(container: Container, index: int, tile: TileSymbols) -> None:
     decoder = LayerDecoder(tile.release.tables, part.coded)
     tile.code_levels(lambda frequencies, _chosen: decoder.levels(frequencies))
     tile.crc = tile.check(0, seed_of(container.header, tile.release, index))
-    compare(tile.crc, part.check, "base layer")
+    compare(tile.crc, part.check, "base layer", "get a fresh copy")
 
 
 def read_details(
@@ -133,7 +135,7 @@ def read_details(
                 for step in (2 * group, 2 * group + 1):
                     tile.put(step, decoder.details(tile.tables(step)))
                 tile.crc = tile.check(group + 1, tile.crc)
-                compare(tile.crc, part.check, f"detail layer {group + 1}")
+                compare(tile.crc, part.check, f"detail layer {group + 1}", DETAIL_ADVICE)
             except InvalidFileError as error:
                 return group, error
     return wanted, None
@@ -161,7 +163,7 @@ def check_bytes(crc: int, size: int) -> bytes:
     return crc.to_bytes(4, "little")[:size]
 
 
-def compare(crc: int, expected: bytes, what: str) -> None:
+def compare(crc: int, expected: bytes, what: str, advice: str) -> None:
     """Raise if the check of decoded symbols is not what the file says.
 
     Raises:
@@ -171,6 +173,5 @@ def compare(crc: int, expected: bytes, what: str) -> None:
     if found != expected:
         raise InvalidFileError(
             f"the {what} is damaged or cut: its symbols give check {found.hex()}, the file"
-            f" says {expected.hex()}; get a fresh copy, or decode the layers before it with"
-            " allow_partial=True"
+            f" says {expected.hex()}; {advice}"
         )

@@ -21,6 +21,7 @@ from typing import IO, TYPE_CHECKING, Any
 from PIL import Image, ImageFile
 
 import sbtcodec
+from sbtcodec.arguments import shown
 from sbtcodec.container import describe, is_sbt, unpack
 from sbtcodec.errors import ArgumentError, InvalidFileError, SbtError
 from sbtcodec.image.picture import pillow_info
@@ -157,6 +158,9 @@ def _save(image: Image.Image, file: IO[bytes], _name: str | bytes) -> None:
     if metadata:
         image = image.copy()
     for key, value in metadata.items():
+        kinds = (bytes, str) if key == "xmp" else (bytes, Image.Exif)
+        if value and not isinstance(value, kinds):
+            raise ArgumentError(f"{key} is {shown(value)}, expected bytes; pass None for none")
         image.info[key] = value.tobytes() if isinstance(value, Image.Exif) else value
     try:
         file.write(sbtcodec.compress(image, **options))

@@ -130,3 +130,12 @@ def test_more_layers_than_the_model_has_are_refused(tiny_codec: Codec, small_fil
     for read in (tiny_codec.decode, tiny_codec.tokens_of):
         with pytest.raises(InvalidFileError, match="makes at most 4"):
             read(data)
+
+
+def test_a_damaged_base_layer_advises_nothing_that_cannot_help(
+    tiny_codec: Codec, small_file: bytes
+) -> None:
+    at = describe(small_file).overhead_bytes
+    bad = small_file[:at] + bytes([small_file[at] ^ 0x40]) + small_file[at + 1 :]
+    with pytest.raises(InvalidFileError, match="get a fresh copy$"):
+        tiny_codec.decode(bad, allow_partial=True)

@@ -109,3 +109,13 @@ def test_parts_scales_and_limits_of_decoding_are_those_of_the_codec(tiny_codec):
         sbtcodec.decompress(data, max_pixels=100)
     with pytest.raises(ArgumentError, match="leaves the picture"):
         sbtcodec.decompress(data, crop=(30, 0, 20, 10))
+
+
+@pytest.mark.parametrize("wrong", ["False", "no", 0, 1.0, None])
+def test_flags_are_true_or_false(wrong):
+    image = np.zeros((40, 40, 3), np.uint8)
+    with pytest.raises(ArgumentError, match="globals_only is .*, expected True or False"):
+        sbtcodec.compress(image, globals_only=wrong)
+    data = sbtcodec.compress(image, globals_only=np.True_)
+    with pytest.raises(ArgumentError, match="allow_partial"):
+        sbtcodec.decompress(data, allow_partial=wrong)

@@ -445,3 +445,20 @@ def test_the_image_of_the_caller_stays_as_it_was():
     assert image.info == before
     assert "the JPEG comment is dropped" in picture.notices
     assert np.array_equal(replace(picture).rgb, np.rot90(np.asarray(image), -1))
+
+
+def test_a_turned_picture_has_the_sides_and_no_thumbnail_of_what_it_was():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif.get_ifd(0x8769).update({0xA002: 64, 0xA003: 48})
+    thumbnail = b"<x:xmpmeta><xmpGImg:image>abcd</xmpGImg:image></x:xmpmeta>"
+    file = io.BytesIO()
+    Image.new("RGB", (64, 48), "teal").save(file, "JPEG", exif=exif, xmp=thumbnail)
+    picture = load_image(file.getvalue())
+    assert picture.rgb.shape == (64, 48, 3)
+    read = Image.Exif()
+    read.load(picture.exif)
+    inner = read.get_ifd(0x8769)
+    assert (inner[0xA002], inner[0xA003]) == (48, 64)
+    assert b"abcd" not in picture.xmp
+    assert [notice for notice in picture.notices if "XMP" in notice]

@@ -88,7 +88,9 @@ def test_the_installed_models_are_listed_without_torch() -> None:
 
 
 def test_a_missing_folder_of_models_is_told(run: Run, tmp_path: Path) -> None:
-    assert_fails(run("models", "--weights", tmp_path), 7, "manifest.json cannot be read")
+    assert_fails(
+        run("models", "--weights", tmp_path), 7, "has no manifest.json, expected a folder of models"
+    )
 
 
 def test_the_message_names_the_version_that_has_a_model(folder: Path) -> None:

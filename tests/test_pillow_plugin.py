@@ -345,3 +345,9 @@ def test_an_image_of_too_many_pixels_is_refused_as_pillow_does(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(Image.DecompressionBombError):
         opened(data)
+
+
+@pytest.mark.parametrize("option", [{"exif": "text"}, {"icc_profile": "text"}, {"xmp": 5}])
+def test_metadata_of_another_type_is_refused_by_name(option):
+    with pytest.raises(ValueError, match=f"{next(iter(option))} is .*, expected bytes"):
+        saved(an_image(), **option)

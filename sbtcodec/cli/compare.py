@@ -68,7 +68,7 @@ def compare(
     from sbtcodec.evaluation import codecs
     from sbtcodec.evaluation.compare import check_sizes, default_area
     from sbtcodec.image.pixels import load_image
-    from sbtcodec.image.transparency import smoothed
+    from sbtcodec.image.transparency import WHITE, over
 
     area = default_area(info.width, info.height)
     if crop is not None:
@@ -85,6 +85,8 @@ def compare(
     picture = load_image(found, max_pixels=max_pixels)
     for notice in picture.notices:
         warn(original, notice)
+    if picture.alpha is not None:
+        warn(original, "what is transparent is shown, and measured, over white")
     check_sizes((picture.rgb.shape[1], picture.rgb.shape[0]), (info.width, info.height))
     file = original.read_bytes() if isinstance(found, Path) else found
     from rich.console import Console
@@ -105,7 +107,7 @@ def compare(
 
         with naming(source):
             comparison = compare_versions(
-                smoothed(picture).rgb, data, codec, baselines, area, tell=tell
+                over(picture, WHITE), data, codec, baselines, area, tell=tell
             )
         progress.update(task, description="page")
         page = render_comparison(comparison, source.name, original.name, file).encode()

@@ -8,7 +8,8 @@ import typer
 
 from sbtcodec.cli.options import JsonOption
 from sbtcodec.cli.report import number, print_json
-from sbtcodec.registry import Entry, read_manifest, weights_dir
+from sbtcodec.errors import WeightsError
+from sbtcodec.registry import MANIFEST, Entry, read_manifest, weights_dir
 
 
 def models(
@@ -35,6 +36,10 @@ def models(
       sbtcodec models --json
     """
     folder = weights_dir() if weights is None else weights
+    if not (folder / MANIFEST).is_file():
+        raise WeightsError(
+            f"{folder} has no {MANIFEST}, expected a folder of models; check --weights"
+        )
     manifest = read_manifest(folder)
     if json:
         for model in manifest.models:

@@ -17,6 +17,7 @@ from sbtcodec.evaluation import metrics
 from sbtcodec.evaluation.codecs import ImageCodec
 from sbtcodec.evaluation.metrics import Rgb
 from sbtcodec.evaluation.run import bits_per_pixel
+from sbtcodec.image.transparency import WHITE, over
 
 if TYPE_CHECKING:
     from sbtcodec.codec import Codec
@@ -132,7 +133,8 @@ def compare(
     """Decode every prefix of a file, and encode its original with other codecs to its size.
 
     Args:
-        rgb: the original, uint8 `[H, W, 3]`.
+        rgb: the original, uint8 `[H, W, 3]`; over white where it is transparent, as the versions
+            of the file are.
         data: the `.sbt` file.
         codec: decodes it.
         baselines: the other codecs.
@@ -166,7 +168,8 @@ def compare(
         tell(label)
         if 0 < layers == len(parts) - 2:
             label += " (whole file)"
-        x_hat = codec.decode(data, layers, max_pixels=height * width).rgb
+        decoded = codec.decode(data, layers, max_pixels=height * width)
+        x_hat = over(decoded.picture, WHITE)
         size = sum(part.size for part in parts[: layers + 2])
         prefixes.append(version(f"sbt-{layers}", label, size, x_hat))
 

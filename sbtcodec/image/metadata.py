@@ -69,29 +69,35 @@ def upright(
         except ValueError:
             notices.append("the EXIF data cannot be written again: it is dropped")
             payload = None
-    if payload and turn is not None:
-        payload, found = without_thumbnail(payload)
-        if found:
-            notices.append("the EXIF thumbnail is dropped, as the picture is turned")
-    return image if turn is None else image.transpose(turn), payload, xmp
+    if turn is None:
+        return image, payload, xmp
+    turned = image.transpose(turn)
+    payload, xmp, lost = of_a_part(payload, xmp, turned.size, why="the picture is turned")
+    notices += lost
+    return turned, payload, xmp
 
 
 def of_a_part(
-    exif: bytes | None, xmp: bytes | None, size: tuple[int, int]
+    exif: bytes | None,
+    xmp: bytes | None,
+    size: tuple[int, int],
+    *,
+    why: str = "it shows the whole picture",
 ) -> tuple[bytes | None, bytes | None, tuple[str, ...]]:
-    """Return metadata that fits a part of a picture, or a reduced one, and notices.
+    """Return metadata that fits a part of a picture, or one that was changed, and notices.
 
-    No picture of the whole is left in it; `size` is the width and height of the part.
+    No picture of the whole is left in it; `size` is the width and height of the part, and `why` is
+    said of what is left out.
     """
     notices = []
     if exif:
         exif, found = without_thumbnail(exif, size)
         if found:
-            notices.append("the EXIF thumbnail is dropped, as it shows the whole picture")
+            notices.append(f"the EXIF thumbnail is dropped, as {why}")
     if xmp:
         xmp, count = _THUMBNAILS.subn(b"", xmp)
         if count:
-            notices.append("pictures in the XMP data are dropped, as they show the whole picture")
+            notices.append(f"the thumbnail in the XMP data is dropped, as {why}")
     return exif, xmp, tuple(notices)
 
 

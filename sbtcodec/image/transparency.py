@@ -16,7 +16,7 @@ RGB = NDArray[np.uint8]
 Alpha = NDArray[np.uint8]
 Score = Callable[[RGB, RGB], float]
 
-_BACKGROUNDS = (0, 255)  # black and white
+BLACK, WHITE = 0, 255  # backgrounds
 
 
 def smoothed(picture: Picture) -> Picture:
@@ -70,7 +70,7 @@ def score_of_seen(score: Score, x: Picture, x_hat: Picture) -> float:
     """
     if x.alpha is None and x_hat.alpha is None:
         return score(x.rgb, x_hat.rgb)
-    return min(score(over(x, level), over(x_hat, level)) for level in _BACKGROUNDS)
+    return min(score(over(x, level), over(x_hat, level)) for level in (BLACK, WHITE))
 
 
 def over(picture: Picture, level: int) -> RGB:
