@@ -216,10 +216,7 @@ def planes(rgb: NDArray[np.uint8], device: torch.device) -> Tensor:
 def room(channels: int, cells: Box, device: torch.device) -> Tensor:
     """Uninitialised float32 [1, channels, H, W] in the layout of `pixel_rows`."""
     shape = 1, channels, cells.height, cells.width
-    made: Tensor = torch.empty(
-        shape, dtype=torch.float32, device=device, memory_format=torch.channels_last
-    )
-    return made
+    return pixel_rows(torch.empty(shape, dtype=torch.float32, device=device))
 
 
 def part_of(h: Tensor, cells: Box, fineness: int) -> Tensor:
