@@ -510,3 +510,33 @@ def test_packed_samples_come_apart(bits):
     rows = np.frombuffer(packed(samples, bits, ">"), np.uint8).reshape(5, -1)
     assert np.array_equal(bits_.unpacked(rows, bits, 77, ">"), samples)
     assert np.array_equal(bits_.rounded_to_8(samples, bits), rounded(samples, bits))
+
+
+def test_a_palette_of_bytes_in_a_tiff_file_is_no_darker_than_it_was():
+    image = Image.new("P", (8, 8), 1)
+    image.putpalette(bytes([0, 0, 0, 200, 100, 50]))
+    file = io.BytesIO()
+    image.save(file, "TIFF")
+    right = load_image(file.getvalue())
+    words = Image.open(io.BytesIO(file.getvalue())).tag_v2[320]
+    old = file.getvalue().replace(
+        struct.pack(f"<{len(words)}H", *words),
+        struct.pack(f"<{len(words)}H", *(w >> 8 for w in words)),
+    )
+    assert old != file.getvalue()
+    found = load_image(old)
+    assert found.rgb[0, 0].tolist() == right.rgb[0, 0].tolist() == [200, 100, 50]
+    assert any("bytes where words" in notice for notice in found.notices)
+    assert not any("bytes where words" in notice for notice in right.notices)
+
+
+def test_cmyk_that_does_not_say_how_ink_is_stored_gets_a_notice():
+    file = io.BytesIO()
+    Image.new("CMYK", (16, 16), (10, 20, 30, 40)).save(file, "JPEG")
+    data = file.getvalue()
+    at = data.index(b"\xff\xee")
+    (size,) = struct.unpack(">H", data[at + 2 : at + 4])
+    silent = data[:at] + data[at + 2 + size :]
+    for content, expected in ((data, 0), (silent, 1)):
+        notices = load_image(content).notices
+        assert sum("inverted" in notice for notice in notices) == expected

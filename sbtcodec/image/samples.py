@@ -23,6 +23,7 @@ _LOW_BITS = {"L;2": 2, "L;4": 4}
 # The raw modes that give the upper bytes, and those that give the lower ones.
 _LOWER = {"L;16B": "L;16", "RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L"}
 _PNG_GRAY_ALPHA = "LA;16B"
+_COLOUR_MAP = 320  # a TIFF tag
 _SGI_HEADER_BYTES = 512
 _J2K_START, _J2K_COMPONENTS = b"\xff\x4f\xff\x51", 40  # where the counts of components stand
 _AVIF_HEADER_BYTES = 2**16
@@ -52,6 +53,10 @@ def loaded(image: Image.Image, name: str, notices: list[str]) -> Image.Image:
         return _replaced(image, _sgi_samples(content, image))
     if content:
         return _replaced(image, _sixteen_bits(content, image, raw_mode))
+    if image.mode == "CMYK" and image.format == "JPEG" and "adobe" not in image.info:
+        notices.append("whether ink is stored inverted is not said: it is taken to be, as by Adobe")
+    if image.mode == "P" and image.format == "TIFF":
+        return _with_whole_palette(image, notices)
     transparent = image.info.get("transparency")
     if image.mode in ("1", "L") and isinstance(transparent, int):
         return _with_transparent_gray(image, transparent, _LOW_BITS.get(raw_mode, 8))
@@ -59,6 +64,21 @@ def loaded(image: Image.Image, name: str, notices: list[str]) -> Image.Image:
         image = image.copy()  # of the value, the standard says, the lowest bits count
         image.info["transparency"] = tuple(value & 255 for value in transparent)
     return image
+
+
+def _with_whole_palette(image: Image.Image, notices: list[str]) -> Image.Image:
+    """Return an image with the palette of its file, if old software wrote bytes instead of words.
+
+    The standard has 16 bits in TIFF palettes, of which Pillow takes the upper ones.
+    """
+    found = getattr(image, "tag_v2", {}).get(_COLOUR_MAP, ())
+    if not isinstance(found, tuple) or not found or not 0 < max(found) < 256:
+        return image
+    notices.append("the palette has bytes where words are the rule: it is read as bytes")
+    twin = image.copy()
+    twin.format = image.format
+    twin.putpalette(np.array(found, np.uint8).reshape(3, -1).T.tobytes())
+    return twin
 
 
 def _raw_mode(arguments: Any) -> str:  # noqa: ANN401 - a string, a tuple or None, by the codec
