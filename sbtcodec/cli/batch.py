@@ -18,7 +18,7 @@ from queue import SimpleQueue
 from types import FrameType
 from typing import Literal, TypeAlias
 
-from click import ClickException
+import typer
 
 from sbtcodec.cli.arguments import Task
 from sbtcodec.cli.failures import INTERRUPTED_EXIT_CODE, explain
@@ -122,8 +122,8 @@ def run_one(task: Task, work: Work, workshop: Workshop, manner: Manner) -> None:
     try:
         result = work(task, workshop)
     except Exception as error:
-        # wrong usage, of which click tells in its own way, has no exit code of ours
-        if manner.json and not isinstance(error, ClickException):
+        # wrong usage, of which typer tells in its own way, has no exit code of ours
+        if manner.json and not isinstance(error, typer.BadParameter):
             print_object(to_json(failure_fields(task, *explain(error))))
         raise
     for notice in result.notices:

@@ -28,7 +28,7 @@ def named_output(
 
 
 def usage_error(sentence: str, param_hint: str | None = None) -> typer.BadParameter:
-    """The error of wrong usage, which names files and which click prints as it is."""
+    """The error of wrong usage, which names files and which typer prints as it is."""
     return typer.BadParameter(printable(sentence), param_hint=param_hint)
 
 
