@@ -20,9 +20,8 @@ from tqdm import tqdm
 
 from benchmarks.output import add_options, check, dataset_of, heading, paragraph, publish, table
 from benchmarks.rivals import FACTORS, Coded, Shrunk, avif_container, webp_container
-from sbtcodec.codec import Codec
+from sbtcodec.codec.codec import Codec
 from sbtcodec.container import unpack
-from sbtcodec.effort import DEFAULT_EFFORT
 from sbtcodec.errors import SbtError
 from sbtcodec.evaluation.codecs import ImageCodec, load_codec
 from sbtcodec.evaluation.datasets import Dataset
@@ -32,6 +31,7 @@ from sbtcodec.evaluation.run import bits_per_pixel
 from sbtcodec.evaluation.table import number
 from sbtcodec.image.comparison import side_by_side
 from sbtcodec.image.files import write_atomically
+from sbtcodec.rdo.effort import DEFAULT_EFFORT
 
 SIDE = 384
 EFFORT = 5

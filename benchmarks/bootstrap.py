@@ -23,7 +23,7 @@ from benchmarks.ideal_rate import measure as measure_rate
 from benchmarks.inside import Inside, by_channel, recording
 from benchmarks.output import add_options, check, dataset_of, heading, paragraph, publish, table
 from benchmarks.predictions import Photo, channel_means, linear_predictions, photo_of
-from sbtcodec.codec import Codec
+from sbtcodec.codec.codec import Codec
 from sbtcodec.container import unpack
 from sbtcodec.entropy.coder import Symbols
 from sbtcodec.errors import SbtError

@@ -19,19 +19,19 @@ from pathlib import Path
 import torch
 
 from benchmarks.output import add_options, check, dataset_of, heading, paragraph, publish, table
-from sbtcodec.aim import Aim
-from sbtcodec.cli.making import Making
-from sbtcodec.codec import Codec
+from sbtcodec.cli.common.making import Making
+from sbtcodec.codec.codec import Codec
+from sbtcodec.codec.rate_target import Aim
 from sbtcodec.collection.engine import images_per_task, run
 from sbtcodec.collection.extra import require
 from sbtcodec.collection.manifest import Entry, Settings
 from sbtcodec.collection.plan import make_plan
-from sbtcodec.container import DEFAULT_MAX_PIXELS
 from sbtcodec.errors import SbtError
 from sbtcodec.evaluation.datasets import Dataset
 from sbtcodec.image.files import write_atomically
 from sbtcodec.image.pixels import load_image
 from sbtcodec.image.saving import save_image
+from sbtcodec.limits import DEFAULT_MAX_PIXELS
 
 HEADINGS = ("", "total s", "start s", "MP/s", "MP/s after start")
 NOTE = """Total: from the first look at the folder to the last file and the whole manifest.

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from benchmarks.output import add_options, check, dataset_of, heading, publish, table
-from sbtcodec.codec import Codec
+from sbtcodec.codec.codec import Codec
 from sbtcodec.container import describe
 
 REPEAT = 7

@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sbtcodec.codec import Codec
-from sbtcodec.effort import DEFAULT_EFFORT, WORK
+from sbtcodec.codec.codec import Codec
 from sbtcodec.evaluation.curves import METRICS, Curve, Point, bd_rate
 from sbtcodec.evaluation.metrics import ms_ssim, psnr, ssimulacra2
 from sbtcodec.image.files import write_atomically
 from sbtcodec.image.pixels import load_image
+from sbtcodec.rdo.effort import DEFAULT_EFFORT, WORK
 
 HEIGHT, WIDTH = 256, 384
 

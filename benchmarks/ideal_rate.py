@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sbtcodec.codec import Codec
+from sbtcodec.codec.codec import Codec
 from sbtcodec.container import unpack
 from sbtcodec.entropy.coder import DetailTables, Indices, LayerEncoder, Symbols
 from sbtcodec.entropy.detail import TABLES

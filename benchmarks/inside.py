@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sbtcodec.codec import Codec
+from sbtcodec.codec.codec import Codec
 from sbtcodec.entropy.coder import Indices, LayerDecoder, Symbols
 from sbtcodec.evaluation.metrics import Rgb
 from sbtcodec.tokenizer.layers import channels_last, planes

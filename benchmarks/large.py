@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.output import add_options, check, dataset_of, heading, publish, table
-from sbtcodec.codec import Codec
+from sbtcodec.codec.codec import Codec
 from sbtcodec.image.pixels import load_image
 
 PIECE = 1000  # pixels of the side of a photograph in the picture

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sbtcodec.codec import RGB, Codec
+from sbtcodec.codec.codec import RGB, Codec
 from sbtcodec.image.pixels import load_image
 
 GLOBALS = "globals"

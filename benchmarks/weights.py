@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.effort import images_in
-from sbtcodec.codec import Codec
-from sbtcodec.effort import DEFAULT_EFFORT
+from sbtcodec.codec.codec import Codec
 from sbtcodec.evaluation.curves import METRICS, Curve, Point, bd_rate
 from sbtcodec.evaluation.metrics import ms_ssim, psnr
 from sbtcodec.evaluation.qualities import GLOBALS, Quality
 from sbtcodec.image.pixels import load_image
+from sbtcodec.rdo.effort import DEFAULT_EFFORT
 
 SIDE = 256
 QUALITIES: tuple[Quality, ...] = (GLOBALS, 0, 5, 10, 20, 35, 50, 65, 80, 100)

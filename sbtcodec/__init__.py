@@ -10,26 +10,29 @@ Importing the package is quick: torch and the weights are loaded on first use. A
 import functools
 from typing import TYPE_CHECKING
 
-import sbtcodec.forking  # noqa: F401  # from now on, forked children are told
-from sbtcodec.aim import aim_of
+import sbtcodec.runtime.forking  # noqa: F401  # from now on, forked children are told
 from sbtcodec.arguments import Buffer, content_of, flag, shown, whole_number
-from sbtcodec.container import DEFAULT_MAX_PIXELS, FileInfo, check_pixels, unpack
+from sbtcodec.codec.rate_target import aim_of
+from sbtcodec.container import FileInfo, check_pixels, unpack
 from sbtcodec.container import describe as _describe
-from sbtcodec.effort import DEFAULT_EFFORT
 from sbtcodec.errors import ArgumentError, DeviceError, SbtError
+from sbtcodec.limits import DEFAULT_MAX_PIXELS
+from sbtcodec.rdo.effort import DEFAULT_EFFORT
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from PIL import Image
 
-    from sbtcodec.codec import Codec
+    from sbtcodec.codec.codec import Codec
+    from sbtcodec.codec.tokens import Tokens
     from sbtcodec.image.picture import Picture
 
 __all__ = [
     "ArgumentError",
     "Codec",
     "SbtError",
+    "Tokens",
     "__version__",
     "compress",
     "decompress",
@@ -160,9 +163,13 @@ def inspect(data: Buffer) -> FileInfo:
 
 def __getattr__(name: str) -> object:
     if name == "Codec":
-        from sbtcodec.codec import Codec
+        from sbtcodec.codec.codec import Codec
 
         return Codec
+    if name == "Tokens":
+        from sbtcodec.codec.tokens import Tokens
+
+        return Tokens
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -174,6 +181,6 @@ def _known(device: str) -> str:
 
 @functools.cache
 def _loaded_codec(device: str) -> "Codec":
-    from sbtcodec.codec import Codec
+    from sbtcodec.codec.codec import Codec
 
     return Codec.load(device)

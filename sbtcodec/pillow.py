@@ -22,10 +22,10 @@ from PIL import Image, ImageFile
 
 import sbtcodec
 from sbtcodec.arguments import shown
+from sbtcodec.codec.chunks import ALPHA, metadata_of
 from sbtcodec.container import describe, is_sbt, unpack
 from sbtcodec.errors import ArgumentError, InvalidFileError, SbtError
 from sbtcodec.image.picture import pillow_info
-from sbtcodec.sidecar import ALPHA, metadata_of
 
 if TYPE_CHECKING:
     from PIL._imaging import PixelAccess

@@ -7,9 +7,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from sbtcodec.codec import Codec
-from sbtcodec.model import CodecModel
-from sbtcodec.release import export
+from sbtcodec.codec.codec import Codec
+from sbtcodec.models.config import CodecModel
+from sbtcodec.models.release import export
 from sbtcodec.training.config import MODELS
 from sbtcodec.training.publish import add
 

@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sbtcodec.codec import Codec
-from sbtcodec.refinement import STRUCTURE
-from sbtcodec.structure import distortion
+from sbtcodec.codec.codec import Codec
+from sbtcodec.rdo.latent_search import STRUCTURE
+from sbtcodec.rdo.ms_ssim import distortion
 from sbtcodec.tokenizer.layers import planes
 
 

@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-import sbtcodec.decoding
-from sbtcodec.codec import Codec
+import sbtcodec.codec.decoder
+from sbtcodec.codec.codec import Codec
 from sbtcodec.container import (
     HEADER_BYTES,
     Chunk,
@@ -31,7 +31,7 @@ from sbtcodec.container import (
     unpack,
 )
 from sbtcodec.errors import InvalidFileError, ModelMismatchError
-from sbtcodec.symbols import TileSymbols
+from sbtcodec.latents.symbols import TileSymbols
 
 CORPUS = Path(__file__).parent / "corpus"
 LARGEST_INPUT = 1024
@@ -84,12 +84,12 @@ def mutated(rng: random.Random, data: bytes, others: list[bytes]) -> bytes:
 @contextmanager
 def unchecked() -> Iterator[None]:
     """Within the block, checks of symbols pass: damage goes on into the next step."""
-    compare = sbtcodec.decoding.compare
-    sbtcodec.decoding.compare = lambda *_: None  # type: ignore[assignment]
+    compare = sbtcodec.codec.decoder.compare
+    sbtcodec.codec.decoder.compare = lambda *_: None  # type: ignore[assignment]
     try:
         yield
     finally:
-        sbtcodec.decoding.compare = compare
+        sbtcodec.codec.decoder.compare = compare
 
 
 def outcome(codec: Codec, data: bytes, *, checked: bool, whole: bool = True) -> str:
@@ -178,11 +178,11 @@ def with_right_check(codec: Codec, data: bytes) -> bytes:
         return data
     tile = TileSymbols(codec.release, header.quality, header.tiles[0])
     tile.levels = torch.from_numpy(tokens.levels.astype(np.int64)).permute(2, 0, 1)[None]
-    crc = tile.check(0, sbtcodec.decoding.seed_of(header, codec.release, 0))
+    crc = tile.check(0, sbtcodec.codec.decoder.seed_of(header, codec.release, 0))
     size = header.check_bytes(0)
     at = len(data) - sum(part.length for layer in container.layers for part in layer.parts)
     at += container.layers[0].parts[0].length
-    return data[: at - size] + sbtcodec.decoding.check_bytes(crc, size) + data[at:]
+    return data[: at - size] + sbtcodec.codec.decoder.check_bytes(crc, size) + data[at:]
 
 
 def _kind(error: Exception) -> str:

@@ -20,9 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
-from sbtcodec.codec import Codec
+from sbtcodec.codec.codec import Codec
+from sbtcodec.codec.tokens import Tokens
 from sbtcodec.errors import InvalidFileError, SbtError
-from sbtcodec.tokens import Tokens
 
 LARGEST_PICTURE = 2**18  # pixels
 SLOWEST = 20.0  # seconds for one input, on a busy machine

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage import data as photographs
 
-from sbtcodec.codec import Codec
+from sbtcodec.codec.codec import Codec
 from sbtcodec.image.picture import Picture
 
 GOLDEN = Path(__file__).parent / "golden"

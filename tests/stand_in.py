@@ -14,11 +14,11 @@ from PIL import Image
 
 import sbtcodec
 from sbtcodec import cli
+from sbtcodec.codec.chunks import chunks_of, picture_of
 from sbtcodec.container import FORMAT_VERSION, Container, Header, Layer, Part, pack, unpack
 from sbtcodec.errors import DeviceError
 from sbtcodec.image.picture import Picture
 from sbtcodec.image.pixels import as_rgb
-from sbtcodec.sidecar import chunks_of, picture_of
 
 ROOT = Path(__file__).resolve().parent.parent
 WIDTH, HEIGHT = 60, 40
@@ -85,9 +85,9 @@ class FakeCodec:
 
 def replace_codec(monkeypatch):
     """Put the stand-in where the program finds its codec, and return that module."""
-    module = types.ModuleType("sbtcodec.codec")
+    module = types.ModuleType("sbtcodec.codec.codec")
     module.Codec = FakeCodec
-    monkeypatch.setitem(sys.modules, "sbtcodec.codec", module)
+    monkeypatch.setitem(sys.modules, "sbtcodec.codec.codec", module)
     loaded = functools.cache(sbtcodec._loaded_codec.__wrapped__)
     monkeypatch.setattr(sbtcodec, "_loaded_codec", loaded)
     return module

@@ -9,7 +9,7 @@ from PIL import Image
 from stand_in import ROOT, assert_fails, replace_codec, runner
 
 import sbtcodec
-from sbtcodec.cli.advice import OPTIONS, with_options
+from sbtcodec.cli.common.advice import OPTIONS, with_options
 
 LIBRARY = sorted(
     path for path in (ROOT / "sbtcodec").rglob("*.py") if "cli" not in path.relative_to(ROOT).parts

@@ -11,7 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from sbtcodec.cli import app
-from sbtcodec.codec import Codec
+from sbtcodec.codec.codec import Codec
 from sbtcodec.container import describe
 from sbtcodec.errors import RateError
 from sbtcodec.evaluation.metrics import psnr

@@ -12,11 +12,11 @@ from PIL import Image
 from skimage import data as photographs
 
 import sbtcodec
-from sbtcodec.codec import Codec
+from sbtcodec.codec.codec import Codec
+from sbtcodec.codec.rate_control import compress_to_bpp, compress_to_score, compress_to_size
+from sbtcodec.codec.tokens import Tokens
 from sbtcodec.errors import ArgumentError, DeviceError, ImageError, SbtError, WeightsError
 from sbtcodec.evaluation.metrics import psnr
-from sbtcodec.rate import compress_to_bpp, compress_to_score, compress_to_size
-from sbtcodec.tokens import Tokens
 
 PHOTO = np.ascontiguousarray(photographs.chelsea()[60:109, 100:171])
 

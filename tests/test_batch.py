@@ -15,8 +15,9 @@ from PIL import Image
 from stand_in import ROOT, FakeCodec, replace_codec, runner
 from typer.main import get_command
 
-from sbtcodec import codec as real_codec
-from sbtcodec.cli import app, batch
+from sbtcodec.cli import app
+from sbtcodec.cli.common import batch
+from sbtcodec.codec import codec as real_codec
 from sbtcodec.container import is_sbt
 from sbtcodec.errors import WeightsError
 from sbtcodec.image.listing import image_suffixes
@@ -374,7 +375,7 @@ def test_two_jobs_give_the_bytes_of_one(run, monkeypatch):
     import torch
     from skimage import data
 
-    monkeypatch.setitem(sys.modules, "sbtcodec.codec", real_codec)
+    monkeypatch.setitem(sys.modules, "sbtcodec.codec.codec", real_codec)
     for index in range(4):
         Path("in").mkdir(exist_ok=True)
         rgb = data.astronaut()[64 * index : 64 * index + 48, 100:164]
@@ -402,7 +403,7 @@ class Codec:
         sys.stderr.write("at work\n")
         time.sleep(SECONDS)
         return bytes(1000)
-sys.modules["sbtcodec.codec"] = types.SimpleNamespace(Codec=Codec)
+sys.modules["sbtcodec.codec.codec"] = types.SimpleNamespace(Codec=Codec)
 from sbtcodec.cli import main
 main()
 """

@@ -15,9 +15,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from sbtcodec.aim import Aim
-from sbtcodec.cli.making import Making
-from sbtcodec.codec import Codec
+from sbtcodec.cli.common.making import Making
+from sbtcodec.codec.codec import Codec
+from sbtcodec.codec.rate_control import compress_to_size
+from sbtcodec.codec.rate_target import Aim
 from sbtcodec.errors import (
     DeviceError,
     ImageError,
@@ -27,7 +28,6 @@ from sbtcodec.errors import (
     WeightsError,
 )
 from sbtcodec.evaluation.metrics import psnr
-from sbtcodec.rate import compress_to_size
 
 fsspec = pytest.importorskip("fsspec")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -365,9 +365,9 @@ RUN = """
 import sys
 from pathlib import Path
 import typer
-from sbtcodec.aim import Aim
-from sbtcodec.cli.collection import run_collection
-from sbtcodec.cli.making import Making
+from sbtcodec.codec.rate_target import Aim
+from sbtcodec.cli.common.collection import run_collection
+from sbtcodec.cli.common.making import Making
 try:
     run_collection([sys.argv[1]], sys.argv[2], engine=sys.argv[4], making=Making(Aim(30.0)),
                    device="cpu", workers=2, json=True, weights=Path(sys.argv[3]))

@@ -11,13 +11,13 @@ from PIL import Image, ImageCms
 from profiles import RED_AND_BLUE_SWAPPED
 
 from sbtcodec import Codec
+from sbtcodec.codec.chunks import chunks_of, metadata_of, picture_of
 from sbtcodec.container import Chunk
 from sbtcodec.errors import InvalidFileError
 from sbtcodec.image import cicp, profiles
 from sbtcodec.image.picture import Picture
 from sbtcodec.image.pixels import as_rgb, load_image
 from sbtcodec.image.saving import encode_image, fitted
-from sbtcodec.sidecar import chunks_of, metadata_of, picture_of
 
 P3, PQ, HLG, SRGB = (bytes((*codes, 0, 1)) for codes in ((12, 13), (9, 16), (9, 18), (1, 13)))
 UNUSABLE = ("the colour tags of the file are unusable: colours are taken as sRGB",)

@@ -24,7 +24,7 @@ from stand_in import (
 )
 
 import sbtcodec
-from sbtcodec.cli import paths
+from sbtcodec.cli.common import paths
 from sbtcodec.container import Chunk, Container, Header, Layer, Part, pack, unpack
 from sbtcodec.errors import ModelMismatchError
 
@@ -313,7 +313,7 @@ os.fsync = interrupted
 class Codec:
     load = classmethod(lambda cls, device: cls())
     compress = lambda self, image, quality, **options: bytes(100)
-sys.modules["sbtcodec.codec"] = types.SimpleNamespace(Codec=Codec)
+sys.modules["sbtcodec.codec.codec"] = types.SimpleNamespace(Codec=Codec)
 from sbtcodec.cli import main
 main()
 """

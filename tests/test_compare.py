@@ -16,7 +16,7 @@ from test_evaluation_report import Balance
 from typer.testing import CliRunner
 
 from sbtcodec import cli
-from sbtcodec.codec import Codec
+from sbtcodec.codec.codec import Codec
 from sbtcodec.errors import ImageError, InvalidFileError, OutputError
 from sbtcodec.evaluation.codecs import load_codec
 from sbtcodec.evaluation.compare import Area, compare, default_area, largest_within

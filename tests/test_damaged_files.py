@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from sbtcodec.codec import Codec
+from sbtcodec.codec.codec import Codec
 from sbtcodec.container import Container, Layer, Part, describe, pack, unpack
 from sbtcodec.errors import InvalidFileError, ModelMismatchError, SbtError
 

@@ -16,9 +16,9 @@ from sbtcodec.errors import DatasetError, OutputError
 
 @pytest.fixture
 def call(tmp_path, monkeypatch):
-    module = ModuleType("sbtcodec.codec")
+    module = ModuleType("sbtcodec.codec.codec")
     module.Codec = type("Codec", (), {"load": staticmethod(lambda device: StubModel())})
-    monkeypatch.setitem(sys.modules, "sbtcodec.codec", module)
+    monkeypatch.setitem(sys.modules, "sbtcodec.codec.codec", module)
     (tmp_path / "images").mkdir()
     Image.fromarray(picture()).save(tmp_path / "images" / "one.png")
     app = typer.Typer()

@@ -45,9 +45,9 @@ def test_default_qualities_lie_in_the_range(name):
 
 
 def test_sbt_sends_globals_alone_when_asked(monkeypatch):
-    module = ModuleType("sbtcodec.codec")
+    module = ModuleType("sbtcodec.codec.codec")
     module.Codec = type("Codec", (), {"load": staticmethod(lambda device: StubModel())})
-    monkeypatch.setitem(sys.modules, "sbtcodec.codec", module)
+    monkeypatch.setitem(sys.modules, "sbtcodec.codec.codec", module)
     codec = load_codec("sbt")
     assert codec.settings == "model stub-1"
     assert codec.default_qualities == ("globals", 0, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)

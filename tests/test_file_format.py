@@ -8,10 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sbtcodec.container import (
-    DEFAULT_MAX_PIXELS,
     HEADER_BYTES,
-    MAX_CHUNK_BYTES,
-    MAX_SIDE,
     Chunk,
     Container,
     Header,
@@ -27,6 +24,7 @@ from sbtcodec.container import (
     unpack,
 )
 from sbtcodec.errors import InvalidFileError
+from sbtcodec.limits import DEFAULT_MAX_PIXELS, MAX_CHUNK_BYTES, MAX_SIDE
 
 
 def one(coded, check):

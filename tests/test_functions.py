@@ -7,9 +7,9 @@ from profiles import RED_AND_BLUE_SWAPPED
 from skimage import data as photographs
 
 import sbtcodec
+from sbtcodec.codec.rate_control import compress_to_bpp, compress_to_score, compress_to_size
 from sbtcodec.errors import ArgumentError, ImageError, InvalidFileError, RateError
 from sbtcodec.evaluation.metrics import psnr
-from sbtcodec.rate import compress_to_bpp, compress_to_score, compress_to_size
 
 PHOTO = np.ascontiguousarray(photographs.chelsea()[60:93, 100:140])
 

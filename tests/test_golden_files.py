@@ -14,15 +14,15 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from sbtcodec.codec import Codec
+from sbtcodec.codec.codec import Codec
 from sbtcodec.container import unpack
 from sbtcodec.entropy.coder import Indices
 from sbtcodec.entropy.frequencies import gaussian_tables, normalise
 from sbtcodec.errors import ModelMismatchError
-from sbtcodec.model import CodecModel
-from sbtcodec.registry import Entry, read_manifest, weights_dir, write_manifest
-from sbtcodec.release import digests, export, read_state
-from sbtcodec.symbols import TileSymbols
+from sbtcodec.latents.symbols import TileSymbols
+from sbtcodec.models.config import CodecModel
+from sbtcodec.models.registry import Entry, read_manifest, weights_dir, write_manifest
+from sbtcodec.models.release import digests, export, read_state
 from sbtcodec.training.config import MODELS as TRAINING_MODELS
 from sbtcodec.training.publish import add, keep_decoder
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sbtcodec.errors import WeightsError
-from sbtcodec.model import CodecModel, ModelConfig
+from sbtcodec.models.config import CodecModel, ModelConfig
 from sbtcodec.training.config import MODELS
 from sbtcodec.training.growth import grown
 from sbtcodec.training.revival import revive

@@ -12,7 +12,7 @@ from stand_in import FakeCodec, assert_fails, replace_codec, runner
 from typer.main import get_command
 
 from sbtcodec.cli import app
-from sbtcodec.cli.report import printable
+from sbtcodec.cli.common.report import printable
 from sbtcodec.container import code_of, is_sbt, quality_of
 
 

@@ -15,7 +15,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from sbtcodec.codec import Codec
+from sbtcodec.codec.codec import Codec
 from sbtcodec.entropy.integer_net import ACTIVATION_MAX, IntegerConv
 
 ROUNDING = 2  # levels that float networks may move a pixel by, where sums are in another order

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from fuzzing import CORPUS, fuzz, outcome
 
-from sbtcodec.codec import Codec
+from sbtcodec.codec.codec import Codec
 
 INPUTS = sorted(CORPUS.glob("*.sbt"))
 

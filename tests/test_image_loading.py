@@ -22,9 +22,9 @@ from profiles import (
 )
 from skimage import data as photographs
 
-from sbtcodec import container
+from sbtcodec import limits
 from sbtcodec.errors import ImageError
-from sbtcodec.image import limits, metadata, pixels
+from sbtcodec.image import metadata, pixels
 from sbtcodec.image.pixels import as_rgb, load_image
 
 PHOTO = photographs.chelsea()[:61, :83].copy()
@@ -508,9 +508,9 @@ def test_damage_raises_nothing_but_image_errors(image_format):
 
 
 def test_the_limits_are_those_of_the_format():
-    assert limits.MAX_SIDE == container.MAX_SIDE
-    assert limits.DEFAULT_MAX_PIXELS == container.DEFAULT_MAX_PIXELS
-    assert limits.MAX_METADATA_BYTES == container.MAX_CHUNK_BYTES - 1
+    assert limits.MAX_SIDE == 2**14 - 1  # docs/format.md: 14 bits each
+    assert limits.MAX_DETAIL_LAYERS == 2**3 - 1
+    assert limits.MAX_METADATA_BYTES == limits.MAX_CHUNK_BYTES - 1
 
 
 def test_too_many_pixels_are_refused_before_decoding(monkeypatch):

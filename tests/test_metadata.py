@@ -15,11 +15,11 @@ from sbtcodec import Codec
 from sbtcodec.errors import ImageError
 from sbtcodec.image.boxes import boxes_of
 from sbtcodec.image.exif import without_orientation, without_thumbnail
-from sbtcodec.image.limits import MAX_METADATA_BYTES
 from sbtcodec.image.metadata import of_a_part
 from sbtcodec.image.picture import Picture
 from sbtcodec.image.pixels import as_rgb, load_image
 from sbtcodec.image.saving import encode_image
+from sbtcodec.limits import MAX_METADATA_BYTES
 
 PREFIX = b"Exif\0\0"
 NAMES = ["Zoë Ünal ©".encode(), "Ægir Þórsson".encode("latin-1"), "山田".encode(), b"\xff\xfe\x01"]

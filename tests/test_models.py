@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 from stand_in import ROOT, assert_fails, runner
 
-from sbtcodec.codec import Codec
+from sbtcodec.codec.codec import Codec
 from sbtcodec.container import unpack
-from sbtcodec.digest import canonical, pictures_digest, symbols_digest
 from sbtcodec.errors import InvalidFileError, ModelMismatchError, WeightsError
-from sbtcodec.registry import read_manifest, weights_dir, write_manifest
-from sbtcodec.release import Release, load_release, read_state
+from sbtcodec.models.digest import canonical, pictures_digest, symbols_digest
+from sbtcodec.models.registry import read_manifest, weights_dir, write_manifest
+from sbtcodec.models.release import Release, load_release, read_state
 from sbtcodec.training.publish import add, keep_decoder
 
 Run = Callable[..., tuple[int, str, str]]
@@ -130,7 +130,7 @@ def test_loaded_models_are_kept(
         loads.append(number)
         return load_release(number, folder)
 
-    monkeypatch.setattr("sbtcodec.release.load_release", load)
+    monkeypatch.setattr("sbtcodec.models.release.load_release", load)
     first = Codec.load("cpu", weights=folder)
     older = replace(first.tokenize(photo), model=3)
     for codec in (first, Codec.load("cpu", weights=folder)):

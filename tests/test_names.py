@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from stand_in import replace_codec, runner
 
-from sbtcodec.cli.arguments import expand, images_to
+from sbtcodec.cli.common.arguments import expand, images_to
 from sbtcodec.errors import ImageError, OutputError
 from sbtcodec.image.listing import image_suffixes
 

@@ -12,9 +12,9 @@ from PIL import Image
 from skimage import data as photographs
 from torch.utils.data import DataLoader, Dataset
 
-from sbtcodec import release
-from sbtcodec.codec import Codec
+from sbtcodec.codec.codec import Codec
 from sbtcodec.errors import SbtError, WeightsError
+from sbtcodec.models import release
 
 PHOTO = np.ascontiguousarray(photographs.chelsea()[60:109, 100:171])
 

@@ -9,12 +9,12 @@ import torch
 from costs import bits_per_pixel, errors
 from numpy.typing import NDArray
 
-from sbtcodec import token_refinement
-from sbtcodec.codec import Codec
+from sbtcodec.codec.codec import Codec
+from sbtcodec.codec.rate_control import compress_to_bpp, compress_to_score, compress_to_size
 from sbtcodec.container import unpack
 from sbtcodec.errors import ImageError, RateError
 from sbtcodec.evaluation.metrics import ms_ssim, psnr
-from sbtcodec.rate import compress_to_bpp, compress_to_score, compress_to_size
+from sbtcodec.rdo import token_search as token_refinement
 from sbtcodec.tokenizer.token_adapter import STEPS_ALONE
 
 CODES = np.arange(256) * (100 / 255)
@@ -125,9 +125,9 @@ def test_windows_refine_nearly_like_the_whole(
     codec: Codec, small: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, plain = cost(codec, small, 60, 4), cost(codec, small, 60, 3)
-    monkeypatch.setattr("sbtcodec.refinement.WHOLE_CELLS", 2)
-    monkeypatch.setattr("sbtcodec.refinement.WINDOW_CELLS", 4)
-    monkeypatch.setattr("sbtcodec.refinement.HALO_CELLS", 2)
+    monkeypatch.setattr("sbtcodec.rdo.latent_search.WHOLE_CELLS", 2)
+    monkeypatch.setattr("sbtcodec.rdo.latent_search.WINDOW_CELLS", 4)
+    monkeypatch.setattr("sbtcodec.rdo.latent_search.HALO_CELLS", 2)
     assert plain - cost(codec, small, 60, 4) > 0.5 * (plain - whole)
 
 
@@ -147,8 +147,8 @@ def test_windows_refine_tokens_nearly_like_the_whole(
 ) -> None:
     wide = np.concatenate([photo, photo[:, ::-1]], 1)  # 15 tokens, two windows of attention
     plain, whole = globals_cost(codec, wide, 3), globals_cost(codec, wide, 5)
-    monkeypatch.setattr("sbtcodec.token_refinement.WHOLE_TOKENS", 8)
-    monkeypatch.setattr("sbtcodec.token_refinement.BLOCK_TOKENS", 8)
+    monkeypatch.setattr("sbtcodec.rdo.token_search.WHOLE_TOKENS", 8)
+    monkeypatch.setattr("sbtcodec.rdo.token_search.BLOCK_TOKENS", 8)
     assert plain - globals_cost(codec, wide, 5) > 0.5 * (plain - whole)
 
 

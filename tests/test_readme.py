@@ -12,7 +12,7 @@ from PIL import Image
 from benchmarks.readme_table import PART, with_measurements
 from sbtcodec.evaluation.document import read_results
 from sbtcodec.image.demo_picture import demo_picture
-from sbtcodec.release import load_release
+from sbtcodec.models.release import load_release
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -13,15 +13,15 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from sbtcodec.codec import Codec
+from sbtcodec.codec.codec import Codec
+from sbtcodec.codec.decoder import seed_of
 from sbtcodec.container import describe, unpack
-from sbtcodec.decoding import seed_of
 from sbtcodec.errors import DeviceError, ImageError
 from sbtcodec.evaluation.metrics import psnr
 from sbtcodec.grid import Box
 from sbtcodec.image.picture import Picture
 from sbtcodec.image.pixels import as_rgb
-from sbtcodec.symbols import TileSymbols
+from sbtcodec.latents.symbols import TileSymbols
 from sbtcodec.tokenizer.config import TokenizerConfig
 from sbtcodec.tokenizer.decoder import Decoder
 from sbtcodec.tokenizer.local_encoder import LocalEncoder
@@ -122,7 +122,7 @@ def test_symbols_are_the_same_in_a_second_process(
     (tmp_path / "photo.sbt").write_bytes(codec.compress(photo, quality=50))
     script = (
         "import sys, torch; torch.set_num_threads(1)\n"
-        "from sbtcodec.codec import Codec\n"
+        "from sbtcodec.codec.codec import Codec\n"
         "from PIL import Image\n"
         "import numpy as np\n"
         "Image.fromarray(Codec.load('cpu').decode(open(sys.argv[1], 'rb').read()).rgb)"
@@ -170,10 +170,10 @@ def test_blocks_and_bands_give_the_picture_of_the_whole(
     files = {quality: tiny_codec.compress(image, quality) for quality in (10, 60)}
     data = files[60]
     whole = tiny_codec.decode(data).rgb.astype(int)
-    monkeypatch.setattr("sbtcodec.networks.COARSE_BLOCK", 10)
-    monkeypatch.setattr("sbtcodec.networks.FINE_BLOCK", 3)
-    monkeypatch.setattr("sbtcodec.estimate.SPREAD_BLOCK", 6)
-    monkeypatch.setattr("sbtcodec.estimate.BAND_CELLS", 6)
+    monkeypatch.setattr("sbtcodec.latents.blocks.COARSE_BLOCK", 10)
+    monkeypatch.setattr("sbtcodec.latents.blocks.FINE_BLOCK", 3)
+    monkeypatch.setattr("sbtcodec.latents.estimate.SPREAD_BLOCK", 6)
+    monkeypatch.setattr("sbtcodec.latents.estimate.BAND_CELLS", 6)
     for quality, file in files.items():
         before = tiny_codec.tokens_of(file)
         after = tiny_codec.tokens_of(tiny_codec.compress(image, quality))

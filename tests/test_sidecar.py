@@ -10,12 +10,13 @@ from PIL import Image
 from profiles import LINEAR_GRAY, RED_AND_BLUE_SWAPPED
 from skimage import data as photographs
 
-from sbtcodec import sidecar
-from sbtcodec.container import MAX_CHUNK_BYTES, Chunk
+from sbtcodec.codec import chunks as sidecar
+from sbtcodec.codec.chunks import chunks_of, metadata_of, picture_of
+from sbtcodec.container import Chunk
 from sbtcodec.errors import ImageError, InvalidFileError
 from sbtcodec.grid import Box
 from sbtcodec.image.picture import Picture
-from sbtcodec.sidecar import chunks_of, metadata_of, picture_of
+from sbtcodec.limits import MAX_CHUNK_BYTES
 
 PHOTO = photographs.coffee()[:40, :51]
 SOFT = photographs.moon()[100:140, 100:151]

@@ -148,7 +148,7 @@ def test_a_closed_pipe_ends_quietly(tmp_path):
         "class Codec:\n"
         "    load = classmethod(lambda cls, device: cls())\n"
         "    compress = lambda self, image, quality, **options: bytes(10**6)\n"
-        "sys.modules['sbtcodec.codec'] = types.SimpleNamespace(Codec=Codec)\n"
+        "sys.modules['sbtcodec.codec.codec'] = types.SimpleNamespace(Codec=Codec)\n"
         "from sbtcodec.cli import main\n"
         "main()\n"
     )

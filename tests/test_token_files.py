@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from fuzzing_tokens import fuzz, members, packed
 
+from sbtcodec.codec.tokens import Tokens
+from sbtcodec.codec.tokens_file import MAX_CHANNELS, MAX_DIMS
 from sbtcodec.errors import ArgumentError, InvalidFileError
-from sbtcodec.tokens import Tokens
-from sbtcodec.tokens_file import MAX_CHANNELS, MAX_DIMS
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sbtcodec.codec import Codec
+from sbtcodec.codec.codec import Codec
+from sbtcodec.codec.tokens import Tokens
 from sbtcodec.errors import InvalidFileError, OutputError
-from sbtcodec.tokens import Tokens
 
 
 def test_tokens_are_those_of_the_file_and_give_its_picture(

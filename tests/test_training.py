@@ -14,15 +14,15 @@ from PIL import Image
 from skimage import data
 
 from benchmarks.ideal_rate import counting
-from sbtcodec.codec import Codec
+from sbtcodec.codec.codec import Codec
 from sbtcodec.entropy.frequencies import gaussian_tables
 from sbtcodec.entropy.quality import HAT_ONE, position
 from sbtcodec.entropy.token_rate import token_bits
 from sbtcodec.errors import DatasetError, WeightsError
-from sbtcodec.model import CodecModel
-from sbtcodec.relaxation import gaussian_bits
-from sbtcodec.release import read_state
-from sbtcodec.structure import MS_SSIM_WEIGHTS, ms_ssim
+from sbtcodec.models.config import CodecModel
+from sbtcodec.models.release import read_state
+from sbtcodec.rdo.ms_ssim import MS_SSIM_WEIGHTS, ms_ssim
+from sbtcodec.rdo.soft_quantisation import gaussian_bits
 from sbtcodec.training import checkpoint
 from sbtcodec.training.config import BASE, MODELS, PRESETS, TrainingConfig
 from sbtcodec.training.data import batch, recoloured

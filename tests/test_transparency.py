@@ -9,10 +9,10 @@ from skimage import data as photographs
 
 import sbtcodec
 import sbtcodec.pillow  # teaches Pillow the format
-from sbtcodec import rate
-from sbtcodec.aim import Aim
-from sbtcodec.cli.making import Making
-from sbtcodec.codec import Codec
+from sbtcodec.cli.common.making import Making
+from sbtcodec.codec import rate_control as rate
+from sbtcodec.codec.codec import Codec
+from sbtcodec.codec.rate_target import Aim
 from sbtcodec.collection.manifest import Settings
 from sbtcodec.evaluation.metrics import psnr
 from sbtcodec.image.picture import Picture

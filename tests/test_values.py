@@ -3,7 +3,7 @@
 import pytest
 import typer
 
-from sbtcodec.cli.values import Target, crop, scale, size_in_bytes, target
+from sbtcodec.cli.common.values import Target, crop, scale, size_in_bytes, target
 from sbtcodec.grid import Box
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from skimage import data
 from stand_in import replace_codec, runner
 
-from sbtcodec.codec import Codec
+from sbtcodec.codec.codec import Codec
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ from golden import GOLDEN
 from numpy.typing import NDArray
 from stand_in import ROOT
 
-from sbtcodec.codec import Codec
-from sbtcodec.registry import read_manifest, write_manifest
+from sbtcodec.codec.codec import Codec
+from sbtcodec.models.registry import read_manifest, write_manifest
 from sbtcodec.training.publish import add
 
 SCRIPT = """

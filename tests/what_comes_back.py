@@ -17,11 +17,11 @@ from PIL import Image, ImageCms
 from profiles import LINEAR_GRAY, RED_AND_BLUE_SWAPPED, SRGB
 from test_metadata import LOST
 
+from sbtcodec.codec.chunks import chunks_of, picture_of
 from sbtcodec.errors import ImageError
 from sbtcodec.image.picture import Picture
 from sbtcodec.image.pixels import load_image
 from sbtcodec.image.saving import WRITABLE, encode_image, fitted
-from sbtcodec.sidecar import chunks_of, picture_of
 
 PATH = Path(__file__).resolve().parent.parent / "docs" / "what-comes-back.md"
 INTRODUCTION = """\

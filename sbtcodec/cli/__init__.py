@@ -12,19 +12,19 @@ import typer
 
 from sbtcodec import __version__
 from sbtcodec.cli.bench import bench
-from sbtcodec.cli.compare import compare
-from sbtcodec.cli.compress import compress
-from sbtcodec.cli.decompress import decompress
-from sbtcodec.cli.demo import demo
-from sbtcodec.cli.failures import (
+from sbtcodec.cli.common.failures import (
     BUG_EXIT_CODE,
     INTERRUPTED_EXIT_CODE,
     SYSTEM_EXIT_CODE,
     explain,
 )
+from sbtcodec.cli.common.report import tell
+from sbtcodec.cli.compare import compare
+from sbtcodec.cli.compress import compress
+from sbtcodec.cli.decompress import decompress
+from sbtcodec.cli.demo import demo
 from sbtcodec.cli.info import info
 from sbtcodec.cli.models import models
-from sbtcodec.cli.report import tell
 from sbtcodec.cli.tokens import tokens
 from sbtcodec.cli.train import train
 from sbtcodec.cli.verify import verify

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from sbtcodec.effort import DEFAULT_EFFORT
 from sbtcodec.image.files import check_output, write_atomically
+from sbtcodec.rdo.effort import DEFAULT_EFFORT
 
 
 def bench(

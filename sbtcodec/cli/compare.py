@@ -7,11 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sbtcodec.cli.options import Device, DeviceOption, ForceOption, JsonOption, MaxPixelsOption
-from sbtcodec.cli.paths import default_output, image_input, naming, read_sbt
-from sbtcodec.cli.report import number, print_json, warn
-from sbtcodec.container import DEFAULT_MAX_PIXELS, check_pixels, describe, unpack
+from sbtcodec.cli.common.options import (
+    Device,
+    DeviceOption,
+    ForceOption,
+    JsonOption,
+    MaxPixelsOption,
+)
+from sbtcodec.cli.common.paths import default_output, image_input, naming, read_sbt
+from sbtcodec.cli.common.report import number, print_json, warn
+from sbtcodec.container import check_pixels, describe, unpack
 from sbtcodec.image.files import check_output, check_separate, write_atomically
+from sbtcodec.limits import DEFAULT_MAX_PIXELS
 
 if TYPE_CHECKING:
     from sbtcodec.evaluation.compare import Area, Comparison, Version
@@ -92,7 +99,7 @@ def compare(
     from rich.console import Console
     from rich.progress import Progress
 
-    from sbtcodec.codec import Codec
+    from sbtcodec.codec.codec import Codec
     from sbtcodec.evaluation.compare import compare as compare_versions
     from sbtcodec.evaluation.compare_page import render_comparison
 

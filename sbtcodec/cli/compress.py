@@ -5,14 +5,13 @@ from typing import Annotated
 
 import typer
 
-from sbtcodec.aim import DEFAULT_QUALITY, Aim, Target
-from sbtcodec.cli import values
-from sbtcodec.cli.arguments import Task, arrange, images_to
-from sbtcodec.cli.batch import run_batch, run_one
-from sbtcodec.cli.collection import LOCAL, collection_folder, run_collection
-from sbtcodec.cli.compression import Compression
-from sbtcodec.cli.making import Making
-from sbtcodec.cli.options import (
+from sbtcodec.cli.common import values
+from sbtcodec.cli.common.arguments import Task, arrange, images_to
+from sbtcodec.cli.common.batch import run_batch, run_one
+from sbtcodec.cli.common.collection import LOCAL, collection_folder, run_collection
+from sbtcodec.cli.common.compression import Compression
+from sbtcodec.cli.common.making import Making
+from sbtcodec.cli.common.options import (
     Device,
     DeviceOption,
     ForceOption,
@@ -27,10 +26,11 @@ from sbtcodec.cli.options import (
     SkipExistingOption,
     check_choices,
 )
-from sbtcodec.cli.work import Manner
-from sbtcodec.cli.workshop import Workshop
-from sbtcodec.container import DEFAULT_MAX_PIXELS
-from sbtcodec.effort import DEFAULT_EFFORT
+from sbtcodec.cli.common.work import Manner
+from sbtcodec.cli.common.workshop import Workshop
+from sbtcodec.codec.rate_target import DEFAULT_QUALITY, Aim, Target
+from sbtcodec.limits import DEFAULT_MAX_PIXELS
+from sbtcodec.rdo.effort import DEFAULT_EFFORT
 
 
 def compress(

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sbtcodec.cli import values
-from sbtcodec.cli.arguments import Task, arrange, sbt_files_to
-from sbtcodec.cli.batch import run_batch, run_one
-from sbtcodec.cli.options import (
+from sbtcodec.cli.common import values
+from sbtcodec.cli.common.arguments import Task, arrange, sbt_files_to
+from sbtcodec.cli.common.batch import run_batch, run_one
+from sbtcodec.cli.common.options import (
     Device,
     DeviceOption,
     ForceOption,
@@ -25,11 +25,12 @@ from sbtcodec.cli.options import (
     SkipExistingOption,
     check_choices,
 )
-from sbtcodec.cli.paths import Place, check_place, naming, read_sbt, write_place
-from sbtcodec.cli.work import Manner, Result
-from sbtcodec.cli.workshop import Workshop
-from sbtcodec.container import DEFAULT_MAX_PIXELS, Header, check_pixels, unpack
+from sbtcodec.cli.common.paths import Place, check_place, naming, read_sbt, write_place
+from sbtcodec.cli.common.work import Manner, Result
+from sbtcodec.cli.common.workshop import Workshop
+from sbtcodec.container import Header, check_pixels, unpack
 from sbtcodec.grid import Box
+from sbtcodec.limits import DEFAULT_MAX_PIXELS
 
 if TYPE_CHECKING:
     from sbtcodec.image.picture import Picture

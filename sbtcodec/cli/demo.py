@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sbtcodec.cli.options import Device, DeviceOption, ForceOption
-from sbtcodec.cli.report import number
+from sbtcodec.cli.common.options import Device, DeviceOption, ForceOption
+from sbtcodec.cli.common.report import number
 from sbtcodec.errors import OutputError
 from sbtcodec.image.files import check_output, write_atomically
 
@@ -48,7 +48,7 @@ def demo(
         raise OutputError(f"the folder {folder} cannot be made: {error.strerror}") from error
     for name in (ORIGINAL, COMPARISON, *(rate[0] for rate in RATES)):
         check_output(folder / name, force=force)
-    from sbtcodec.codec import Codec
+    from sbtcodec.codec.codec import Codec
     from sbtcodec.image.comparison import side_by_side
     from sbtcodec.image.demo_picture import demo_picture
     from sbtcodec.image.saving import save_image

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from sbtcodec.cli.options import JsonOption
-from sbtcodec.cli.report import number, print_json
+from sbtcodec.cli.common.options import JsonOption
+from sbtcodec.cli.common.report import number, print_json
 from sbtcodec.errors import WeightsError
-from sbtcodec.registry import MANIFEST, Entry, read_manifest, weights_dir
+from sbtcodec.models.registry import MANIFEST, Entry, read_manifest, weights_dir
 
 
 def models(

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from sbtcodec.cli.arguments import Task
-from sbtcodec.cli.batch import run_one
-from sbtcodec.cli.options import (
+from sbtcodec.cli.common.arguments import Task
+from sbtcodec.cli.common.batch import run_one
+from sbtcodec.cli.common.options import (
     Device,
     DeviceOption,
     ForceOption,
@@ -16,8 +16,8 @@ from sbtcodec.cli.options import (
     MaxPixelsOption,
     QuietOption,
 )
-from sbtcodec.cli.outputs import named_output
-from sbtcodec.cli.paths import (
+from sbtcodec.cli.common.outputs import named_output
+from sbtcodec.cli.common.paths import (
     Place,
     check_place,
     default_output,
@@ -27,9 +27,10 @@ from sbtcodec.cli.paths import (
     read_sbt,
     write_place,
 )
-from sbtcodec.cli.work import Manner, Result
-from sbtcodec.cli.workshop import Workshop
-from sbtcodec.container import DEFAULT_MAX_PIXELS, check_pixels, unpack
+from sbtcodec.cli.common.work import Manner, Result
+from sbtcodec.cli.common.workshop import Workshop
+from sbtcodec.container import check_pixels, unpack
+from sbtcodec.limits import DEFAULT_MAX_PIXELS
 
 
 def tokens(
@@ -58,7 +59,7 @@ def tokens(
     The .npz holds `levels`, uint8 [h, w, dims]: the level of each dimension of the global tokens,
     one token for 32 x 32 pixels; `symbols`, int16 [2h, 2w, channels]: residuals of the local tokens
     to their prediction, in steps; and `about`, a JSON text of the other facts. In Python,
-    sbtcodec.tokens.Tokens.load reads it and Codec.detokenize makes a picture of it.
+    sbtcodec.Tokens.load reads it and Codec.detokenize makes a picture of it.
 
     \b
     Examples:

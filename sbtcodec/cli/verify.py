@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sbtcodec.cli.arguments import Task, expand, sbt_files_to
-from sbtcodec.cli.batch import run_batch
-from sbtcodec.cli.options import (
+from sbtcodec.cli.common.arguments import Task, expand, sbt_files_to
+from sbtcodec.cli.common.batch import run_batch
+from sbtcodec.cli.common.options import (
     Device,
     DeviceOption,
     JobsOption,
@@ -20,13 +20,14 @@ from sbtcodec.cli.options import (
     QuietOption,
     RecursiveOption,
 )
-from sbtcodec.cli.paths import image_input, naming, place, place_name, read_sbt
-from sbtcodec.cli.report import number
-from sbtcodec.cli.work import Manner, Result
-from sbtcodec.cli.workshop import Workshop
-from sbtcodec.container import DEFAULT_MAX_PIXELS, check_pixels, unpack
+from sbtcodec.cli.common.paths import image_input, naming, place, place_name, read_sbt
+from sbtcodec.cli.common.report import number
+from sbtcodec.cli.common.work import Manner, Result
+from sbtcodec.cli.common.workshop import Workshop
+from sbtcodec.container import check_pixels, unpack
 from sbtcodec.errors import ImageError, InvalidFileError, QualityError
 from sbtcodec.image.listing import image_suffixes
+from sbtcodec.limits import DEFAULT_MAX_PIXELS
 
 if TYPE_CHECKING:
     from sbtcodec.image.picture import Picture

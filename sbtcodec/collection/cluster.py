@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sbtcodec.collection.extra import require
-from sbtcodec.cores import usable_cores
 from sbtcodec.errors import DeviceError, SbtError
+from sbtcodec.runtime.cores import usable_cores
 
 WORKER_BYTES = 2 * 2**30  # of memory, for the default number of workers
 OBJECT_STORE_BYTES = 2**28  # of a Ray started here: only names and rows pass through it

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 from sbtcodec.collection.extra import require
 from sbtcodec.collection.names import to_path, to_sentence, to_text
 from sbtcodec.collection.storage import Place, list_sizes, write_whole
-from sbtcodec.effort import DEFAULT_EFFORT, as_setting
 from sbtcodec.errors import OutputError
+from sbtcodec.rdo.effort import DEFAULT_EFFORT, as_setting
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -17,7 +17,7 @@ from sbtcodec.errors import ImageError, SbtError, WeightsError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from sbtcodec.codec import Codec
+    from sbtcodec.codec.codec import Codec
     from sbtcodec.image.picture import Picture
 
 REFUSED = "refused"
@@ -176,7 +176,7 @@ def _load(order: Order) -> "Codec":
         WeightsError: this machine has other weights than the one that gave the order, or none.
         DeviceError: the device is not there.
     """
-    from sbtcodec.codec import Codec
+    from sbtcodec.codec.codec import Codec
 
     codec = Codec.load(order.device, weights=order.weights)
     if codec.model_id != order.settings.model:

@@ -7,19 +7,13 @@
     quality      the number that people ask for, and the code in the file
     fields       integers of one to four bytes, never past the end of the data
 
-What the coded bytes of a part mean is left to `sbtcodec.entropy` and `sbtcodec.symbols`.
+What the coded bytes of a part mean is left to `sbtcodec.entropy` and `sbtcodec.latents.symbols`.
 """
 
 from sbtcodec.container.description import FileInfo, LayerInfo, describe
-from sbtcodec.container.limits import check_pixels
 from sbtcodec.container.parts import (
-    DEFAULT_MAX_PIXELS,
     FORMAT_VERSION,
     HEADER_BYTES,
-    MAX_CHUNK_BYTES,
-    MAX_CHUNKS,
-    MAX_DETAIL_LAYERS,
-    MAX_SIDE,
     Chunk,
     Container,
     Header,
@@ -27,18 +21,14 @@ from sbtcodec.container.parts import (
     Look,
     Part,
 )
+from sbtcodec.container.pixel_limit import check_pixels
 from sbtcodec.container.quality import code_of, quality_of
 from sbtcodec.container.reading import is_sbt, unpack
 from sbtcodec.container.writing import checked_header, overhead, pack
 
 __all__ = [
-    "DEFAULT_MAX_PIXELS",
     "FORMAT_VERSION",
     "HEADER_BYTES",
-    "MAX_CHUNKS",
-    "MAX_CHUNK_BYTES",
-    "MAX_DETAIL_LAYERS",
-    "MAX_SIDE",
     "Chunk",
     "Container",
     "FileInfo",

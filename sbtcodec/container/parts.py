@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from sbtcodec.grid import Box, tiles_of
+from sbtcodec.limits import MAX_CHUNK_BYTES, MAX_CHUNKS, MAX_DETAIL_LAYERS, MAX_SIDE
 
 FORMAT_VERSION = 3
 MAGIC = 0xB5  # the first byte; the upper half of the second one is MAGIC_NIBBLE
@@ -13,11 +14,6 @@ OLD_MAGIC = b"\xb5\x54"  # of versions 1 and 2
 HEADER_BYTES = 8
 CHECK_BYTES = 2  # of a layer's checks, but for the last layer that the header declares:
 LAST_CHECK_BYTES = (3, 2, 2, 4)  # by the number of detail layers; the last entry from there on
-MAX_SIDE = 16383
-MAX_DETAIL_LAYERS = 7
-MAX_CHUNKS = 16
-MAX_CHUNK_BYTES = 2**24
-DEFAULT_MAX_PIXELS = 2**27  # 134 megapixels: half of what sides alone would let pass
 
 FLAGS_FOLLOW = 1  # in the second byte
 VERSION_BITS = 0b111

@@ -14,10 +14,6 @@ from sbtcodec.container.parts import (
     LOOK_BITS,
     MAGIC,
     MAGIC_NIBBLE,
-    MAX_CHUNK_BYTES,
-    MAX_CHUNKS,
-    MAX_DETAIL_LAYERS,
-    MAX_SIDE,
     OLD_MAGIC,
     VERSION_BITS,
     Chunk,
@@ -29,6 +25,7 @@ from sbtcodec.container.parts import (
     is_kind,
 )
 from sbtcodec.errors import InvalidFileError
+from sbtcodec.limits import MAX_CHUNK_BYTES, MAX_CHUNKS, MAX_DETAIL_LAYERS, MAX_SIDE
 
 
 def is_sbt(prefix: bytes) -> bool:

@@ -55,7 +55,7 @@ class DetailScales(IntegerNet):
     ) -> None:
         """Networks for detail layers of `groups` channels and quality given by `anchors` hats.
 
-        `width`, `trunk` and `shapes` are the sizes of `sbtcodec.model.ModelConfig`.
+        `width`, `trunk` and `shapes` are the sizes of `sbtcodec.models.config.ModelConfig`.
         """
         super().__init__()
         self.shapes = shapes

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sbtcodec.initial import normal
+from sbtcodec.runtime.initial import normal
 
 ACTIVATION_ONE = 16
 WEIGHT_ONE = 128

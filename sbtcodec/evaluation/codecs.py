@@ -8,12 +8,12 @@ from typing import Protocol
 import numpy as np
 from PIL import Image, features
 
-from sbtcodec.effort import DEFAULT_EFFORT, as_setting
 from sbtcodec.errors import SbtError
 from sbtcodec.evaluation.extras import import_extra
 from sbtcodec.evaluation.metrics import Rgb
 from sbtcodec.evaluation.qualities import GLOBALS, Quality
 from sbtcodec.image.opening import open_image
+from sbtcodec.rdo.effort import DEFAULT_EFFORT, as_setting
 
 
 class ImageCodec(Protocol):
@@ -81,7 +81,7 @@ class PillowCodec:
 
 
 class SbtModel(Protocol):
-    """What the benchmark uses of `sbtcodec.codec.Codec`."""
+    """What the benchmark uses of `sbtcodec.codec.codec.Codec`."""
 
     def compress(
         self, image: Rgb, *, quality: float = ..., globals_only: bool = ..., effort: int = ...
@@ -131,7 +131,7 @@ def load_sbt(device: str, effort: int = DEFAULT_EFFORT) -> SbtCodec:
     Raises:
         SbtError: the weights or the device are not there.
     """
-    from sbtcodec.codec import Codec
+    from sbtcodec.codec.codec import Codec
 
     return SbtCodec(Codec.load(device=device), effort)
 

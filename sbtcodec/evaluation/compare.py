@@ -20,7 +20,7 @@ from sbtcodec.evaluation.run import bits_per_pixel
 from sbtcodec.image.transparency import WHITE, over
 
 if TYPE_CHECKING:
-    from sbtcodec.codec import Codec
+    from sbtcodec.codec.codec import Codec
 
 MAX_AREA_SIDE = 2048
 """Default side of the area shown of a larger picture; its square is the most that is shown."""

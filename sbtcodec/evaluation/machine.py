@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from sbtcodec.cores import usable_cores
+from sbtcodec.runtime.cores import usable_cores
 
 _PACKAGES = (
     "sbtcodec",

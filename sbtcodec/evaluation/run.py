@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from sbtcodec.effort import DEFAULT_EFFORT
 from sbtcodec.errors import SbtError
 from sbtcodec.evaluation import metrics
 from sbtcodec.evaluation.codecs import ImageCodec, SbtCodec, load_codec
@@ -18,6 +17,7 @@ from sbtcodec.evaluation.machine import describe_machine, package_versions, sour
 from sbtcodec.evaluation.metrics import Rgb
 from sbtcodec.evaluation.qualities import Quality, parse_qualities, quality_label
 from sbtcodec.evaluation.results import CodecResults, ImageInfo, Measurement, Results
+from sbtcodec.rdo.effort import DEFAULT_EFFORT
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from PIL import Image
 
 from sbtcodec.arguments import shown
 from sbtcodec.errors import ArgumentError, ImageError
-from sbtcodec.image.limits import DEFAULT_MAX_PIXELS, MAX_SIDE
 from sbtcodec.image.picture import Picture
 from sbtcodec.image.pixels import as_rgb
+from sbtcodec.limits import DEFAULT_MAX_PIXELS, MAX_SIDE
 
 _EXPECTED = "uint8 [H, W] (gray), or [H, W, C] with 1, 2, 3 or 4 channels (LA, RGB, RGBA)"
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sbtcodec.errors import SbtError
+from sbtcodec.limits import MAX_FILE_BYTES
 
-MAX_FILE_BYTES = 2**30  # above what the largest image needs
 PATIENCE_SECONDS = 2.0  # before somebody is told that nothing comes
 
 _CHUNK_BYTES = 2**20

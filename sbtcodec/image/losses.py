@@ -15,7 +15,7 @@ from sbtcodec.image import png
 from sbtcodec.image.boxes import boxes_of
 from sbtcodec.image.exif import DESCRIPTIVE as EXIF_TAGS
 from sbtcodec.image.jpeg import CREDENTIALS, DEPTH, GAIN_MAP, MORE_PICTURES, jpeg_losses
-from sbtcodec.image.limits import MAX_METADATA_BYTES
+from sbtcodec.limits import MAX_METADATA_BYTES
 
 _MAX_BLOCKS = 2**20
 _MAX_NAMED = 8

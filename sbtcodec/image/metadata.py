@@ -12,10 +12,10 @@ from sbtcodec.image.exif import (
     without_orientation,
     without_thumbnail,
 )
-from sbtcodec.image.limits import MAX_METADATA_BYTES
 from sbtcodec.image.picture import EXIF_PREFIX
 from sbtcodec.image.png import RAW_PROFILE, raw_profile
 from sbtcodec.image.tiff import INTEROP, NESTED, fields_at, head_of
+from sbtcodec.limits import MAX_METADATA_BYTES
 
 _ORIENTATION = ExifTags.Base.Orientation
 _X_RESOLUTION = ExifTags.Base.XResolution.value

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, TypeAlias
 from PIL import Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
-from sbtcodec.image.limits import DEFAULT_MAX_PIXELS
+from sbtcodec.limits import DEFAULT_MAX_PIXELS
 
 # They hold a file of any other format, whose size Pillow learns by opening it under its own limit.
 _UNREAD = frozenset({"IPTC"})

@@ -31,13 +31,13 @@ from PIL.ImageFile import ImageFile
 from sbtcodec.errors import ImageError
 from sbtcodec.image.colour_tags import colours_of
 from sbtcodec.image.colours import MODE_NOTICES, split_alpha, with_code_points, with_profile
-from sbtcodec.image.limits import DEFAULT_MAX_PIXELS, MAX_SIDE
 from sbtcodec.image.losses import losses_of
 from sbtcodec.image.metadata import resolution_notices, tiff_tags, upright, within_limit
 from sbtcodec.image.opening import EmptyFileError, PixelLimitError, open_image, pixel_limit
 from sbtcodec.image.picture import Picture
 from sbtcodec.image.samples import loaded
 from sbtcodec.image.tiff_samples import converted
+from sbtcodec.limits import DEFAULT_MAX_PIXELS, MAX_SIDE
 
 
 def load_image(

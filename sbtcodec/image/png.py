@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from PIL.PngImagePlugin import PngStream
 
-from sbtcodec.image.limits import MAX_METADATA_BYTES
+from sbtcodec.limits import MAX_METADATA_BYTES
 
 XMP_KEY = "XML:com.adobe.xmp"
 RAW_PROFILE = "Raw profile type "

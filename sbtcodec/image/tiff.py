@@ -7,7 +7,7 @@ read is bounded: a directory by its number of fields, a value by the size of met
 import struct
 from typing import BinaryIO, NamedTuple, TypeAlias
 
-from sbtcodec.image.limits import MAX_METADATA_BYTES
+from sbtcodec.limits import MAX_METADATA_BYTES
 
 EXIF, GPS, INTEROP = 0x8769, 0x8825, 0xA005
 # Directories inside of a directory, by the tag of the one that points to them.

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-MAX_LAYERS = 7  # the format's, stated again because rooms do not import each other
+from sbtcodec.limits import MAX_DETAIL_LAYERS
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ class TokenizerConfig:
             raise ValueError("adapter_attention needs an adapter_width")
         if self.alone_attention and not self.adapter_attention:
             raise ValueError("alone_attention needs an adapter_attention")
-        if not 1 <= len(self.groups) <= MAX_LAYERS:
-            raise ValueError(f"a file carries one to {MAX_LAYERS} detail layers")
+        if not 1 <= len(self.groups) <= MAX_DETAIL_LAYERS:
+            raise ValueError(f"a file carries one to {MAX_DETAIL_LAYERS} detail layers")
 
     @property
     def layers(self) -> int:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sbtcodec.grid import Box
-from sbtcodec.initial import normal
+from sbtcodec.runtime.initial import normal
 
 M = TypeVar("M", bound=nn.Module)
 

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from sbtcodec.model import ModelConfig
+from sbtcodec.models.config import ModelConfig
 from sbtcodec.tokenizer.config import TokenizerConfig
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sbtcodec.estimate import fast_bf16
+from sbtcodec.latents.estimate import fast_bf16
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 

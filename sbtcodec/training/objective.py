@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from sbtcodec.structure import mixed
-from sbtcodec.token_refinement import WORTH
+from sbtcodec.rdo.ms_ssim import mixed
+from sbtcodec.rdo.token_search import WORTH
 from sbtcodec.training.config import TrainingConfig
 from sbtcodec.training.state import Run
 from sbtcodec.training.step import Pass

@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from sbtcodec.codec import Codec
+from sbtcodec.codec.codec import Codec
 from sbtcodec.entropy.coder import Indices, LayerEncoder, Symbols
 from sbtcodec.entropy.detail import MAX_SYMBOL, TABLES
 from sbtcodec.entropy.frequencies import Frequencies, gaussian_tables, normalise
 from sbtcodec.errors import WeightsError
 from sbtcodec.image.pixels import load_image
-from sbtcodec.model import ModelConfig
-from sbtcodec.registry import MANIFEST, Entry, Manifest, read_manifest, write_manifest
-from sbtcodec.release import digests, export, export_decoder
+from sbtcodec.models.config import ModelConfig
+from sbtcodec.models.registry import MANIFEST, Entry, Manifest, read_manifest, write_manifest
+from sbtcodec.models.release import digests, export, export_decoder
 from sbtcodec.training import checkpoint
 from sbtcodec.training.data import photograph_paths
 

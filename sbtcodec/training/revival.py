@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sbtcodec.entropy.detail import SCALE_MIN, SCALE_STEP, SUMS_PER_INDEX
 from sbtcodec.entropy.integer_net import SUM_ONE, IntegerConv
-from sbtcodec.model import CodecModel
+from sbtcodec.models.config import CodecModel
 from sbtcodec.tokenizer.bootstrap import Refiner
 from sbtcodec.tokenizer.layers import Pointwise, pixel_rows
 

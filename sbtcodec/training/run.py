@@ -16,9 +16,9 @@ from torch import nn
 from tqdm import tqdm
 
 from sbtcodec.errors import WeightsError
-from sbtcodec.estimate import fast_bf16
-from sbtcodec.model import CodecModel, ModelConfig
-from sbtcodec.release import read_state
+from sbtcodec.latents.estimate import fast_bf16
+from sbtcodec.models.config import CodecModel, ModelConfig
+from sbtcodec.models.release import read_state
 from sbtcodec.tokenizer.layers import channels_last, pixel_rows
 from sbtcodec.training import checkpoint
 from sbtcodec.training.config import TrainingConfig

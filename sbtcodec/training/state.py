@@ -8,7 +8,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from sbtcodec.errors import WeightsError
-from sbtcodec.model import CodecModel
+from sbtcodec.models.config import CodecModel
 from sbtcodec.training.config import TrainingConfig
 from sbtcodec.training.muon import Muon
 

@@ -1,6 +1,6 @@
 """The forward pass of training: the whole codec, made differentiable.
 
-Pixels to tokens and back; the detail layers in between are those of `sbtcodec.relaxation`.
+Pixels to tokens and back; the detail layers between are those of `sbtcodec.rdo.soft_quantisation`.
 """
 
 import math
@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from sbtcodec.entropy.quality import HAT_ONE
 from sbtcodec.entropy.token_rate import relaxed, token_bits
-from sbtcodec.model import CodecModel
-from sbtcodec.relaxation import Known, detail_pass, leaky_clamp
-from sbtcodec.structure import ms_ssim
+from sbtcodec.models.config import CodecModel
+from sbtcodec.rdo.ms_ssim import ms_ssim
+from sbtcodec.rdo.soft_quantisation import Known, detail_pass, leaky_clamp
 from sbtcodec.tokenizer.token_adapter import STEPS_ALONE, STEPS_BEFORE_DETAILS
 
 

@@ -1,0 +1,60 @@
+"""Values with a notation of their own on the command line: sizes, targets, crops and scales."""
+
+import re
+
+import typer
+
+from sbtcodec.codec.rate_target import Target, size_of, target_of
+from sbtcodec.errors import ArgumentError
+from sbtcodec.grid import Box
+
+_SCALES = {"1": 1, "1/1": 1, "1/2": 2, "1/4": 4, "1/8": 8}
+
+
+def size_in_bytes(text: str) -> int:
+    """Return the bytes that "20kB", "20 KiB", "1.5MB" or "20000" stand for, rounded down, >= 1.
+
+    Raises `typer.BadParameter`.
+    """
+    try:
+        return size_of(text)
+    except ArgumentError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def target(text: str) -> Target:
+    """Return the metric and the value of "ssimulacra2=70", "psnr=32" or "ms-ssim=0.95".
+
+    Raises `typer.BadParameter`.
+    """
+    try:
+        return target_of(text)
+    except ArgumentError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def crop(text: str) -> Box:
+    """Return the box of "10,20,300,200": x, y, width, height, in pixels from the top left.
+
+    Raises `typer.BadParameter`.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) != 4 or not all(re.fullmatch(r"\d{1,5}", part) for part in parts):
+        raise typer.BadParameter(
+            f"found {text!r}, expected four whole numbers X,Y,WIDTH,HEIGHT such as 10,20,300,200"
+        )
+    x, y, width, height = map(int, parts)
+    if width < 1 or height < 1:
+        raise typer.BadParameter(f"found {text!r}, expected a width and height of at least 1")
+    return Box(y, x, y + height, x + width)
+
+
+def scale(text: str) -> int:
+    """Return the divisor of "1/2", "1/4", "1/8" or "1".
+
+    Raises `typer.BadParameter`.
+    """
+    divisor = _SCALES.get(str(text).replace(" ", ""))  # the default comes as a number
+    if divisor is None:
+        raise typer.BadParameter(f"found {text!r}, expected 1, 1/2, 1/4 or 1/8")
+    return divisor

@@ -1,0 +1,89 @@
+"""What the workers of a batch share: the codec, loaded on first use, and the right to write."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from sbtcodec.errors import SbtError
+from sbtcodec.runtime.cores import usable_cores
+
+if TYPE_CHECKING:
+    from sbtcodec.codec.codec import Codec
+
+
+class Workshop:
+    """Shared by the threads of a batch; a command for one file uses it alone.
+
+    Attributes:
+        error: why the codec could not be loaded, if so.
+    """
+
+    def __init__(self, device: str) -> None:
+        """Load nothing yet; `device` is "auto", "cpu" or "cuda"."""
+        self.error: SbtError | None = None
+        self._device = device
+        self._codec: Codec | None = None
+        self._loading = threading.Lock()
+        self._threads: int | None = None
+        self._threads_before: int | None = None
+        self._writers = threading.Condition()
+        self._writing, self._closed = 0, False
+
+    def codec(self) -> "Codec":
+        """Return the codec; the first call loads it, and takes seconds.
+
+        Raises `DeviceError`, `WeightsError`.
+        """
+        with self._loading:
+            if self.error is not None:
+                raise self.error
+            if self._codec is None:
+                from sbtcodec.codec.codec import Codec
+
+                try:
+                    self._codec = Codec.load(self._device)
+                except SbtError as error:
+                    self.error = error
+                    raise
+            if self._threads is not None:
+                import torch
+
+                if self._threads_before is None:
+                    self._threads_before = torch.get_num_threads()
+                torch.set_num_threads(self._threads)  # which counts for the calling thread
+        return self._codec
+
+    @contextmanager
+    def shared_by(self, jobs: int) -> Iterator[None]:
+        """Divide the cores among so many workers for a while."""
+        self._threads = max(1, usable_cores() // jobs) if jobs > 1 else None
+        try:
+            yield
+        finally:
+            if self._threads_before is not None:
+                import torch
+
+                torch.set_num_threads(self._threads_before)
+            self._threads = self._threads_before = None
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Write inside of this; the program does not leave in the middle of it."""
+        with self._writers:
+            while self._closed:
+                self._writers.wait()  # until the program has left
+            self._writing += 1
+        try:
+            yield
+        finally:
+            with self._writers:
+                self._writing -= 1
+                self._writers.notify_all()
+
+    def close(self) -> None:
+        """Wait for those that are writing, and let nobody begin; for leaving the program."""
+        with self._writers:
+            self._closed = True
+            while self._writing:
+                self._writers.wait()

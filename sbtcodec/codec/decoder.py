@@ -1,0 +1,177 @@
+"""From a file to symbols, which are integers and checked, and from them to pixels."""
+
+import zlib
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sbtcodec.codec.tokens import Tokens
+from sbtcodec.container import Container, Header, checked_header
+from sbtcodec.entropy.coder import LayerDecoder
+from sbtcodec.errors import InvalidFileError
+from sbtcodec.grid import CELL, CELLS_PER_TOKEN, Box, tokens_of
+from sbtcodec.latents.blocks import HALO, RGB, Networks
+from sbtcodec.latents.estimate import ATTENTION_HALO, REFINER_REACH, SPREAD_HALO
+from sbtcodec.latents.symbols import TileSymbols
+from sbtcodec.models.release import Release
+from sbtcodec.runtime.modes import CPU
+from sbtcodec.tokenizer.layers import WINDOW
+
+DETAIL_ADVICE = "get a fresh copy, or decode the layers before it with allow_partial=True"
+
+
+def decode(
+    networks: Networks, container: Container, wanted: int, crop: Box
+) -> tuple[RGB, int, InvalidFileError | None]:
+    """Decode a part of a picture, from the tiles that it needs.
+
+    Args:
+        networks: the model that the file was made with.
+        container: the file.
+        wanted: detail layers to use, of those that are there.
+        crop: in pixels, inside the picture.
+
+    Returns:
+        uint8 [crop.height, crop.width, 3], the number of detail layers that were whole and used,
+        and why it is not all of the wanted ones.
+
+    Raises:
+        InvalidFileError: the base layer is damaged.
+    """
+    header, release = container.header, networks.release
+    whole = tokens_of(header.width, header.height)
+    all_cells = whole.times(CELLS_PER_TOKEN)
+    cells = crop.over(CELL)
+    # what was sent this near changes the crop's prediction or its pixels
+    refinements = networks.tokenizer.steps + 1  # one after the other
+    near = cells.grown(HALO + refinements * REFINER_REACH, all_cells)
+    area = near.grown(SPREAD_HALO, all_cells).over(CELLS_PER_TOKEN)
+    tokens = area.grown(ATTENTION_HALO, whole).over(WINDOW).times(WINDOW).cut(whole)
+    area = area.times(CELLS_PER_TOKEN)
+    with networks.inference():
+        tiles = read_globals(container, release, tokens)
+        detailed = {i: t for i, t in tiles.items() if not t.cells.cut(near).empty}
+        used, damage = read_details(container, detailed, wanted)
+        levels = levels_in(tokens, tiles)
+        estimate = networks.estimate(header.quality, levels, tokens, area)
+        networks.reconstruct(estimate, list(detailed.values()), used)
+        shown = cells.seen_from(area)
+        rgb = networks.synthesise(estimate.y_hat, header.quality, used, shown)
+    inside = crop.seen_from(cells.times(CELL))
+    return rgb[inside.rows, inside.columns], used, damage
+
+
+def whole_picture(
+    networks: Networks, header: Header | Tokens, levels: Tensor, tiles: list[TileSymbols]
+) -> RGB:
+    """The picture uint8 [height, width, 3] from all its symbols.
+
+    Args:
+        networks: the model that they are of.
+        header: size, quality, layers and whether it is gray.
+        levels: of its global tokens, int64 [1, dims, h, w].
+        tiles: with the symbols of its detail layers.
+    """
+    whole = tokens_of(header.width, header.height)
+    area, layers = whole.times(CELLS_PER_TOKEN), header.detail_layers
+    with networks.inference():
+        estimate = networks.estimate(header.quality, levels, whole, area)
+        networks.reconstruct(estimate, tiles, layers)
+        rgb = networks.synthesise(estimate.y_hat, header.quality, layers, area)
+    rgb = np.ascontiguousarray(rgb[: header.height, : header.width])
+    return gray(rgb) if header.grayscale else rgb
+
+
+def gray(rgb: RGB) -> RGB:
+    """The mean of the channels, in each: uint8 [H, W, 3]."""
+    mean = np.rint(rgb.mean(2, dtype=np.float32)).astype(np.uint8)
+    return np.repeat(mean[:, :, None], 3, 2)
+
+
+def read_globals(container: Container, release: Release, tokens: Box) -> dict[int, TileSymbols]:
+    """The tiles over an area of global tokens, by their index, with their global tokens.
+
+    Raises:
+        InvalidFileError: they are damaged, or the file declares layers that the model has not.
+    """
+    header, most = container.header, release.model.config.tokenizer.layers
+    if header.detail_layers > most:
+        raise InvalidFileError(
+            f"the file declares {header.detail_layers} detail layers, model {header.model} makes at"
+            f" most {most}; the header is damaged"
+        )
+    tiles = {
+        index: TileSymbols(release, header.quality, box)
+        for index, box in enumerate(header.tiles)
+        if not box.cut(tokens).empty
+    }
+    for index, tile in tiles.items():
+        read_levels(container, index, tile)
+    return tiles
+
+
+def read_levels(container: Container, index: int, tile: TileSymbols) -> None:
+    """Read the global tokens of a tile."""
+    part = container.layers[0].parts[index]
+    decoder = LayerDecoder(tile.release.tables, part.coded)
+    tile.code_levels(lambda frequencies, _chosen: decoder.levels(frequencies))
+    tile.crc = tile.check(0, seed_of(container.header, tile.release, index))
+    compare(tile.crc, part.check, "base layer", "get a fresh copy")
+
+
+def read_details(
+    container: Container, tiles: dict[int, TileSymbols], wanted: int
+) -> tuple[int, InvalidFileError | None]:
+    """Read detail layers; how many are whole, and why it is not all of the wanted ones."""
+    for tile in tiles.values():
+        if wanted:
+            tile.prepare_details()
+    for group in range(wanted):
+        for index, tile in tiles.items():
+            part = container.layers[group + 1].parts[index]
+            decoder = LayerDecoder(tile.release.tables, part.coded)
+            try:
+                for step in (2 * group, 2 * group + 1):
+                    tile.put(step, decoder.details(tile.tables(step)))
+                tile.crc = tile.check(group + 1, tile.crc)
+                compare(tile.crc, part.check, f"detail layer {group + 1}", DETAIL_ADVICE)
+            except InvalidFileError as error:
+                return group, error
+    return wanted, None
+
+
+def levels_in(tokens: Box, tiles: dict[int, TileSymbols]) -> Tensor:
+    """Levels of the global tokens of an area, int64 [1, dims, h, w], from the tiles over it."""
+    dims = next(iter(tiles.values())).levels.shape[1]
+    levels = torch.zeros(1, dims, tokens.height, tokens.width, dtype=torch.int64, device=CPU)
+    for tile in tiles.values():
+        shared = tile.tokens.cut(tokens)
+        to, source = shared.seen_from(tokens), shared.seen_from(tile.tokens)
+        levels[:, :, to.rows, to.columns] = tile.levels[:, :, source.rows, source.columns]
+    return levels
+
+
+def seed_of(header: Header, release: Release, index: int) -> int:
+    """What the checks of a tile begin with: the CRC-32 of header, model and the tile's number."""
+    seed = zlib.crc32(checked_header(header) + release.digest)
+    return zlib.crc32(index.to_bytes(2, "little"), seed)
+
+
+def check_bytes(crc: int, size: int) -> bytes:
+    """A check as a file has it: the beginning of its four bytes."""
+    return crc.to_bytes(4, "little")[:size]
+
+
+def compare(crc: int, expected: bytes, what: str, advice: str) -> None:
+    """Raise if the check of decoded symbols is not what the file says.
+
+    Raises:
+        InvalidFileError: they differ.
+    """
+    found = check_bytes(crc, len(expected))
+    if found != expected:
+        raise InvalidFileError(
+            f"the {what} is damaged or cut: its symbols give check {found.hex()}, the file"
+            f" says {expected.hex()}; {advice}"
+        )

@@ -1,0 +1,155 @@
+"""From a picture to a file: tokens once, symbols for every quality."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from torch import Tensor
+
+from sbtcodec.codec.decoder import check_bytes, seed_of
+from sbtcodec.container import FORMAT_VERSION, Chunk, Container, Header, Layer, Part, pack
+from sbtcodec.entropy.coder import LayerEncoder
+from sbtcodec.entropy.detail import MAX_SYMBOL
+from sbtcodec.grid import CELLS_PER_TOKEN, tokens_of
+from sbtcodec.image.picture import Picture
+from sbtcodec.latents.blocks import RGB, Networks
+from sbtcodec.latents.symbols import TileSymbols
+from sbtcodec.rdo.effort import Work
+from sbtcodec.rdo.latent_search import refined
+from sbtcodec.rdo.token_search import details_profit, refined_levels
+from sbtcodec.tokenizer.token_adapter import STEPS_ALONE, STEPS_BEFORE_DETAILS
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What the encoder's networks make of a picture; it is coded from this at any quality.
+
+    Attributes:
+        picture: the picture.
+        chunks: what it has beside its pixels.
+        y: its local tokens, float32 [1, local_channels, H, W], on the codec's device.
+        z: its global tokens before they are quantised, float32 [1, dims, h, w], there too.
+        fitted: levels that were fitted to the picture already, by the steps of the adapter and the
+            rounds of refinement.
+    """
+
+    picture: Picture
+    chunks: tuple[Chunk, ...]
+    y: Tensor
+    z: Tensor
+    fitted: dict[tuple[int, int], Tensor] = field(default_factory=dict)
+
+    @property
+    def rgb(self) -> RGB:
+        """The pixels, uint8 [height, width, 3]."""
+        return self.picture.rgb
+
+
+@dataclass(frozen=True)
+class Coding:
+    """A file, and the symbols that it holds.
+
+    Attributes:
+        container: the content of the file.
+        tiles: its symbols.
+        levels: of its global tokens, int64 [1, dims, h, w].
+    """
+
+    container: Container
+    tiles: tuple[TileSymbols, ...]
+    levels: Tensor
+
+    @property
+    def data(self) -> bytes:
+        """The bytes of the `.sbt` file."""
+        return pack(self.container)
+
+
+def encode(
+    networks: Networks, analysis: Analysis, quality: int, *, globals_only: bool, work: Work
+) -> Coding:
+    """The file of an analysed picture.
+
+    Args:
+        networks: the model.
+        analysis: of the picture.
+        quality: code, 0..255.
+        globals_only: send the global tokens alone.
+        work: to spend on better tokens.
+    """
+    release = networks.release
+    height, width = analysis.rgb.shape[:2]
+    detail_layers = 0 if globals_only else networks.tokenizer.config.layers
+    header = Header(
+        FORMAT_VERSION,
+        release.number,
+        width,
+        height,
+        quality,
+        detail_layers,
+        grayscale=analysis.picture.grayscale,
+    )
+    with networks.inference():
+        tiles = tuple(TileSymbols(release, quality, box) for box in header.tiles)
+        y = analysis.y
+        if globals_only or details_profit(release, quality):
+            alone = globals_only or work.rounds > 0
+            steps = STEPS_ALONE if alone else STEPS_BEFORE_DETAILS
+            levels = _fitted_levels(networks, analysis, steps, work.rounds)
+        else:
+            levels = networks.levels(analysis.z)
+        if not globals_only:
+            whole = tokens_of(width, height)
+            estimate = networks.estimate(quality, levels, whole, whole.times(CELLS_PER_TOKEN))
+            y = networks.adapted(y, estimate, quality)
+            if work.steps:
+                y = refined(release, analysis.rgb, y, levels, quality, work.steps)
+        coded = [[_put_levels(tile, levels) for tile in tiles]]
+        if not globals_only:
+            for tile in tiles:
+                tile.prepare_details()
+        for group in range(detail_layers):
+            encoders = [LayerEncoder(release.tables) for _ in tiles]
+            for step in (2 * group, 2 * group + 1):
+                estimate.refine(step)
+                for tile, encoder in zip(tiles, encoders, strict=True):
+                    r = estimate.residual(y, tile.cells, step)
+                    q = np.rint(np.clip(r, -MAX_SYMBOL, MAX_SYMBOL)).astype(np.int32)
+                    q = encoder.details(tile.tables(step), q)
+                    tile.put(step, q)
+                    estimate.add(tile.cells, step, q)
+            coded.append([encoder.finish() for encoder in encoders])
+        # trailing layers that say nothing are not declared: at low qualities every byte counts
+        while len(coded) > 1 and not any(tile.has_details(len(coded) - 2) for tile in tiles):
+            coded.pop()
+        header = replace(header, detail_layers=len(coded) - 1)
+        for index, tile in enumerate(tiles):
+            tile.crc = seed_of(header, release, index)
+        layers = tuple(_layer(parts, tiles, header, i) for i, parts in enumerate(coded))
+        return Coding(Container(header, layers, analysis.chunks), tiles, levels)
+
+
+def _fitted_levels(networks: Networks, analysis: Analysis, steps: int, rounds: int) -> Tensor:
+    """Levels fitted to a picture; they are the same for all qualities, so they are kept."""
+    if (steps, rounds) not in analysis.fitted:
+        levels = networks.fitted_levels(analysis.y, analysis.z, steps)
+        if rounds:
+            levels = refined_levels(networks.release, analysis.rgb, levels, rounds, networks.device)
+        analysis.fitted[steps, rounds] = levels
+    return analysis.fitted[steps, rounds]
+
+
+def _layer(coded: list[bytes], tiles: tuple[TileSymbols, ...], header: Header, index: int) -> Layer:
+    """The next layer; each check goes on from that of the layer before."""
+    parts = []
+    for data, tile in zip(coded, tiles, strict=True):
+        tile.crc = tile.check(index, tile.crc)
+        parts.append(Part(data, check_bytes(tile.crc, header.check_bytes(index))))
+    return Layer(tuple(parts))
+
+
+def _put_levels(tile: TileSymbols, levels: Tensor) -> bytes:
+    """Code the global tokens of a tile, from those of the picture."""
+    encoder = LayerEncoder(tile.release.tables)
+    tile.levels = levels[:, :, tile.tokens.rows, tile.tokens.columns].clone()
+    tile.code_levels(encoder.levels)
+    return encoder.finish()

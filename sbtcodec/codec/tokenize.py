@@ -1,0 +1,72 @@
+"""From a file to tokens as arrays, and from such tokens to a picture."""
+
+import numpy as np
+import torch
+
+from sbtcodec.codec.decoder import levels_in, read_details, read_globals, whole_picture
+from sbtcodec.codec.tokens import Tokens
+from sbtcodec.container import Container
+from sbtcodec.errors import ArgumentError
+from sbtcodec.grid import CELLS_PER_TOKEN, tokens_of
+from sbtcodec.latents.blocks import RGB, Networks
+from sbtcodec.latents.symbols import TileSymbols
+from sbtcodec.tokenizer.config import TokenizerConfig
+
+
+def tokens_in(networks: Networks, container: Container) -> Tokens:
+    """All tokens of a file.
+
+    Args:
+        networks: the model that the file was made with.
+        container: the file.
+
+    Raises:
+        InvalidFileError: the file is damaged.
+    """
+    header, layers = container.header, len(container.layers) - 1
+    whole = tokens_of(header.width, header.height)
+    with networks.inference():
+        tiles = read_globals(container, networks.release, whole)
+        _, damage = read_details(container, tiles, layers)
+        if damage:
+            raise damage
+        levels = levels_in(whole, tiles)[0].permute(1, 2, 0).numpy().astype(np.uint8)
+    cells = whole.times(CELLS_PER_TOKEN)
+    symbols = np.zeros((cells.height, cells.width, tiles[0].q.shape[2]), dtype=np.int16)
+    for tile in tiles.values():
+        symbols[tile.cells.rows, tile.cells.columns] = tile.q
+    size = header.width, header.height
+    return Tokens(levels, symbols, *size, header.quality, layers, header.model, header.grayscale)
+
+
+def picture_from(networks: Networks, tokens: Tokens) -> RGB:
+    """The picture uint8 [height, width, 3] that tokens of this model stand for.
+
+    Raises:
+        ArgumentError: they do not fit the model: other sizes, levels or layers.
+    """
+    _check(tokens, networks.release.model.tokenizer.config)
+    with networks.inference():
+        tile = TileSymbols(networks.release, tokens.quality, tokens_of(tokens.width, tokens.height))
+        tile.q = np.ascontiguousarray(tokens.symbols)
+        levels = np.ascontiguousarray(tokens.levels, np.int64)
+        rows = torch.from_numpy(levels).permute(2, 0, 1)[None]
+        return whole_picture(networks, tokens, rows, [tile])
+
+
+def _check(tokens: Tokens, config: TokenizerConfig) -> None:
+    sizes = tokens.levels.shape[2], tokens.symbols.shape[2]
+    if sizes != (len(config.levels), config.local_channels):
+        raise ArgumentError(
+            f"the tokens have {sizes[0]} dimensions and {sizes[1]} channels, expected"
+            f" {len(config.levels)} and {config.local_channels}"
+        )
+    if (tokens.levels >= np.array(config.levels)).any():
+        raise ArgumentError(
+            f"levels reach beyond the {config.levels} of model {tokens.model}; give levels below"
+        )
+    if tokens.detail_layers > config.layers:
+        raise ArgumentError(
+            f"detail_layers is {tokens.detail_layers}, expected at most {config.layers}, as model"
+            f" {tokens.model} has"
+        )

@@ -1,0 +1,182 @@
+"""The float networks of a release on a device, applied to pictures of any size, block by block."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sbtcodec.grid import CELL, CELLS_PER_TOKEN, Box, even_blocks, tokens_of
+from sbtcodec.image.padding import pixels_in
+from sbtcodec.latents.estimate import Estimate, floats
+from sbtcodec.latents.symbols import TileSymbols
+from sbtcodec.models.release import Release
+from sbtcodec.runtime import modes
+from sbtcodec.tokenizer.adapter import DEPTH
+from sbtcodec.tokenizer.layers import channels_last, pixel_rows, planes, room
+
+# Sides, in cells, of what networks take at once: the more fits the processor's cache, the faster,
+# but the more is computed twice around it.
+COARSE_BLOCK = 80  # layers at stride 16
+FINE_BLOCK = 48  # layers at strides 8 and 4
+HALO = 8  # cells that the decoder can see around a cell
+
+RGB = NDArray[np.uint8]
+
+
+class Networks:
+    """What encoding and decoding compute with floats.
+
+    Attributes:
+        release: the model.
+        tokenizer: its float networks, on `device`.
+        device: where they run.
+        bf16: whether they run in bfloat16.
+    """
+
+    def __init__(self, release: Release, device: torch.device, *, bf16: bool) -> None:
+        """Bring the float networks of a release to a device."""
+        self.release, self.device, self.bf16 = release, device, bf16
+        with modes.construction():
+            self.tokenizer = channels_last(release.model.tokenizer.to(device))
+
+    def inference(self) -> AbstractContextManager[None]:
+        """No gradients, and none of the caller's modes; see `sbtcodec.runtime.modes`."""
+        return modes.inference(self.device)
+
+    def analyse(self, rgb: RGB) -> tuple[Tensor, Tensor]:
+        """Run the encoder's networks on uint8 [height, width, 3].
+
+        Returns:
+            Local tokens float32 [1, local_channels, H, W], and global tokens before they are
+            quantised, float32 [1, dims, h, w], both on the device.
+        """
+        height, width = rgb.shape[:2]
+        cells = tokens_of(width, height).times(CELLS_PER_TOKEN)
+        _, encoder = self.tokenizer.encoders
+        with self.inference():
+            y = self._local_tokens(rgb, cells)
+            pooled = self._pooled(encoder.pool, y)
+            with floats(self.device, bf16=self.bf16):
+                z = encoder.attend(pooled).float()
+        return y, z
+
+    def levels(self, z: Tensor) -> Tensor:
+        """What global tokens z are quantised to: int64 [1, dims, h, w] on the CPU."""
+        with self.inference():
+            levels: Tensor = self.tokenizer.fsq(z).levels
+            return levels.cpu()
+
+    def fitted_levels(self, y: Tensor, z: Tensor, steps: int) -> Tensor:
+        """Global tokens adapted to what they predict: int64 [1, dims, h, w] on the CPU.
+
+        Args:
+            y: float32 [1, local_channels, H, W].
+            z: float32 [1, dims, h, w], as `analyse` returns it.
+            steps: how often.
+        """
+        levels = self.levels(z)
+        whole = Box(0, 0, *z.shape[2:])
+        for step in range(steps):
+            adapter = self.tokenizer.token_adapter_of(step)
+            if adapter is None:
+                break
+            with self.inference():
+                estimate = self.estimate(0, levels, whole, whole.times(CELLS_PER_TOKEN))
+                compared = self._pooled(adapter.compare, y, estimate.y_hat)
+                values = self.tokenizer.fsq.to_values(levels.to(self.device).float())
+                with floats(self.device, bf16=self.bf16):
+                    z = adapter.attend(compared, z, values)
+                levels = self.levels(z)
+        return levels
+
+    def _pooled(self, network: Callable[..., Tensor], *given: Tensor) -> Tensor:
+        """What a network makes of cells for each global token, band by band.
+
+        Args:
+            network: from rows of what is given to float [1, d, h, w]; it sees at most
+                CELLS_PER_TOKEN cells around a token.
+            given: float32 [1, ., H, W] each.
+        """
+        cells = Box(0, 0, *given[0].shape[2:])
+        pooled = []
+        for top in range(0, cells.height, COARSE_BLOCK):
+            band = Box(top, 0, min(top + COARSE_BLOCK, cells.height), cells.width)
+            seen = band.grown(CELLS_PER_TOKEN, cells)
+            inside = band.seen_from(seen).over(CELLS_PER_TOKEN)
+            with floats(self.device, bf16=self.bf16):
+                made = network(*(t[:, :, seen.rows] for t in given))
+            pooled.append(made[:, :, inside.rows])
+        return torch.cat(pooled, 2)
+
+    def _local_tokens(self, rgb: RGB, cells: Box) -> Tensor:
+        """Local tokens float32 [1, local_channels, H, W] of uint8 [height, width, 3]."""
+        encoder, config = self.tokenizer.encoders[0], self.tokenizer.config
+        features = room(config.widths[2], cells, self.device)
+        for block in even_blocks(cells, FINE_BLOCK):
+            seen = block.grown(encoder.fine_reach, cells)
+            x = planes(pixels_in(rgb, seen.times(CELL)), self.device)
+            with floats(self.device, bf16=self.bf16):
+                h = encoder.fine(x, block.seen_from(seen))
+            features[:, :, block.rows, block.columns] = h
+        return self._coarsely(encoder.coarse, encoder.coarse_reach, features)
+
+    def _coarsely(self, network: Callable[..., Tensor], reach: int, *given: Tensor) -> Tensor:
+        """Local tokens that a network at stride 16 makes, block by block.
+
+        Args:
+            network: from parts of what is given to float [1, local_channels, h, w].
+            reach: cells that it can see around a cell.
+            given: float32 [1, ., H, W] each.
+        """
+        cells = Box(0, 0, *given[0].shape[2:])
+        made = room(self.tokenizer.config.local_channels, cells, self.device)
+        for block in even_blocks(cells, COARSE_BLOCK):
+            seen = block.grown(reach, cells)
+            inside = block.seen_from(seen)
+            with floats(self.device, bf16=self.bf16):
+                h = network(*(pixel_rows(t[:, :, seen.rows, seen.columns]) for t in given))
+            made[:, :, block.rows, block.columns] = h[:, :, inside.rows, inside.columns]
+        return made
+
+    def adapted(self, y: Tensor, estimate: Estimate, quality: int) -> Tensor:
+        """Local tokens as they are sent at a quality code; the estimate is still a prediction."""
+        hats = self.release.anchor_weights(quality)[None].to(self.device)
+        adapted = partial(self.tokenizer.adapted, hats=hats, gain=estimate.gains)
+        return self._coarsely(adapted, DEPTH, y, estimate.y_hat)
+
+    def estimate(self, quality: int, levels: Tensor, tokens: Box, area: Box) -> Estimate:
+        """The prediction of an area from global tokens; arguments are those of `Estimate`."""
+        return Estimate(self.release, quality, levels, tokens, area, self.device, bf16=self.bf16)
+
+    def reconstruct(self, estimate: Estimate, tiles: list[TileSymbols], layers: int) -> None:
+        """Bring an estimate to what the symbols of its tiles say."""
+        for step in range(2 * layers):
+            estimate.refine(step)
+            for tile in tiles:
+                estimate.add(tile.cells, step, tile.symbols(step))
+        if layers < self.tokenizer.config.layers:
+            estimate.refine(2 * layers)
+
+    def synthesise(self, y_hat: Tensor, quality: int, layers: int, cells: Box) -> RGB:
+        """Some cells of local tokens float32 [1, C, H, W] to pixels uint8 [16 h, 16 w, 3]."""
+        hats = self.release.anchor_weights(quality)[None].to(self.device)
+        arrived = torch.tensor([layers], dtype=torch.int64, device=self.device)
+        whole = Box(0, 0, *y_hat.shape[2:])
+        rgb = np.empty((cells.height * CELL, cells.width * CELL, 3), dtype=np.uint8)
+        decoder = self.tokenizer.decoder
+        for block in even_blocks(cells, COARSE_BLOCK):
+            seen = block.grown(HALO, whole)
+            with floats(self.device, bf16=self.bf16):
+                part = pixel_rows(y_hat[:, :, seen.rows, seen.columns])
+                features = decoder.coarse(part, hats, arrived)
+            for piece in even_blocks(block, FINE_BLOCK):
+                with floats(self.device, bf16=self.bf16):
+                    x_hat = decoder.fine(features, hats, arrived, piece.seen_from(seen))[0]
+                pixels = (x_hat.float() * 255).round_().clamp_(0, 255).to(torch.uint8)
+                to = piece.seen_from(cells).times(CELL)
+                rgb[to.rows, to.columns] = pixels.permute(1, 2, 0).cpu().numpy()
+        return rgb

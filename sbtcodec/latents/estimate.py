@@ -1,0 +1,173 @@
+"""The float side of a file: local tokens predicted from global ones, and corrected by what is sent.
+
+Nothing here selects a probability; floats may be rounded differently elsewhere, and then move a
+pixel by a hair. Large pictures go through the networks in bands of rows, with enough rows around
+each that the result is that of the whole.
+"""
+
+import time
+from collections.abc import Iterator
+from functools import cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sbtcodec.entropy.coder import Symbols
+from sbtcodec.grid import CELLS_PER_TOKEN, Box, blocks
+from sbtcodec.models.release import Release
+from sbtcodec.runtime.modes import CPU
+from sbtcodec.tokenizer.bootstrap import checkerboard
+from sbtcodec.tokenizer.layers import pixel_rows, room
+
+# What goes through the networks at once should fit the processor's cache.
+SPREAD_BLOCK = 64  # cells of the side of a block, for the predictor's convolutions
+BAND_CELLS = 4096  # cells of a band of rows, for refinements
+LEAST_ROWS = 6  # of a band, for the sake of what is computed twice around it
+REFINER_REACH = 1  # cells that a refinement can see around a cell
+SPREAD_HALO = 4  # cells that the predictor's convolutions can see around a block, and more
+ATTENTION_HALO = 24  # tokens that the predictor's attention can see beyond an area, and more
+
+
+@cache
+def fast_bf16(kind: str) -> bool:
+    """Whether bfloat16 is worth using on a kind of device; on a CPU without it, it is far slower.
+
+    The processor is asked by timing a product, because there is no public question for it.
+    """
+    if kind != "cpu":
+        return True
+    seconds = []
+    for dtype in (torch.float32, torch.bfloat16):
+        a = torch.ones(256, 256, dtype=dtype, device=CPU)
+        runs = []
+        for _ in range(8):  # the best of them: one alone may have waited for another process
+            start = time.perf_counter()
+            a @ a
+            runs.append(time.perf_counter() - start)
+        seconds.append(min(runs))
+    return seconds[1] < 1.2 * seconds[0]
+
+
+def floats(device: torch.device, *, bf16: bool) -> torch.autocast:
+    """The precision in which float networks run."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=bf16)
+
+
+class Estimate:
+    """What is known of the local tokens of an area, from less and less prediction.
+
+    Attributes:
+        area: the part of the picture, in cells; whole tokens.
+        y_hat: float32 [1, local_channels, H, W] of the area: what was sent, predicted elsewhere.
+    """
+
+    def __init__(
+        self,
+        release: Release,
+        quality: int,
+        levels: Tensor,
+        tokens: Box,
+        area: Box,
+        device: torch.device,
+        *,
+        bf16: bool,
+    ) -> None:
+        """Predict from the global tokens alone.
+
+        Args:
+            release: the model; its tokenizer is on `device`.
+            quality: code, 0..255.
+            levels: int64 [1, dims, h, w] of `tokens`.
+            tokens: the area, and around it what attention can see; whole windows.
+            area: in cells.
+            device: where the float networks run.
+            bf16: run them in bfloat16.
+        """
+        self.tokenizer, self.area, self.bf16 = release.model.tokenizer, area, bf16
+        self.gains = release.gains(quality)[None, :, None, None].to(device)
+        self.device = device
+        predictor = self.tokenizer.predictor
+        with floats(device, bf16=bf16):
+            z = self.tokenizer.fsq.to_values(levels.to(device).float())
+            own = area.over(CELLS_PER_TOKEN).seen_from(tokens)
+            attended = predictor.attend(pixel_rows(z))[:, :, own.rows, own.columns]
+            self.features = room(self.tokenizer.config.widths[2], area, device)
+            self.y_hat = room(self.tokenizer.config.local_channels, area, device)
+            whole = Box(0, 0, area.height, area.width)
+            for block in blocks(whole, SPREAD_BLOCK):
+                seen = block.grown(SPREAD_HALO, whole)
+                part, inside = seen.over(CELLS_PER_TOKEN), block.seen_from(seen)
+                found = predictor.spread_out(pixel_rows(attended[:, :, part.rows, part.columns]))
+                for planes, made in zip((self.features, self.y_hat), found, strict=True):
+                    shown = made[:, :, inside.rows, inside.columns]
+                    planes[:, :, block.rows, block.columns] = shown
+
+    def refine(self, step: int) -> None:
+        """Correct the prediction of what is not known yet, before `step` (2 * layer + parity)."""
+        group, parity = divmod(step, 2)
+        channels = self.tokenizer.config.group_slice(group)
+        mine = channels.stop - channels.start
+        refiner = self.tokenizer.refiners[step]
+        above = self.y_hat[:, :, :0]  # the last row of the band before, as it was
+        for rows, inside in _bands(self.area, REFINER_REACH):
+            own = slice(rows.start + inside.start, rows.start + inside.stop)
+            y_hat = torch.cat([above, self.y_hat[:, :, own.start : rows.stop]], 2)
+            with floats(self.device, bf16=self.bf16):
+                delta = refiner(self.features[:, :, rows], pixel_rows(y_hat)).float()
+            delta = delta[:, :, inside]
+            if parity == 1:
+                board = checkerboard(
+                    delta.shape[2], delta.shape[3], 1 - own.start % 2, delta.device
+                )
+                delta[:, :mine] *= board
+            above = self.y_hat[:, :, own.stop - REFINER_REACH : own.stop].clone()
+            self.y_hat[:, channels.start :, own] += delta
+
+    def residual(self, y: Tensor, cells: Box, step: int) -> NDArray[np.float32]:
+        """What is to be sent of one tile in `step`, in steps: float32 [n].
+
+        Args:
+            y: local tokens float32 [1, local_channels, H, W] of the area.
+            cells: the tile, in the picture.
+            step: 2 * layer + parity.
+        """
+        at, channels = self._at(cells, step)
+        shown = self.area.cut(cells)
+        parity = (step + shown.top + shown.left) % 2
+        places = checkerboard(shown.height, shown.width, parity, self.device)[0, 0]
+        r = (y[:, channels, at.rows, at.columns] - self._mine(at, channels)) * self.gains[
+            :, channels
+        ]
+        chosen: NDArray[np.float32] = r[0].permute(1, 2, 0)[places].flatten().cpu().numpy()
+        return chosen
+
+    def add(self, cells: Box, step: int, symbols: Symbols) -> None:
+        """Apply the symbols int32 [n] of one tile, which may reach beyond the area."""
+        at, channels = self._at(cells, step)
+        width = channels.stop - channels.start
+        board = checkerboard(cells.height, cells.width, step % 2, CPU)[0, 0]
+        whole = torch.zeros(cells.height, cells.width, width, dtype=torch.float32, device=CPU)
+        whole[board] = torch.from_numpy(symbols.reshape(-1, width)).float()
+        inside = self.area.cut(cells).seen_from(cells)
+        q = whole[inside.rows, inside.columns].to(self.device)
+        mine = self._mine(at, channels)[0].permute(1, 2, 0)
+        mine += q * (1 / self.gains[0, channels, 0, 0])
+
+    def _at(self, cells: Box, step: int) -> tuple[Box, slice]:
+        """Where a tile is in the area, and the channels of a step."""
+        channels = self.tokenizer.config.group_slice(step // 2)
+        return self.area.cut(cells).seen_from(self.area), channels
+
+    def _mine(self, at: Box, channels: slice) -> Tensor:
+        return self.y_hat[:, channels, at.rows, at.columns]
+
+
+def _bands(area: Box, halo: int) -> Iterator[tuple[slice, slice]]:
+    """Bands of rows to compute from, and the rows of each that are the band's own."""
+    height, rows = area.height, max(LEAST_ROWS, BAND_CELLS // area.width)
+    for start in range(0, height, rows):
+        stop = min(start + rows, height)
+        first, last = max(0, start - halo), min(height, stop + halo)
+        yield slice(first, last), slice(start - first, stop - first)

@@ -1,0 +1,182 @@
+"""More time for a smaller and better file: the encoder fits the local tokens to the picture.
+
+Networks that encode any picture in one go are a compromise. Here the local tokens of one picture
+follow the gradient of rate and distortion through the whole decoder (Campos et al., CVPR workshops
+2019; Yang et al., arXiv 2006.04240). The format and the decoder do not change.
+
+Straight-through gradients alone make this worse: they are mostly the rounding error of each symbol
+itself, which is as small as it can be already. Its part is the error times the curvature of the
+distortion, so it is subtracted; what remains is what the neighbours' errors, the prediction and the
+rate ask for. The curvature also makes the step a Newton step, so that few suffice.
+Letters: C local channels, H W rows and columns of the padded image's 16-pixel cells.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sbtcodec.entropy.detail import MAX_SYMBOL, SCALE_STEP, SUMS_PER_INDEX, TABLES, DetailScales
+from sbtcodec.entropy.frequencies import TOTAL
+from sbtcodec.entropy.integer_net import copied_to
+from sbtcodec.entropy.prior import centred
+from sbtcodec.grid import CELL, CELLS_PER_TOKEN, Box, blocks
+from sbtcodec.latents.estimate import Estimate
+from sbtcodec.models.release import Release
+from sbtcodec.rdo.ms_ssim import distortion
+from sbtcodec.rdo.soft_quantisation import Known, detail_pass
+from sbtcodec.runtime import modes
+from sbtcodec.tokenizer.layers import planes
+from sbtcodec.tokenizer.model import Tokenizer
+
+WHOLE_CELLS = 64  # a side up to this is refined whole; about 1 GB for 64 x 64 cells
+WINDOW_CELLS, HALO_CELLS = 56, 4  # even, so that checkerboards of windows are those of the whole
+# Bits per squared step: high-resolution theory says 12 / ln 2 = 17; more makes few steps safer.
+CURVATURE = 20.0
+STRUCTURE = 0.4  # share of the distortion that is 1 - MS-SSIM
+LARGEST_MOVE = 0.3  # steps
+UNSEEN_COST = 40.0  # bits of a symbol outside of its table, which the coder clamps
+
+
+def refined(
+    release: Release, rgb: NDArray[np.uint8], y: Tensor, levels: Tensor, quality: int, steps: int
+) -> Tensor:
+    """Local tokens that cost less for the picture that they give.
+
+    Args:
+        release: the model.
+        rgb: the picture, uint8 [height, width, 3].
+        y: its local tokens, float32 [1, C, H, W].
+        levels: levels of its global tokens, int64 [1, dims, H / 2, W / 2], on the CPU.
+        quality: code, 0..255.
+        steps: of gradient descent.
+
+    Returns:
+        Local tokens of the same shape.
+    """
+    with modes.differentiation(y.device):
+        return _refined(release, rgb, y, levels, quality, steps)
+
+
+def _refined(
+    release: Release, rgb: NDArray[np.uint8], y: Tensor, levels: Tensor, quality: int, steps: int
+) -> Tensor:
+    known = _known(release, levels, quality, y.device)
+    costs = symbol_costs(release).to(y.device)
+    scales = copied_to(release.model.scales, y.device)
+    hats = release.anchor_weights(quality)[None].to(y.device)
+    y = y.clone()  # an inference tensor cannot take part in a gradient
+    whole = Box(0, 0, *y.shape[2:])
+    side = WHOLE_CELLS if max(whole.height, whole.width) <= WHOLE_CELLS else WINDOW_CELLS
+    for block in blocks(whole, side):
+        seen = block.grown(HALO_CELLS, whole)
+        at = (..., seen.rows, seen.columns)
+        own = block.seen_from(seen)
+        pixels = rgb[seen.times(CELL).rows, seen.times(CELL).columns]
+        inside = torch.zeros_like(y[at][:, :1])
+        inside[..., own.rows, own.columns] = 1
+        here = known._replace(
+            features=known.features[at],
+            y_hat=known.y_hat[at],
+            scale_features=known.scale_features[at],
+        )
+        window = _Window(
+            release.model.tokenizer,
+            scales,
+            here,
+            planes(pixels, y.device),
+            hats,
+            inside,
+            costs,
+            release.lmbda(quality),
+        )
+        y[at] = window.descend(y[at], steps)
+    return y
+
+
+def symbol_costs(release: Release) -> Tensor:
+    """Bits of the symbols 0..MAX_SYMBOL under each table: float32 [tables, MAX_SYMBOL + 1]."""
+    tables = release.tables.frequencies
+    costs = np.full((len(tables), MAX_SYMBOL + 1), UNSEEN_COST, dtype=np.float32)
+    for row, table in zip(costs, tables, strict=True):
+        m = len(table) // 2
+        row[: m + 1] = -np.log2((table[m:] + 1) / TOTAL)
+    costs[::TABLES, 0] = 0  # symbols of the least scale are not sent
+    return torch.from_numpy(costs)
+
+
+@torch.no_grad()
+def _known(release: Release, levels: Tensor, quality: int, device: torch.device) -> Known:
+    """What the decoder knows of the whole picture before its first detail layer."""
+    t, scales = release.model.tokenizer, release.model.scales
+    tokens = Box(0, 0, *levels.shape[2:])
+    area = tokens.times(CELLS_PER_TOKEN)
+    estimate = Estimate(release, quality, levels, tokens, area, device, bf16=False)
+    log_gains = torch.from_numpy(release.gain_offsets[quality] * (SCALE_STEP / SUMS_PER_INDEX))
+    return Known(
+        estimate.features,
+        estimate.y_hat,
+        scales.features(centred(levels, t.config.levels).float()).to(device),
+        torch.from_numpy(release.hats[quality]).float()[None, :, None, None].to(device),
+        log_gains.float()[None, :, None, None].to(device),
+    )
+
+
+@dataclass(frozen=True)
+class _Window:
+    """A part of the picture that is refined at once.
+
+    Attributes:
+        tokenizer: the float networks.
+        scales: the network that picks the tables, on the same device.
+        known: what the decoder knows before the details, of this part.
+        x: its pixels without padding, float32 [1, 3, up to 16H, up to 16W] in [0, 1].
+        hats: the quality, float32 [1, anchors].
+        inside: 1 where local tokens may move, 0 in the halo: float32 [1, 1, H, W].
+        costs: of `symbol_costs`.
+        lmbda: bits per pixel for one unit of squared error.
+    """
+
+    tokenizer: Tokenizer
+    scales: DetailScales
+    known: Known
+    x: Tensor
+    hats: Tensor
+    inside: Tensor
+    costs: Tensor
+    lmbda: float
+
+    def descend(self, y: Tensor, steps: int) -> Tensor:
+        """The best of the local tokens [1, C, H, W] found in so many steps, `y` among them."""
+        gain = self.known.log_gain.exp()
+        moved = torch.zeros_like(y)  # in steps of quantisation
+        best, least = moved, math.inf
+        for step in range(steps + 1):
+            moved.requires_grad_(True)
+            y_hat, relaxed, cost = self._costs(y + moved / gain)
+            if cost < least:
+                best, least = moved.detach(), cost
+            if step == steps:
+                break
+            (gradient,) = torch.autograd.grad(relaxed, moved)
+            with torch.no_grad():
+                rounding = y_hat.detach() * gain - (y * gain + moved)
+                newton = gradient / CURVATURE - rounding
+                rate = 1 - step / steps
+                move = (rate * newton).clamp(-LARGEST_MOVE, LARGEST_MOVE)
+                moved = moved.detach() - move * self.inside
+        return y + best / gain
+
+    def _costs(self, y: Tensor) -> tuple[Tensor, Tensor, float]:
+        """y_hat, the cost in bits that has a gradient, and the cost as it would be coded."""
+        t = self.tokenizer
+        layers = torch.tensor([t.config.layers], dtype=torch.int64, device=y.device)
+        noise = torch.zeros_like(y)
+        y_hat, bits, coded = detail_pass(t, self.scales, self.known, y, layers, noise, self.costs)
+        height, width = self.x.shape[2:]
+        x_hat = t.decoder(y_hat, self.hats, layers)[:, :, :height, :width].float()
+        cost = self.lmbda * distortion(self.x, x_hat.clamp(0, 1), STRUCTURE)
+        return y_hat, bits.sum() + cost, float(coded.sum() + cost.detach())

@@ -1,0 +1,7 @@
+"""What the codec asks of the process and of torch; nothing here knows of pictures.
+
+cores     how many this process may use
+forking   what a forked child must not use of its parent's threads
+modes     inference and differentiation, whatever modes the caller is in
+initial   initial weights that cost nothing on the meta device
+"""
