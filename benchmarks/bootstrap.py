@@ -4,7 +4,7 @@
 
 prints two tables over the images of FOLDER: pictures that one decoder makes of different local
 tokens, and ideal bits of the detail symbols with and without the prediction.
-Letters: C channels of a local token, N cells of all images, H W rows and columns of one image's.
+Letters: C channels of a local token, N latents of all images, H W rows and columns of one image's.
 """
 
 import argparse
@@ -102,7 +102,7 @@ def fixed_bits(q: Symbols) -> tuple[float, float]:
     return float((magnitudes @ cost.T).min(1).sum()), float(entropy * len(q))
 
 
-def _cells(t: Tensor) -> NDArray[np.float32]:
+def _latents(t: Tensor) -> NDArray[np.float32]:
     return t[0].flatten(1).T.cpu().numpy()  # [H * W, C]
 
 
@@ -123,8 +123,8 @@ def codings(
         with recording() as calls:
             decoded = codec.decode(data)
         bits += sum(detail_bits(codec.release.tables, *call) for call in calls)
-        cells = photo.y.shape[2] * photo.y.shape[3]
-        symbols[0].append(by_channel(calls, decoded.layers, config.groups, cells))
+        latents = photo.y.shape[2] * photo.y.shape[3]
+        symbols[0].append(by_channel(calls, decoded.layers, config.groups, latents))
         ratios = [psnr(photo.rgb, decoded.rgb)]
         code = unpack(data).header.quality
         gains = codec.release.gains(code)[None, :, None, None].to(photo.y.device)
@@ -132,7 +132,7 @@ def codings(
         y = inside.sent(photo.y, z, code)
         for place, base in ((1, inside.predicted(z)), (2, means)):
             q = ((y - base) * gains).round()
-            symbols[place].append(_cells(q).astype(np.int32))
+            symbols[place].append(_latents(q).astype(np.int32))
             x_hat = inside.picture(base + q / gains, photo.rgb.shape[:2], code, config.layers)
             ratios.append(psnr(photo.rgb, x_hat))
         db.append(ratios)

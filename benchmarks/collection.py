@@ -17,11 +17,11 @@ from itertools import cycle, islice
 from pathlib import Path
 
 import torch
+from sbtcodec.cli.common.making import Making
 
 from benchmarks.output import add_options, check, dataset_of, heading, paragraph, publish, table
-from sbtcodec.cli.common.making import Making
 from sbtcodec.codec.codec import Codec
-from sbtcodec.codec.rate_target import Aim
+from sbtcodec.codec.rate_target import RateTarget
 from sbtcodec.collection.engine import images_per_task, run
 from sbtcodec.collection.extra import require
 from sbtcodec.collection.manifest import Entry, Settings
@@ -95,7 +95,7 @@ def with_ray(folder: Path, out: Path, settings: Settings, workers: int) -> Timin
         results.append((pixels, time.perf_counter() - start))
 
     plan = make_plan([str(folder)], str(out), settings)
-    maker = Making(Aim(settings.quality))
+    maker = Making(RateTarget(settings.quality))
     run(plan, note, maker, device="cpu", workers=workers, max_pixels=DEFAULT_MAX_PIXELS)
     first = workers * images_per_task(len(plan.items), workers)
     return Timing(results, time.perf_counter() - start, first)

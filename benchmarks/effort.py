@@ -22,7 +22,7 @@ from sbtcodec.evaluation.curves import METRICS, Curve, Point, bd_rate
 from sbtcodec.evaluation.metrics import ms_ssim, psnr, ssimulacra2
 from sbtcodec.image.files import write_atomically
 from sbtcodec.image.pixels import load_image
-from sbtcodec.rdo.effort import DEFAULT_EFFORT, WORK
+from sbtcodec.rdo.effort import DEFAULT_EFFORT, SEARCH_STEPS
 
 HEIGHT, WIDTH = 256, 384
 
@@ -88,9 +88,8 @@ def main() -> None:
         rates = "   ".join(
             f"{bd_rate(anchor, curve, m).percent:+{len(m.label) + 6}.1f} %" for m in METRICS
         )
-        lines.append(
-            f"{effort:6}  {WORK[effort].rounds:6}  {WORK[effort].steps:5}  {seconds:7.1f}   {rates}"
-        )
+        search = SEARCH_STEPS[effort]
+        lines.append(f"{effort:6}  {search.rounds:6}  {search.steps:5}  {seconds:7.1f}   {rates}")
         print(lines[-1], flush=True)
         write_atomically(arguments.out, ("\n".join(lines) + "\n").encode(), force=True)
 

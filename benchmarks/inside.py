@@ -1,6 +1,6 @@
 """What the codec computes between pixels and file, for measurements: whole images, one at a time.
 
-Letters: H W are rows and columns of the padded image's 16-pixel cells, h w of its 32-pixel cells.
+Letters: H W are rows and columns of the padded image's latents, h w of its tokens.
 """
 
 from collections.abc import Iterator
@@ -56,9 +56,11 @@ class Inside:
     def sent(self, y: Tensor, z: Tensor, quality: int) -> Tensor:
         """Local tokens as they are sent at a quality code: float32 [1, C, H, W]."""
         _, y_hat = self.tokenizer.predictor(z)
-        hats = self.release.anchor_weights(quality)[None].to(self.device)
+        anchor_weights = self.release.anchor_weights(quality)[None].to(self.device)
         gain = self.release.gains(quality)[None, :, None, None].to(self.device)
-        return _channels_last(self.tokenizer.adapted(y, _channels_last(y_hat), hats, gain))
+        return _channels_last(
+            self.tokenizer.adapted(y, _channels_last(y_hat), anchor_weights, gain)
+        )
 
     @torch.inference_mode()
     def picture(self, y_hat: Tensor, size: tuple[int, int], quality: int, layers: int) -> Rgb:
@@ -73,9 +75,9 @@ class Inside:
         Returns:
             uint8 [*size, 3].
         """
-        hats = self.release.anchor_weights(quality)[None].to(self.device)
+        anchor_weights = self.release.anchor_weights(quality)[None].to(self.device)
         arrived = torch.tensor([layers], device=self.device)
-        x_hat = self.tokenizer.decoder(_channels_last(y_hat), hats, arrived)[0]
+        x_hat = self.tokenizer.decoder(_channels_last(y_hat), anchor_weights, arrived)[0]
         pixels = (x_hat * 255).round().clamp(0, 255).to(torch.uint8)
         whole: Rgb = pixels.permute(1, 2, 0).cpu().numpy()
         return np.ascontiguousarray(whole[: size[0], : size[1]])
@@ -100,21 +102,21 @@ def recording() -> Iterator[list[tuple[Indices, Symbols]]]:
 
 
 def by_channel(
-    calls: list[tuple[Indices, Symbols]], layers: int, groups: tuple[int, ...], cells: int
+    calls: list[tuple[Indices, Symbols]], layers: int, groups: tuple[int, ...], latents: int
 ) -> Symbols:
-    """Recorded symbols as int32 [cells, C], cells in any order; 0 in layers that were not sent.
+    """Recorded symbols as int32 [latents, C], latents in any order; 0 in layers that were not sent.
 
     Args:
         calls: of `recording`, while one file was decoded.
         layers: detail layers in the file.
         groups: channels of every detail layer of the model.
-        cells: local tokens of the image.
+        latents: local tokens of the image.
     """
     columns = []
     for group, width in enumerate(groups):
         first, last = (len(calls) * (group + i) // max(1, layers) for i in (0, 1))
         sent = [q.reshape(-1, width) for _, q in calls[first:last]] if group < layers else []
-        columns.append(np.concatenate(sent) if sent else np.zeros((cells, width), np.int32))
+        columns.append(np.concatenate(sent) if sent else np.zeros((latents, width), np.int32))
     return np.concatenate(columns, 1)
 
 

@@ -1,6 +1,6 @@
 """Tokens of images, and what could be said of the local ones without the bootstrap.
 
-Letters: C channels of a local token, H W rows and columns of one image's cells.
+Letters: C channels of a local token, H W rows and columns of one image's latents.
 """
 
 from collections.abc import Sequence
@@ -56,8 +56,8 @@ def linear_predictions(photos: Sequence[Photo]) -> list[Tensor]:
     fit = torch.linalg.lstsq(torch.cat(inputs), torch.cat(targets), driver="gelsd").solution
     found = []
     for photo, rows in zip(photos, inputs, strict=True):
-        cells = (rows @ fit).T.reshape(1, -1, *photo.z.shape[2:])
-        found.append(F.pixel_shuffle(cells.float(), 2))
+        latents = (rows @ fit).T.reshape(1, -1, *photo.z.shape[2:])
+        found.append(F.pixel_shuffle(latents.float(), 2))
     return found
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import sbtcodec.runtime.forking  # noqa: F401  # from now on, forked children are told
 from sbtcodec.arguments import Buffer, content_of, flag, shown, whole_number
-from sbtcodec.codec.rate_target import aim_of
+from sbtcodec.codec.rate_target import rate_target_of
 from sbtcodec.container import FileInfo, check_pixels, unpack
 from sbtcodec.container import describe as _describe
 from sbtcodec.errors import ArgumentError, DeviceError, SbtError
@@ -85,7 +85,7 @@ def compress(
         RateError: no file of it has the size or reaches the score.
         SbtError: of other kinds, for the device and the weights.
     """
-    aim = aim_of(
+    rate_target = rate_target_of(
         quality,
         globals_only=globals_only,
         effort=effort,
@@ -99,18 +99,18 @@ def compress(
     most = whole_number("max_pixels", max_pixels, 1)
     picture = as_picture(image, strip=strip, max_pixels=most)
     codec = _loaded_codec(_known(device))
-    if not aim.search:
+    if not rate_target.search:
         return codec.compress(
             picture,
-            aim.quality,
-            globals_only=aim.globals_only,
+            rate_target.quality,
+            globals_only=rate_target.globals_only,
             effort=effort,
-            keep_invisible=aim.keep_invisible,
+            keep_invisible=rate_target.keep_invisible,
         )
     from sbtcodec.evaluation.metrics import measure_of
 
-    measure = None if aim.target is None else measure_of(aim.target.metric)
-    return aim.found(codec, picture, measure).data
+    measure = None if rate_target.target is None else measure_of(rate_target.target.metric)
+    return rate_target.found(codec, picture, measure).data
 
 
 def decompress(

@@ -1,4 +1,4 @@
-"""The grids that lie over a picture: pixels, cells (16 pixels), tokens (32), tiles (1024).
+"""The grids over a picture: pixels, latents (stride 16), tokens (32), tiles (1024).
 
 A box is a rectangle on any of them. Tiles are what the entropy coder treats apart, so that a part
 of a large file can be read alone; the networks see across them.
@@ -11,11 +11,11 @@ from typing import TypeAlias
 from sbtcodec.arguments import shown, whole_number
 from sbtcodec.errors import ArgumentError
 
-CELL = 16  # pixels of the side of a local token's cell
-TOKEN = 32  # pixels of the side of a global token's cell
+LATENT_STRIDE = 16  # pixels from one latent, a local token, to the next
+TOKEN_STRIDE = 32  # pixels from one global token to the next
 TILE = 1024  # pixels of a tile's side; tiles at the right and lower edge hold what remains
-CELLS_PER_TOKEN = TOKEN // CELL
-TOKENS_PER_TILE = TILE // TOKEN
+LATENTS_PER_TOKEN = TOKEN_STRIDE // LATENT_STRIDE
+TOKENS_PER_TILE = TILE // TOKEN_STRIDE
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Box:
         return Box(*(side * factor for side in self.sides))
 
     def over(self, factor: int) -> "Box":
-        """The cells of a grid `factor` times as coarse that it touches."""
+        """The part of a grid `factor` times as coarse that it touches."""
         return Box(
             self.top // factor,
             self.left // factor,
@@ -124,7 +124,7 @@ def part_of(crop: Crop | None, width: int, height: int) -> Box:
 
 def tokens_of(width: int, height: int) -> Box:
     """The global tokens of a picture, from its size in pixels."""
-    return Box(0, 0, -(-height // TOKEN), -(-width // TOKEN))
+    return Box(0, 0, -(-height // TOKEN_STRIDE), -(-width // TOKEN_STRIDE))
 
 
 def tiles_of(width: int, height: int) -> tuple[Box, ...]:

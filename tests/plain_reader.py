@@ -196,7 +196,7 @@ def read_details(model, coder, tokens, q, group, quality):
     h = activate(model.layer("scales.trunk.3", h))
     h = h.reshape(height // 2, width // 2, -1, 2, 2).transpose(0, 3, 1, 4, 2)
     features = h.reshape(height, width, -1)
-    hats = np.broadcast_to(
+    anchor_weights = np.broadcast_to(
         model["tables.hats"][quality], (height, width, model["tables.hats"].shape[1])
     )
     offsets = model["tables.gain_offsets"][quality, first:last]
@@ -204,7 +204,9 @@ def read_details(model, coder, tokens, q, group, quality):
         step = 2 * group + odd
         known = first if odd == 0 else last
         seen = model["scales.magnitudes"][np.minimum(np.abs(q[:, :, :known].astype(int)), 1023)]
-        h = activate(model.layer(f"scales.enter.{step}", np.concatenate([features, hats, seen], 2)))
+        h = activate(
+            model.layer(f"scales.enter.{step}", np.concatenate([features, anchor_weights, seen], 2))
+        )
         h = model.residual(f"scales.depthwise.{step}", f"scales.mix.{step}", h)
         total = model.layer(f"scales.heads.{step}", h)
         table = np.clip((total[:, :, : last - first] + offsets + 256) // 512, 0, 63)

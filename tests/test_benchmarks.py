@@ -49,18 +49,18 @@ def test_recorded_symbols_are_those_of_the_file(codec, photos):
     with recording() as calls:
         decoded = codec.decode(file)
     groups = codec.tokenizer.config.groups
-    cells = photo.y.shape[2] * photo.y.shape[3]
-    q = by_channel(calls, decoded.layers, groups, cells)
-    assert q.shape == (cells, sum(groups))
-    assert sum(len(symbols) for _, symbols in calls) == cells * sum(groups[: decoded.layers])
+    latents = photo.y.shape[2] * photo.y.shape[3]
+    q = by_channel(calls, decoded.layers, groups, latents)
+    assert q.shape == (latents, sum(groups))
+    assert sum(len(symbols) for _, symbols in calls) == latents * sum(groups[: decoded.layers])
     gains = codec.release.gains(unpack(file).header.quality)[: groups[0]]
     first = ((photo.y - predicted)[0, : groups[0]] * gains[:, None, None]).permute(1, 2, 0)
     rows, columns = np.indices(first.shape[:2])
     wanted = first.numpy()[(rows + columns) % 2 == 0]
-    assert np.mean(np.abs(q[: cells // 2, : groups[0]] - wanted) <= 0.51) > 0.97
+    assert np.mean(np.abs(q[: latents // 2, : groups[0]] - wanted) <= 0.51) > 0.97
     with recording() as calls:
         decoded = codec.decode(codec.compress(photo.rgb, globals_only=True))
-    assert not by_channel(calls, decoded.layers, groups, cells).any()
+    assert not by_channel(calls, decoded.layers, groups, latents).any()
 
 
 def test_fixed_bits_of_known_symbols():

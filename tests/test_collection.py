@@ -15,10 +15,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from sbtcodec.cli.common.making import Making
+from sbtcodec.cli.common.encoding import FileEncoder
 from sbtcodec.codec.codec import Codec
 from sbtcodec.codec.rate_control import compress_to_size
-from sbtcodec.codec.rate_target import Aim
+from sbtcodec.codec.rate_target import RateTarget
 from sbtcodec.errors import (
     DeviceError,
     ImageError,
@@ -33,10 +33,10 @@ fsspec = pytest.importorskip("fsspec")
 pq = pytest.importorskip("pyarrow.parquet")
 
 from sbtcodec.collection import extra, manifest, storage
-from sbtcodec.collection.cluster import Crew, Node
+from sbtcodec.collection.cluster import Node, WorkerPool
 from sbtcodec.collection.manifest import Entry, Manifest, Settings
 from sbtcodec.collection.plan import Plan, make_plan
-from sbtcodec.collection.worker import REFUSED, Order, Worker, to_rows
+from sbtcodec.collection.worker import REFUSED, Worker, WorkerConfig, to_rows
 
 GIB = 2**30
 
@@ -64,17 +64,19 @@ def put(address: str, data: bytes) -> None:
     filesystem.pipe_file(path, data)
 
 
-def order_for(plan: Plan, weights: Path) -> Order:
+def config_for(plan: Plan, weights: Path) -> WorkerConfig:
     roots = (plan.items[0].place,)
-    aim = Aim(plan.settings.quality, effort=plan.settings.effort)
-    return Order(roots, plan.out, plan.settings, Making(aim), "cpu", 1, 2**20, weights)
+    rate_target = RateTarget(plan.settings.quality, effort=plan.settings.effort)
+    return WorkerConfig(
+        roots, plan.out, plan.settings, FileEncoder(rate_target), "cpu", 1, 2**20, weights
+    )
 
 
 def record(plan: Plan, weights: Path) -> list[Entry]:
     """What a run does, in this process."""
     kept = Manifest(plan.out, plan.settings, anew=plan.anew)
-    order = order_for(plan, weights)
-    rows = Worker(order)(to_rows(plan.items, order.roots))
+    config = config_for(plan, weights)
+    rows = Worker(config)(to_rows(plan.items, config.roots))
     entries = list(plan.decided) + manifest.to_entries(rows)
     for entry in entries:
         kept.add(entry)
@@ -146,10 +148,12 @@ def test_workers_search_and_verify(
     least = len(tiny_codec.compress(photo, globals_only=True))
     for name, image in (("cat", photo), ("paw", photo[:64, :64])):
         Image.fromarray(image).save(tmp_path / "in" / f"{name}.png")
-    aim = Aim(size=least - 1)
-    settings = Settings(aim.quality, False, tiny_codec.model_id, search=aim.search)
+    rate_target = RateTarget(size=least - 1)
+    settings = Settings(rate_target.quality, False, tiny_codec.model_id, search=rate_target.search)
     plan = make_plan([str(tmp_path / "in")], str(tmp_path / "out"), settings)
-    worker = Worker(replace(order_for(plan, tiny_weights), maker=Making(aim, verify=True)))
+    worker = Worker(
+        replace(config_for(plan, tiny_weights), encoder=FileEncoder(rate_target, verify=True))
+    )
     too_large, row = manifest.to_entries(worker(to_rows(plan.items, (plan.items[0].place,))))
     assert (too_large.status, too_large.exit_code) == ("failed", RateError.exit_code)
     found = compress_to_size(tiny_codec, photo[:64, :64], least - 1)
@@ -317,8 +321,8 @@ def test_a_worker_with_another_model_refuses(
     put(str(tmp_path / "in" / "a.png"), png(photo[:40]))
     other = replace(settings, model="sbt-9 (abc)")
     plan = make_plan([str(tmp_path / "in")], str(tmp_path / "out"), other)
-    order = order_for(plan, tiny_weights)
-    (entry,) = manifest.to_entries(Worker(order)(to_rows(plan.items, order.roots)))
+    config = config_for(plan, tiny_weights)
+    (entry,) = manifest.to_entries(Worker(config)(to_rows(plan.items, config.roots)))
     assert (entry.status, entry.exit_code) == (REFUSED, WeightsError.exit_code)
     assert "expected sbt-9" in (entry.error or "")
     assert not (tmp_path / "out").exists()
@@ -326,20 +330,20 @@ def test_a_worker_with_another_model_refuses(
 
 def test_workers_share_the_machines() -> None:
     small, large = Node(4, 0, 64 * GIB), Node(16, 2, 64 * GIB)
-    assert Crew.of([small], "auto", None) == Crew(4, 1, "cpu")
-    assert Crew.of([small], "cpu", 2) == Crew(2, 2, "cpu")
-    assert Crew.of([small, small], "cpu", 2) == Crew(2, 4, "cpu")
-    assert Crew.of([Node(3, 0, 64 * GIB)] * 2, "cpu", 3) == Crew(3, 1, "cpu")
-    assert Crew.of([large], "cpu", None) == Crew(16, 1, "cpu")
-    assert Crew.of([Node(16, 0, 9 * GIB)], "cpu", None) == Crew(4, 4, "cpu")
-    assert Crew.of([small, large], "auto", None) == Crew(2, 8, "cuda")
+    assert WorkerPool.of([small], "auto", None) == WorkerPool(4, 1, "cpu")
+    assert WorkerPool.of([small], "cpu", 2) == WorkerPool(2, 2, "cpu")
+    assert WorkerPool.of([small, small], "cpu", 2) == WorkerPool(2, 4, "cpu")
+    assert WorkerPool.of([Node(3, 0, 64 * GIB)] * 2, "cpu", 3) == WorkerPool(3, 1, "cpu")
+    assert WorkerPool.of([large], "cpu", None) == WorkerPool(16, 1, "cpu")
+    assert WorkerPool.of([Node(16, 0, 9 * GIB)], "cpu", None) == WorkerPool(4, 4, "cpu")
+    assert WorkerPool.of([small, large], "auto", None) == WorkerPool(2, 8, "cuda")
 
 
 def test_workers_that_cannot_be_placed_are_refused() -> None:
     with pytest.raises(DeviceError, match="has no GPU"):
-        Crew.of([Node(4, 0, GIB)], "cuda", None)
+        WorkerPool.of([Node(4, 0, GIB)], "cuda", None)
     with pytest.raises(DeviceError, match="5 workers need .* has 4"):
-        Crew.of([Node(4, 0, GIB)], "cpu", 5)
+        WorkerPool.of([Node(4, 0, GIB)], "cpu", 5)
 
 
 def test_a_missing_package_is_named_with_the_way_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -365,12 +369,13 @@ RUN = """
 import sys
 from pathlib import Path
 import typer
-from sbtcodec.codec.rate_target import Aim
+from sbtcodec.codec.rate_target import RateTarget
 from sbtcodec.cli.common.collection import run_collection
-from sbtcodec.cli.common.making import Making
+from sbtcodec.cli.common.encoding import FileEncoder
 try:
-    run_collection([sys.argv[1]], sys.argv[2], engine=sys.argv[4], making=Making(Aim(30.0)),
-                   device="cpu", workers=2, json=True, weights=Path(sys.argv[3]))
+    run_collection([sys.argv[1]], sys.argv[2], engine=sys.argv[4],
+                   encoder=FileEncoder(RateTarget(30.0)), device="cpu", workers=2, json=True,
+                   weights=Path(sys.argv[3]))
 except typer.Exit as end:
     sys.exit(end.exit_code)
 """

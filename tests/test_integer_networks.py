@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from sbtcodec.entropy.detail import DetailScales
+from sbtcodec.entropy.entropy_parameters import EntropyParameters
 from sbtcodec.entropy.integer_net import IntegerConv, activate
 from sbtcodec.entropy.prior import Prior, centred
-from sbtcodec.entropy.quality import integer_hats, position
+from sbtcodec.entropy.step_size import integer_anchor_weights, position
 
 LEVELS = (8, 8, 8, 8, 6, 6)
 
@@ -18,9 +18,9 @@ def some_prior() -> Prior:
     return prior
 
 
-def some_scales() -> DetailScales:
+def some_scales() -> EntropyParameters:
     torch.manual_seed(0)
-    scales = DetailScales(LEVELS, (2, 4), anchors=3, width=16, trunk=16)
+    scales = EntropyParameters(LEVELS, (2, 4), anchors=3, width=16, trunk=16)
     scales.freeze()
     return scales
 
@@ -147,32 +147,32 @@ def test_every_quality_code_is_another_step_size() -> None:
 
 @pytest.mark.parametrize("quality", [0, 1, 127, 128, 254, 255])
 def test_hats_sum_to_one_and_touch_at_most_two_anchors(quality: int) -> None:
-    hats = integer_hats(quality, 7)
-    assert sum(hats) == 64
-    assert sum(h > 0 for h in hats) <= 2
+    anchor_weights = integer_anchor_weights(quality, 7)
+    assert sum(anchor_weights) == 64
+    assert sum(h > 0 for h in anchor_weights) <= 2
 
 
 def test_scales_see_only_earlier_steps() -> None:
     scales = some_scales()
     features = scales.features(centred(some_levels(2, 2), LEVELS).float())
-    hats = torch.tensor([64, 0, 0]).float().view(1, 3, 1, 1)
+    anchor_weights = torch.tensor([64, 0, 0]).float().view(1, 3, 1, 1)
     seen = torch.zeros(1, 6, 4, 4)
-    before = scales.scales(0, features, hats, seen)
-    later = scales.scales(0, features, hats, torch.full_like(seen, 80.0))
+    before = scales.scales(0, features, anchor_weights, seen)
+    later = scales.scales(0, features, anchor_weights, torch.full_like(seen, 80.0))
     assert torch.equal(before, later)
     assert not torch.equal(
-        scales.scales(2, features, hats, seen),
-        scales.scales(2, features, hats, torch.full_like(seen, 80.0)),
+        scales.scales(2, features, anchor_weights, seen),
+        scales.scales(2, features, anchor_weights, torch.full_like(seen, 80.0)),
     )
 
 
 def test_scales_at_some_places_are_those_of_the_whole_grid() -> None:
     scales = some_scales()
     features = scales.features(centred(some_levels(3, 4), LEVELS).float())
-    hats = torch.tensor([0, 40, 24]).float().view(1, 3, 1, 1)
+    anchor_weights = torch.tensor([0, 40, 24]).float().view(1, 3, 1, 1)
     seen = torch.randint(0, 161, (1, 6, 6, 8)).float()
     places = torch.rand(6, 8) < 0.5
     for step in range(4):
-        whole = scales.scales(step, features, hats, seen)
-        some = scales.scales(step, features, hats, seen, places)
+        whole = scales.scales(step, features, anchor_weights, seen)
+        some = scales.scales(step, features, anchor_weights, seen, places)
         assert torch.equal(some[0, :, :, 0], whole[0][:, places])

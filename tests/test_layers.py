@@ -81,29 +81,31 @@ def tokens(height: int, width: int) -> Tensor:
 
 
 def test_a_fresh_adapter_leaves_local_tokens_alone() -> None:
-    y, hats = tokens(4, 6), torch.eye(TINY_TOKENIZER.gain_anchors)[:1]
+    y, anchor_weights = tokens(4, 6), torch.eye(TINY_TOKENIZER.gain_anchors)[:1]
     gain = torch.full((1, y.shape[1], 1, 1), 3.0)
-    assert torch.equal(LocalAdapter(TINY_TOKENIZER)(y, torch.zeros_like(y), hats, gain), y)
+    assert torch.equal(
+        LocalAdapter(TINY_TOKENIZER)(y, torch.zeros_like(y), anchor_weights, gain), y
+    )
 
 
 def test_an_adapter_sees_no_further_than_it_says() -> None:
     adapter = some_adapter()
-    y, hats = tokens(9, 9), torch.eye(TINY_TOKENIZER.gain_anchors)[3:4]
+    y, anchor_weights = tokens(9, 9), torch.eye(TINY_TOKENIZER.gain_anchors)[3:4]
     gain = torch.full((1, y.shape[1], 1, 1), 3.0)
     changed = y.clone()
     changed[..., 4, 4] += 1
     zero = torch.zeros_like(y)
-    moved = adapter(changed, zero, hats, gain) - adapter(y, zero, hats, gain)
+    moved = adapter(changed, zero, anchor_weights, gain) - adapter(y, zero, anchor_weights, gain)
     reached = torch.nonzero(moved.abs().sum((0, 1)) > 1e-6)
     assert (reached - 4).abs().max() == DEPTH
 
 
 def test_an_adapter_moves_tokens_less_where_steps_are_smaller() -> None:
     adapter = some_adapter()
-    y, hats = tokens(5, 5), torch.eye(TINY_TOKENIZER.gain_anchors)[3:4]
+    y, anchor_weights = tokens(5, 5), torch.eye(TINY_TOKENIZER.gain_anchors)[3:4]
     nn.init.zeros_(adapter.from_steps.weight)  # else it moves them by other numbers of steps too
     coarse, fine = (
-        adapter(y, torch.zeros_like(y), hats, torch.full((1, y.shape[1], 1, 1), gain)) - y
+        adapter(y, torch.zeros_like(y), anchor_weights, torch.full((1, y.shape[1], 1, 1), gain)) - y
         for gain in (1.0, 10.0)
     )
     assert close(coarse, 10 * fine)

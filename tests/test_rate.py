@@ -125,16 +125,16 @@ def test_windows_refine_nearly_like_the_whole(
     codec: Codec, small: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, plain = cost(codec, small, 60, 4), cost(codec, small, 60, 3)
-    monkeypatch.setattr("sbtcodec.rdo.latent_search.WHOLE_CELLS", 2)
-    monkeypatch.setattr("sbtcodec.rdo.latent_search.WINDOW_CELLS", 4)
-    monkeypatch.setattr("sbtcodec.rdo.latent_search.HALO_CELLS", 2)
+    monkeypatch.setattr("sbtcodec.rdo.latent_search.WHOLE_LATENTS", 2)
+    monkeypatch.setattr("sbtcodec.rdo.latent_search.WINDOW_LATENTS", 4)
+    monkeypatch.setattr("sbtcodec.rdo.latent_search.HALO_LATENTS", 2)
     assert plain - cost(codec, small, 60, 4) > 0.5 * (plain - whole)
 
 
 def globals_cost(codec: Codec, image: NDArray[np.uint8], effort: int) -> float:
     data = codec.compress(image, globals_only=True, effort=effort)
     lmbda = token_refinement.lmbda_of_globals(codec.release)
-    return 8 * len(data) + lmbda * errors(codec, data, image, token_refinement.STRUCTURE)
+    return 8 * len(data) + lmbda * errors(codec, data, image, token_refinement.MS_SSIM_SHARE)
 
 
 def test_effort_makes_better_global_tokens(codec: Codec, photo: NDArray[np.uint8]) -> None:
@@ -172,7 +172,7 @@ def test_the_weight_of_errors_is_that_of_training(codec: Codec) -> None:
     assert all(a < b for a, b in pairwise(weights))
     assert weights[-1] == pytest.approx(high, rel=0.01)
     assert replace(release, recipe={}).lmbda(255) == pytest.approx(0.08, rel=0.01)
-    lowest = np.flatnonzero(release.hats[:, 0] == 64).max()
+    lowest = np.flatnonzero(release.integer_anchor_weights[:, 0] == 64).max()
     assert release.lmbda(int(lowest)) == pytest.approx(low, rel=0.05)
 
 

@@ -173,7 +173,7 @@ def test_blocks_and_bands_give_the_picture_of_the_whole(
     monkeypatch.setattr("sbtcodec.latents.blocks.COARSE_BLOCK", 10)
     monkeypatch.setattr("sbtcodec.latents.blocks.FINE_BLOCK", 3)
     monkeypatch.setattr("sbtcodec.latents.estimate.SPREAD_BLOCK", 6)
-    monkeypatch.setattr("sbtcodec.latents.estimate.BAND_CELLS", 6)
+    monkeypatch.setattr("sbtcodec.latents.estimate.BAND_LATENTS", 6)
     for quality, file in files.items():
         before = tiny_codec.tokens_of(file)
         after = tiny_codec.tokens_of(tiny_codec.compress(image, quality))
@@ -209,15 +209,15 @@ def test_a_part_decodes_as_in_the_whole() -> None:
     decoder = stirred(Decoder(TokenizerConfig()))
     with torch.no_grad():
         y_hat = torch.randn(1, 160, 24, 22)
-        hats, layers = torch.eye(7)[:1], torch.tensor([4])
-        whole = decoder(y_hat, hats, layers)
+        anchor_weights, layers = torch.eye(7)[:1], torch.tensor([4])
+        whole = decoder(y_hat, anchor_weights, layers)
         for box in (Box(8, 9, 11, 14), Box(0, 0, 5, 22), Box(20, 1, 24, 2), Box(0, 0, 24, 22)):
             pixels = box.times(16)
-            part = decoder(y_hat, hats, layers, box)
+            part = decoder(y_hat, anchor_weights, layers, box)
             assert torch.allclose(part, whole[:, :, pixels.rows, pixels.columns], atol=1e-2)
             around = box.grown(8, Box(0, 0, 24, 22))
             seen = y_hat[:, :, around.rows, around.columns]
-            alone = decoder(seen, hats, layers, box.seen_from(around))
+            alone = decoder(seen, anchor_weights, layers, box.seen_from(around))
             assert torch.allclose(alone, part, atol=1e-2)
 
 

@@ -16,7 +16,7 @@ from skimage import data
 from benchmarks.ideal_rate import counting
 from sbtcodec.codec.codec import Codec
 from sbtcodec.entropy.frequencies import gaussian_tables
-from sbtcodec.entropy.quality import HAT_ONE, position
+from sbtcodec.entropy.step_size import ANCHOR_WEIGHT_ONE, position
 from sbtcodec.entropy.token_rate import token_bits
 from sbtcodec.errors import DatasetError, WeightsError
 from sbtcodec.models.config import CodecModel
@@ -201,7 +201,7 @@ def test_training_predicts_the_picture_and_the_rate_of_the_codec(
     x = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 255
     channels = tiny_codec.tokenizer.config.local_channels
     anchors = tiny_codec.tokenizer.config.gain_anchors
-    trained = position(code, anchors) * 255 / (HAT_ONE * (anchors - 1))
+    trained = position(code, anchors) * 255 / (ANCHOR_WEIGHT_ONE * (anchors - 1))
     with torch.no_grad():
         out = TrainingPass(tiny_codec.release.model, fitted=fitted_up_to(BASE))(
             x, torch.tensor([trained]), torch.tensor([layers]), torch.zeros(1, channels, 6, 4)

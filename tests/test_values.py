@@ -3,7 +3,7 @@
 import pytest
 import typer
 
-from sbtcodec.cli.common.values import Target, crop, scale, size_in_bytes, target
+from sbtcodec.cli.common.values import ScoreTarget, crop, scale, size_in_bytes, target
 from sbtcodec.grid import Box
 
 
@@ -33,9 +33,9 @@ def test_what_is_no_size_is_refused(text):
 
 
 def test_targets():
-    assert target("ssimulacra2=70") == Target("ssimulacra2", 70)
-    assert target("PSNR = 32.5") == Target("psnr", 32.5)
-    assert target("ms-ssim=0.95") == Target("ms-ssim", 0.95)
+    assert target("ssimulacra2=70") == ScoreTarget("ssimulacra2", 70)
+    assert target("PSNR = 32.5") == ScoreTarget("psnr", 32.5)
+    assert target("ms-ssim=0.95") == ScoreTarget("ms-ssim", 0.95)
 
 
 @pytest.mark.parametrize("text", ["", "psnr", "psnr=", "vmaf=90", "ms-ssim=95", "psnr=nan", "=3"])

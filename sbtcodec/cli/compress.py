@@ -10,7 +10,8 @@ from sbtcodec.cli.common.arguments import Task, arrange, images_to
 from sbtcodec.cli.common.batch import run_batch, run_one
 from sbtcodec.cli.common.collection import LOCAL, collection_folder, run_collection
 from sbtcodec.cli.common.compression import Compression
-from sbtcodec.cli.common.making import Making
+from sbtcodec.cli.common.encoding import FileEncoder
+from sbtcodec.cli.common.operation import BatchOptions
 from sbtcodec.cli.common.options import (
     Device,
     DeviceOption,
@@ -26,9 +27,8 @@ from sbtcodec.cli.common.options import (
     SkipExistingOption,
     check_choices,
 )
-from sbtcodec.cli.common.work import Manner
-from sbtcodec.cli.common.workshop import Workshop
-from sbtcodec.codec.rate_target import DEFAULT_QUALITY, Aim, Target
+from sbtcodec.cli.common.shared_codec import SharedCodec
+from sbtcodec.codec.rate_target import DEFAULT_QUALITY, RateTarget, ScoreTarget
 from sbtcodec.limits import DEFAULT_MAX_PIXELS
 from sbtcodec.rdo.effort import DEFAULT_EFFORT
 
@@ -74,7 +74,7 @@ def compress(
         typer.Option("--bpp", metavar="N", help="The best file of at most so many bits a pixel."),
     ] = None,
     target: Annotated[
-        Target | None,
+        ScoreTarget | None,
         typer.Option(
             "--target",
             metavar="METRIC=N",
@@ -157,7 +157,7 @@ def compress(
         }
     )
     check_choices({"--force": force, "--skip-existing": skip_existing})
-    aim = Aim(
+    rate_target = RateTarget(
         DEFAULT_QUALITY if quality is None else quality,
         globals_only,
         size,
@@ -166,13 +166,13 @@ def compress(
         effort,
         keep_invisible,
     )
-    making = Making(aim, verify=verify)
+    encoder = FileEncoder(rate_target, verify=verify)
     if engine != LOCAL:
         run_collection(
             paths,
             collection_folder(output, out_dir),
             engine=engine,
-            making=making,
+            encoder=encoder,
             strip=strip,
             device=device.value,
             workers=jobs,
@@ -184,7 +184,7 @@ def compress(
             quiet=quiet,
         )
         return
-    work = Compression(making, strip=strip, max_pixels=max_pixels, force=force)
+    work = Compression(encoder, strip=strip, max_pixels=max_pixels, force=force)
     tasks = arrange(
         paths,
         output,
@@ -194,8 +194,8 @@ def compress(
         keep_extension=keep_extension,
         force=force,
     )
-    manner = Manner(jobs, force=force, skip_existing=skip_existing, json=json, quiet=quiet)
+    options = BatchOptions(jobs, force=force, skip_existing=skip_existing, json=json, quiet=quiet)
     if isinstance(tasks, Task):
-        run_one(tasks, work, Workshop(device.value), manner)
-    elif exit_code := run_batch(tasks, work, Workshop(device.value), manner):
+        run_one(tasks, work, SharedCodec(device.value), options)
+    elif exit_code := run_batch(tasks, work, SharedCodec(device.value), options):
         raise typer.Exit(exit_code)

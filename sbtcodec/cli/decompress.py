@@ -10,6 +10,7 @@ import typer
 from sbtcodec.cli.common import values
 from sbtcodec.cli.common.arguments import Task, arrange, sbt_files_to
 from sbtcodec.cli.common.batch import run_batch, run_one
+from sbtcodec.cli.common.operation import BatchOptions, Result
 from sbtcodec.cli.common.options import (
     Device,
     DeviceOption,
@@ -26,8 +27,7 @@ from sbtcodec.cli.common.options import (
     check_choices,
 )
 from sbtcodec.cli.common.paths import Place, check_place, naming, read_sbt, write_place
-from sbtcodec.cli.common.work import Manner, Result
-from sbtcodec.cli.common.workshop import Workshop
+from sbtcodec.cli.common.shared_codec import SharedCodec
 from sbtcodec.container import Header, check_pixels, unpack
 from sbtcodec.grid import Box
 from sbtcodec.limits import DEFAULT_MAX_PIXELS
@@ -125,10 +125,10 @@ def decompress(
         max_pixels=max_pixels,
         force=force,
     )
-    manner = Manner(jobs, force=force, skip_existing=skip_existing, json=json, quiet=quiet)
+    options = BatchOptions(jobs, force=force, skip_existing=skip_existing, json=json, quiet=quiet)
     if isinstance(tasks, Task):
-        run_one(tasks, work, Workshop(device.value), manner)
-    elif exit_code := run_batch(tasks, work, Workshop(device.value), manner):
+        run_one(tasks, work, SharedCodec(device.value), options)
+    elif exit_code := run_batch(tasks, work, SharedCodec(device.value), options):
         raise typer.Exit(exit_code)
 
 
@@ -144,8 +144,8 @@ class _Decompression:
     max_pixels: int
     force: bool
 
-    def __call__(self, task: Task, workshop: Workshop) -> Result:
-        """Decode one file; see `Work`."""
+    def __call__(self, task: Task, shared: SharedCodec) -> Result:
+        """Decode one file; see `Operation`."""
         source, output = task.source, task.output
         assert output is not None
         data = read_sbt(source)
@@ -159,7 +159,7 @@ class _Decompression:
             from sbtcodec.image.saving import check_format
 
             check_format(output)
-        codec = workshop.codec()
+        codec = shared.codec()
         start = time.perf_counter()
         with naming(source):
             decoded = codec.decode(
@@ -171,7 +171,7 @@ class _Decompression:
                 max_pixels=self.max_pixels,
             )
         seconds = time.perf_counter() - start
-        with workshop.writing(), naming(source):
+        with shared.writing(), naming(source):
             after, lost = self._write(decoded.picture, output)
         notices = (*((decoded.notice,) if decoded.notice else ()), *decoded.picture.notices, *lost)
         fields = {

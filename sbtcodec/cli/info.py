@@ -8,11 +8,11 @@ import typer
 
 from sbtcodec.cli.common.arguments import Task, expand, sbt_files_to
 from sbtcodec.cli.common.failures import explain
+from sbtcodec.cli.common.operation import failure_fields
 from sbtcodec.cli.common.options import JsonOption, MaxPixelsOption, RecursiveOption
 from sbtcodec.cli.common.paths import Place, naming, place, place_name, read_sbt
 from sbtcodec.cli.common.report import Screen, number, tell, to_json
 from sbtcodec.cli.common.summary import Summary
-from sbtcodec.cli.common.work import failure_fields
 from sbtcodec.container import FileInfo, LayerInfo, check_pixels, describe
 from sbtcodec.errors import InvalidFileError, SbtError
 from sbtcodec.image.listing import is_pattern

@@ -8,6 +8,7 @@ import typer
 
 from sbtcodec.cli.common.arguments import Task
 from sbtcodec.cli.common.batch import run_one
+from sbtcodec.cli.common.operation import BatchOptions, Result
 from sbtcodec.cli.common.options import (
     Device,
     DeviceOption,
@@ -27,8 +28,7 @@ from sbtcodec.cli.common.paths import (
     read_sbt,
     write_place,
 )
-from sbtcodec.cli.common.work import Manner, Result
-from sbtcodec.cli.common.workshop import Workshop
+from sbtcodec.cli.common.shared_codec import SharedCodec
 from sbtcodec.container import check_pixels, unpack
 from sbtcodec.limits import DEFAULT_MAX_PIXELS
 
@@ -72,8 +72,8 @@ def tokens(
     else:
         target = Path("tokens.npz") if source == "-" else default_output(source, ".npz")
     work = _Tokens(max_pixels, force=force)
-    manner = Manner(force=force, json=json, quiet=quiet)
-    run_one(Task(source, target), work, Workshop(device.value), manner)
+    options = BatchOptions(force=force, json=json, quiet=quiet)
+    run_one(Task(source, target), work, SharedCodec(device.value), options)
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ class _Tokens:
     max_pixels: int
     force: bool
 
-    def __call__(self, task: Task, workshop: Workshop) -> Result:
-        """Write the tokens of one file; see `Work`."""
+    def __call__(self, task: Task, shared: SharedCodec) -> Result:
+        """Write the tokens of one file; see `Operation`."""
         source, output = task.source, task.output
         assert output is not None
         data = read_sbt(source)
@@ -92,11 +92,11 @@ class _Tokens:
             header = unpack(data).header
             check_pixels(header, self.max_pixels)
         check_place(source, output, force=self.force)
-        codec = workshop.codec()
+        codec = shared.codec()
         with naming(source):
             found = codec.tokens_of(data, max_pixels=self.max_pixels)
         content = found.to_bytes()
-        with workshop.writing():
+        with shared.writing():
             write_place(output, content, force=self.force)
         fields = {
             "input": place_name(source),

@@ -11,6 +11,7 @@ import typer
 
 from sbtcodec.cli.common.arguments import Task, expand, sbt_files_to
 from sbtcodec.cli.common.batch import run_batch
+from sbtcodec.cli.common.operation import BatchOptions, Result
 from sbtcodec.cli.common.options import (
     Device,
     DeviceOption,
@@ -22,8 +23,7 @@ from sbtcodec.cli.common.options import (
 )
 from sbtcodec.cli.common.paths import image_input, naming, place, place_name, read_sbt
 from sbtcodec.cli.common.report import number
-from sbtcodec.cli.common.work import Manner, Result
-from sbtcodec.cli.common.workshop import Workshop
+from sbtcodec.cli.common.shared_codec import SharedCodec
 from sbtcodec.container import check_pixels, unpack
 from sbtcodec.errors import ImageError, InvalidFileError, QualityError
 from sbtcodec.image.listing import image_suffixes
@@ -94,14 +94,14 @@ def verify(
         tasks = expand(paths, kind, recursive=recursive)
     originals = None if against is None else _Originals(against, one_file=len(tasks) == 1)
     work = _Verification(originals, min_psnr, max_pixels)
-    manner = Manner(
+    options = BatchOptions(
         jobs,
         json=json,
         quiet=quiet,
         failures_as_lines=True,
         leading_exit_code=InvalidFileError.exit_code,
     )
-    if exit_code := run_batch(tasks, work, Workshop(device.value), manner):
+    if exit_code := run_batch(tasks, work, SharedCodec(device.value), options):
         raise typer.Exit(exit_code)
 
 
@@ -156,8 +156,8 @@ class _Verification:
     min_psnr: float | None
     max_pixels: int
 
-    def __call__(self, task: Task, workshop: Workshop) -> Result:
-        """Decode one file; see `Work`."""
+    def __call__(self, task: Task, shared: SharedCodec) -> Result:
+        """Decode one file; see `Operation`."""
         source = task.source
         name = place_name(source)
         data = read_sbt(source)
@@ -165,7 +165,7 @@ class _Verification:
             header = unpack(data).header
             check_pixels(header, self.max_pixels)
         original = None if self.originals is None else self.originals.find(task)
-        codec = workshop.codec()
+        codec = shared.codec()
         start = time.perf_counter()
         with naming(source):
             decoded = codec.decode(data, max_pixels=self.max_pixels)

@@ -40,7 +40,7 @@ from sbtcodec.image.transparency import smoothed
 from sbtcodec.latents.blocks import Networks
 from sbtcodec.limits import DEFAULT_MAX_PIXELS, MAX_SIDE
 from sbtcodec.models.release import Release, kept_release
-from sbtcodec.rdo.effort import DEFAULT_EFFORT, work_of
+from sbtcodec.rdo.effort import DEFAULT_EFFORT, search_steps_of
 
 SCALES = (1, 2, 4, 8)
 
@@ -228,7 +228,7 @@ class Codec:
     ) -> Coding:
         """Code what `analyse` found; arguments and errors as for `compress`."""
         code = code_of(_checked_request(quality, effort))
-        work = work_of(effort)
+        work = search_steps_of(effort)
         return encode(self.networks, analysis, code, globals_only=globals_only, work=work)
 
     def reconstruct(self, coding: Coding) -> RGB:
@@ -424,5 +424,5 @@ def _checked_request(quality: float, effort: int) -> float:
     Raises:
         ArgumentError: quality or effort is.
     """
-    work_of(effort)
+    search_steps_of(effort)
     return number("quality", quality, 0, 100)

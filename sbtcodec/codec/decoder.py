@@ -10,7 +10,7 @@ from sbtcodec.codec.tokens import Tokens
 from sbtcodec.container import Container, Header, checked_header
 from sbtcodec.entropy.coder import LayerDecoder
 from sbtcodec.errors import InvalidFileError
-from sbtcodec.grid import CELL, CELLS_PER_TOKEN, Box, tokens_of
+from sbtcodec.grid import LATENT_STRIDE, LATENTS_PER_TOKEN, Box, tokens_of
 from sbtcodec.latents.blocks import HALO, RGB, Networks
 from sbtcodec.latents.estimate import ATTENTION_HALO, REFINER_REACH, SPREAD_HALO
 from sbtcodec.latents.symbols import TileSymbols
@@ -41,24 +41,24 @@ def decode(
     """
     header, release = container.header, networks.release
     whole = tokens_of(header.width, header.height)
-    all_cells = whole.times(CELLS_PER_TOKEN)
-    cells = crop.over(CELL)
+    all_latents = whole.times(LATENTS_PER_TOKEN)
+    latents = crop.over(LATENT_STRIDE)
     # what was sent this near changes the crop's prediction or its pixels
     refinements = networks.tokenizer.steps + 1  # one after the other
-    near = cells.grown(HALO + refinements * REFINER_REACH, all_cells)
-    area = near.grown(SPREAD_HALO, all_cells).over(CELLS_PER_TOKEN)
+    near = latents.grown(HALO + refinements * REFINER_REACH, all_latents)
+    area = near.grown(SPREAD_HALO, all_latents).over(LATENTS_PER_TOKEN)
     tokens = area.grown(ATTENTION_HALO, whole).over(WINDOW).times(WINDOW).cut(whole)
-    area = area.times(CELLS_PER_TOKEN)
+    area = area.times(LATENTS_PER_TOKEN)
     with networks.inference():
         tiles = read_globals(container, release, tokens)
-        detailed = {i: t for i, t in tiles.items() if not t.cells.cut(near).empty}
+        detailed = {i: t for i, t in tiles.items() if not t.latents.cut(near).empty}
         used, damage = read_details(container, detailed, wanted)
         levels = levels_in(tokens, tiles)
         estimate = networks.estimate(header.quality, levels, tokens, area)
         networks.reconstruct(estimate, list(detailed.values()), used)
-        shown = cells.seen_from(area)
+        shown = latents.seen_from(area)
         rgb = networks.synthesise(estimate.y_hat, header.quality, used, shown)
-    inside = crop.seen_from(cells.times(CELL))
+    inside = crop.seen_from(latents.times(LATENT_STRIDE))
     return rgb[inside.rows, inside.columns], used, damage
 
 
@@ -74,7 +74,7 @@ def whole_picture(
         tiles: with the symbols of its detail layers.
     """
     whole = tokens_of(header.width, header.height)
-    area, layers = whole.times(CELLS_PER_TOKEN), header.detail_layers
+    area, layers = whole.times(LATENTS_PER_TOKEN), header.detail_layers
     with networks.inference():
         estimate = networks.estimate(header.quality, levels, whole, area)
         networks.reconstruct(estimate, tiles, layers)

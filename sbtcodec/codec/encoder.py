@@ -8,12 +8,12 @@ from torch import Tensor
 from sbtcodec.codec.decoder import check_bytes, seed_of
 from sbtcodec.container import FORMAT_VERSION, Chunk, Container, Header, Layer, Part, pack
 from sbtcodec.entropy.coder import LayerEncoder
-from sbtcodec.entropy.detail import MAX_SYMBOL
-from sbtcodec.grid import CELLS_PER_TOKEN, tokens_of
+from sbtcodec.entropy.entropy_parameters import MAX_SYMBOL
+from sbtcodec.grid import LATENTS_PER_TOKEN, tokens_of
 from sbtcodec.image.picture import Picture
 from sbtcodec.latents.blocks import RGB, Networks
 from sbtcodec.latents.symbols import TileSymbols
-from sbtcodec.rdo.effort import Work
+from sbtcodec.rdo.effort import SearchSteps
 from sbtcodec.rdo.latent_search import refined
 from sbtcodec.rdo.token_search import details_profit, refined_levels
 from sbtcodec.tokenizer.token_adapter import STEPS_ALONE, STEPS_BEFORE_DETAILS
@@ -65,7 +65,7 @@ class Coding:
 
 
 def encode(
-    networks: Networks, analysis: Analysis, quality: int, *, globals_only: bool, work: Work
+    networks: Networks, analysis: Analysis, quality: int, *, globals_only: bool, work: SearchSteps
 ) -> Coding:
     """The file of an analysed picture.
 
@@ -99,7 +99,7 @@ def encode(
             levels = networks.levels(analysis.z)
         if not globals_only:
             whole = tokens_of(width, height)
-            estimate = networks.estimate(quality, levels, whole, whole.times(CELLS_PER_TOKEN))
+            estimate = networks.estimate(quality, levels, whole, whole.times(LATENTS_PER_TOKEN))
             y = networks.adapted(y, estimate, quality)
             if work.steps:
                 y = refined(release, analysis.rgb, y, levels, quality, work.steps)
@@ -112,11 +112,11 @@ def encode(
             for step in (2 * group, 2 * group + 1):
                 estimate.refine(step)
                 for tile, encoder in zip(tiles, encoders, strict=True):
-                    r = estimate.residual(y, tile.cells, step)
+                    r = estimate.residual(y, tile.latents, step)
                     q = np.rint(np.clip(r, -MAX_SYMBOL, MAX_SYMBOL)).astype(np.int32)
                     q = encoder.details(tile.tables(step), q)
                     tile.put(step, q)
-                    estimate.add(tile.cells, step, q)
+                    estimate.add(tile.latents, step, q)
             coded.append([encoder.finish() for encoder in encoders])
         # trailing layers that say nothing are not declared: at low qualities every byte counts
         while len(coded) > 1 and not any(tile.has_details(len(coded) - 2) for tile in tiles):

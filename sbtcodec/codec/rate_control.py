@@ -17,11 +17,11 @@ from sbtcodec.arguments import number, positive, whole_number
 from sbtcodec.codec.codec import Codec
 from sbtcodec.codec.encoder import Analysis
 from sbtcodec.container import quality_of
-from sbtcodec.entropy.quality import CODES
+from sbtcodec.entropy.step_size import CODES
 from sbtcodec.errors import ImageError, RateError
 from sbtcodec.image.picture import Picture
 from sbtcodec.image.transparency import score_of_seen
-from sbtcodec.rdo.effort import DEFAULT_EFFORT, NONE, PLAIN_EFFORT, work_of
+from sbtcodec.rdo.effort import DEFAULT_EFFORT, NONE, PLAIN_EFFORT, search_steps_of
 
 GLOBALS_ONLY = -1  # the rung of the ladder below quality code 0
 BEYOND = (2, 3)  # rungs tried past the found one; the search itself has tried the first
@@ -70,7 +70,7 @@ def compress_to_size(
         ImageError: as for `Codec.compress`.
     """
     most = whole_number("max_bytes", max_bytes, 1)
-    work_of(effort)
+    search_steps_of(effort)
     analysis = codec.analyse(image, keep_invisible=keep_invisible)
     return _within(_Ladder(codec, analysis, effort), most)
 
@@ -91,7 +91,7 @@ def compress_to_bpp(
         ImageError: as for `Codec.compress`.
     """
     most = positive("max_bpp", max_bpp)
-    work_of(effort)
+    search_steps_of(effort)
     analysis = codec.analyse(image, keep_invisible=keep_invisible)
     height, width = analysis.rgb.shape[:2]
     found = _within(_Ladder(codec, analysis, effort), int(most * width * height / 8))
@@ -125,7 +125,7 @@ def compress_to_score(
         ImageError: as for `Codec.compress`, or the image is too small for this score.
     """
     value = number("value", value, -math.inf, math.inf)
-    work_of(effort)
+    search_steps_of(effort)
     analysis = codec.analyse(image, keep_invisible=keep_invisible)
     ladder = _Ladder(codec, analysis, effort, score)
     found = ladder.first(lambda ladder, rung: ladder.score(rung) >= value)
@@ -187,7 +187,7 @@ class _Ladder:
         ones starts where it ended and widens from there.
         """
         start = None
-        if work_of(self.effort) != NONE:
+        if search_steps_of(self.effort) != NONE:
             self.quick = _Ladder(self.codec, self.analysis, PLAIN_EFFORT, self.measure)
             start = min(self.quick.first(holds), CODES - 1)
         low, high, step = GLOBALS_ONLY, CODES, 1  # the rung is in low..high

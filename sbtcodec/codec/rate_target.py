@@ -1,4 +1,4 @@
-"""What a compression aims at: a quality, a size, a rate or a score; one of them.
+"""What a compression is to reach: a quality, a size, a rate or a score; one of them.
 
 Nothing here imports torch before a file is made.
 """
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sbtcodec.arguments import flag, number, positive, shown, whole_number
 from sbtcodec.errors import ArgumentError
-from sbtcodec.rdo.effort import DEFAULT_EFFORT, work_of
+from sbtcodec.rdo.effort import DEFAULT_EFFORT, search_steps_of
 
 if TYPE_CHECKING:
     from sbtcodec.codec.codec import Codec
@@ -30,7 +30,7 @@ _SIZE = re.compile(r"\s*(\d{1,20}(?:\.\d{1,20})?)\s*([a-z]*)\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Target:
+class ScoreTarget:
     """A score to reach."""
 
     metric: str
@@ -38,7 +38,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Aim:
+class RateTarget:
     """One of `size`, `bpp`, `target` and `globals_only`; without them, `quality`.
 
     Attributes:
@@ -55,7 +55,7 @@ class Aim:
     globals_only: bool = False
     size: int | None = None
     bpp: float | None = None
-    target: Target | None = None
+    target: ScoreTarget | None = None
     effort: int = DEFAULT_EFFORT
     keep_invisible: bool = False
 
@@ -91,7 +91,7 @@ class Aim:
         )
 
 
-def aim_of(
+def rate_target_of(
     quality: float,
     *,
     globals_only: bool,
@@ -100,12 +100,12 @@ def aim_of(
     bpp: float | None,
     target: str | tuple[str, float] | None,
     keep_invisible: bool = False,
-) -> Aim:
-    """Return the aim of arguments; a quality is asked for if it is not the default.
+) -> RateTarget:
+    """Return the rate target of arguments; a quality is asked for if it is not the default.
 
     Raises `ArgumentError` if one is wrong, or more than one thing is asked for.
     """
-    work_of(effort)
+    search_steps_of(effort)
     quality = number("quality", quality, 0, 100)
     given = {
         "quality": quality != DEFAULT_QUALITY,
@@ -119,7 +119,7 @@ def aim_of(
         raise ArgumentError(f"{' and '.join(names)} exclude each other; give one of them")
     if isinstance(size, str):
         size = size_of(size)
-    return Aim(
+    return RateTarget(
         quality,
         bool(globals_only),
         None if size is None else whole_number("size", size, 1),
@@ -147,7 +147,7 @@ def size_of(text: str) -> int:
     return size
 
 
-def target_of(target: str | tuple[str, float]) -> Target:
+def target_of(target: str | tuple[str, float]) -> ScoreTarget:
     """Return the target of "ssimulacra2=70", "psnr=32" or "ms-ssim=0.95", or of such a pair.
 
     Raises `ArgumentError`.
@@ -172,4 +172,4 @@ def target_of(target: str | tuple[str, float]) -> Target:
         raise ArgumentError(
             f"found {shown(value)}, expected a number above {low:g}, at most {high:g}, for {metric}"
         )
-    return Target(metric, score)
+    return ScoreTarget(metric, score)

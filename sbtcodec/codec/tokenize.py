@@ -7,7 +7,7 @@ from sbtcodec.codec.decoder import levels_in, read_details, read_globals, whole_
 from sbtcodec.codec.tokens import Tokens
 from sbtcodec.container import Container
 from sbtcodec.errors import ArgumentError
-from sbtcodec.grid import CELLS_PER_TOKEN, tokens_of
+from sbtcodec.grid import LATENTS_PER_TOKEN, tokens_of
 from sbtcodec.latents.blocks import RGB, Networks
 from sbtcodec.latents.symbols import TileSymbols
 from sbtcodec.tokenizer.config import TokenizerConfig
@@ -31,10 +31,10 @@ def tokens_in(networks: Networks, container: Container) -> Tokens:
         if damage:
             raise damage
         levels = levels_in(whole, tiles)[0].permute(1, 2, 0).numpy().astype(np.uint8)
-    cells = whole.times(CELLS_PER_TOKEN)
-    symbols = np.zeros((cells.height, cells.width, tiles[0].q.shape[2]), dtype=np.int16)
+    latents = whole.times(LATENTS_PER_TOKEN)
+    symbols = np.zeros((latents.height, latents.width, tiles[0].q.shape[2]), dtype=np.int16)
     for tile in tiles.values():
-        symbols[tile.cells.rows, tile.cells.columns] = tile.q
+        symbols[tile.latents.rows, tile.latents.columns] = tile.q
     size = header.width, header.height
     return Tokens(levels, symbols, *size, header.quality, layers, header.model, header.grayscale)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sbtcodec.arguments import PathLike, path_of, shown, whole_number
 from sbtcodec.codec.tokens_file import FORMAT, read_tokens
 from sbtcodec.errors import ArgumentError
-from sbtcodec.grid import CELLS_PER_TOKEN, tokens_of
+from sbtcodec.grid import LATENTS_PER_TOKEN, tokens_of
 from sbtcodec.image.files import write_atomically
 from sbtcodec.limits import DEFAULT_MAX_PIXELS, MAX_DETAIL_LAYERS, MAX_SIDE
 
@@ -64,10 +64,10 @@ class Tokens:
             raise ArgumentError(f"grayscale is {shown(self.grayscale)}, expected True or False")
         object.__setattr__(self, "grayscale", bool(self.grayscale))
         grid = tokens_of(self.width, self.height)
-        cells = grid.times(CELLS_PER_TOKEN)
+        latents = grid.times(LATENTS_PER_TOKEN)
         for name, array, dtype, (rows, columns) in (
             ("levels", self.levels, np.uint8, (grid.height, grid.width)),
-            ("symbols", self.symbols, np.int16, (cells.height, cells.width)),
+            ("symbols", self.symbols, np.int16, (latents.height, latents.width)),
         ):
             if not isinstance(array, np.ndarray):
                 raise ArgumentError(f"{name} is {shown(array)}, expected a NumPy array")

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sbtcodec.errors import InvalidFileError
-from sbtcodec.grid import CELLS_PER_TOKEN, tokens_of
+from sbtcodec.grid import LATENTS_PER_TOKEN, tokens_of
 from sbtcodec.limits import MAX_DETAIL_LAYERS, MAX_SIDE
 
 FORMAT = 1
@@ -108,11 +108,11 @@ def _read(
                 " raise max_pixels if they are wanted"
             )
         grid = tokens_of(width, height)
-        cells = grid.times(CELLS_PER_TOKEN)
+        latents = grid.times(LATENTS_PER_TOKEN)
         levels, symbols = (_array(archive, entries[name], name) for name in ("levels", "symbols"))
         # both, before a byte of either is inflated
         _check_shape("levels", levels, "|u1", grid.height, grid.width, MAX_DIMS)
-        _check_shape("symbols", symbols, "<i2", cells.height, cells.width, MAX_CHANNELS)
+        _check_shape("symbols", symbols, "<i2", latents.height, latents.width, MAX_CHANNELS)
         return _values(levels), _values(symbols), about
 
 

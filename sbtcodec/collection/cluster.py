@@ -27,7 +27,7 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Crew:
+class WorkerPool:
     """The workers of a run: how many, and what each has."""
 
     workers: int
@@ -35,7 +35,7 @@ class Crew:
     device: str
 
     @classmethod
-    def of(cls, nodes: Sequence[Node], device: str, workers: int | None) -> "Crew":
+    def of(cls, nodes: Sequence[Node], device: str, workers: int | None) -> "WorkerPool":
         """Divide machines among workers.
 
         Args:

@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from sbtcodec.collection.cluster import Crew, cluster, line_of, only_from_this_thread
+from sbtcodec.collection.cluster import WorkerPool, cluster, line_of, only_from_this_thread
 from sbtcodec.collection.extra import require
 from sbtcodec.collection.manifest import Entry, Manifest, to_entries
 from sbtcodec.collection.plan import Item, Plan
 from sbtcodec.collection.storage import Place, remove_leftovers
-from sbtcodec.collection.worker import REFUSED, Maker, Order, Worker, to_rows
+from sbtcodec.collection.worker import REFUSED, Encoder, Worker, WorkerConfig, to_rows
 from sbtcodec.errors import SbtError
 
 MAX_TASK_IMAGES = 16  # what a killed worker has to repeat at most
@@ -30,7 +30,7 @@ LOST_EXIT_CODE = 1
 def run(
     plan: Plan,
     report: Callable[[Entry], None],
-    maker: Maker,
+    encoder: Encoder,
     *,
     address: str | None = None,
     device: str = "auto",
@@ -45,16 +45,16 @@ def run(
     Args:
         plan: what to do.
         report: called with the row of each image, as it is finished.
-        maker: makes each file.
+        encoder: makes each file.
         address: of a Ray cluster; a Ray of this machine's processors is started without one.
-        device: see `Crew.of`.
-        workers: see `Crew.of`.
+        device: see `WorkerPool.of`.
+        workers: see `WorkerPool.of`.
         max_pixels: of an image.
         weights: folder with a manifest of models, instead of the installed one.
 
     Raises:
         SbtError: Ray is not installed, or cannot be reached.
-        DeviceError: see `Crew.of`.
+        DeviceError: see `WorkerPool.of`.
         WeightsError: a worker has other weights than this machine.
         OutputError: the manifest cannot be written.
     """
@@ -65,15 +65,15 @@ def run(
         return
     mark = f"{secrets.token_hex(4)}-"
     with _tidied(plan.out, mark), only_from_this_thread(), cluster(address) as nodes:
-        crew = Crew.of(nodes, device, workers)
+        pool = WorkerPool.of(nodes, device, workers)
         roots = _roots(plan.items)
-        order = Order(
+        config = WorkerConfig(
             roots,
             plan.out,
             plan.settings,
-            maker,
-            crew.device,
-            crew.cpus,
+            encoder,
+            pool.device,
+            pool.cpus,
             max_pixels,
             weights,
             mark,
@@ -81,7 +81,7 @@ def run(
         with _recorder(plan, report) as record:
             for entry in plan.decided:
                 record(entry)
-            _compress_all(plan.items, order, crew, record)
+            _compress_all(plan.items, config, pool, record)
 
 
 @contextmanager
@@ -114,11 +114,11 @@ def images_per_task(images: int, workers: int) -> int:
 
 
 def _compress_all(
-    items: Sequence[Item], order: Order, crew: Crew, record: Callable[[Entry], None]
+    items: Sequence[Item], config: WorkerConfig, pool: WorkerPool, record: Callable[[Entry], None]
 ) -> None:
     waiting = {item.source: item for item in items}
-    for task_images in (images_per_task(len(items), crew.workers), 1):
-        for entry in _compress(list(waiting.values()), task_images, order, crew):
+    for task_images in (images_per_task(len(items), pool.workers), 1):
+        for entry in _compress(list(waiting.values()), task_images, config, pool):
             if waiting.pop(entry.source, None) is not None:
                 record(entry)
         if not waiting:
@@ -131,7 +131,9 @@ def _compress_all(
         record(item.failed(sentence, LOST_EXIT_CODE))
 
 
-def _compress(items: Sequence[Item], task_images: int, order: Order, crew: Crew) -> Iterator[Entry]:
+def _compress(
+    items: Sequence[Item], task_images: int, config: WorkerConfig, pool: WorkerPool
+) -> Iterator[Entry]:
     """Have images compressed; yields rows as tasks end, none for tasks that were given up."""
     data = require("ray.data")
     context = data.DataContext.get_current()
@@ -141,15 +143,15 @@ def _compress(items: Sequence[Item], task_images: int, order: Order, crew: Crew)
     context.max_consecutive_actor_init_deaths = 0  # a worker that cannot start has a reason
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     starts = range(0, len(items), task_images)
-    tables = [to_rows(items[i : i + task_images], order.roots) for i in starts]
+    tables = [to_rows(items[i : i + task_images], config.roots) for i in starts]
     rows = data.from_arrow(tables).map_batches(
         Worker,
         batch_size=None,
         batch_format="pyarrow",
-        fn_constructor_args=(order,),
-        compute=data.ActorPoolStrategy(size=crew.workers, max_tasks_in_flight_per_actor=1),
-        num_cpus=crew.cpus,
-        num_gpus=1 if crew.device == "cuda" else 0,
+        fn_constructor_args=(config,),
+        compute=data.ActorPoolStrategy(size=pool.workers, max_tasks_in_flight_per_actor=1),
+        num_cpus=pool.cpus,
+        num_gpus=1 if pool.device == "cuda" else 0,
         max_restarts=-1,
         max_task_retries=TASK_ATTEMPTS - 1,
     )

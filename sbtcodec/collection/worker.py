@@ -26,7 +26,7 @@ BUG_EXIT_CODE = 70
 
 
 class File(Protocol):
-    """What a maker gives."""
+    """What an encoder gives."""
 
     @property
     def data(self) -> bytes:
@@ -44,19 +44,19 @@ class File(Protocol):
         ...
 
 
-Maker = Callable[["Codec", "Picture"], File]
+Encoder = Callable[["Codec", "Picture"], File]
 """Makes the file of a picture, raising `SbtError`; sent to other machines, so it is picklable."""
 
 
 @dataclass(frozen=True)
-class Order:
+class WorkerConfig:
     """What all workers of a collection are told; sent to other machines.
 
     Attributes:
         roots: places in the file systems that the images are in.
         out: folder of the collection.
         settings: of all its files.
-        maker: makes a file.
+        encoder: makes a file.
         device: `cpu` or `cuda`.
         threads: for each worker.
         max_pixels: of an image.
@@ -67,7 +67,7 @@ class Order:
     roots: tuple[Place, ...]
     out: Place
     settings: Settings
-    maker: Maker
+    encoder: Encoder
     device: str
     threads: int
     max_pixels: int
@@ -76,7 +76,7 @@ class Order:
 
 
 def to_rows(items: Sequence[Item], roots: Sequence[Place]) -> "pa.Table":
-    """Return images as a table for workers; their file systems go with the order, once."""
+    """Return images as a table for workers; their file systems go with the configuration, once."""
     numbers = {(id(root.filesystem), root.chain): i for i, root in enumerate(roots)}
     rows = [
         {
@@ -94,19 +94,19 @@ def to_rows(items: Sequence[Item], roots: Sequence[Place]) -> "pa.Table":
 class Worker:
     """Compresses images; an actor of Ray holds one."""
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, config: WorkerConfig) -> None:
         """Load the codec; what keeps it from that is told in answer to the first table.
 
         An error here would reach the other side as text only, below a traceback.
         """
         import torch
 
-        torch.set_num_threads(order.threads)
+        torch.set_num_threads(config.threads)
         warnings.filterwarnings("ignore", module=r"PIL\.")  # which Ray would print
-        self._order = order
+        self._config = config
         self._refusal: SbtError | None = None
         try:
-            self._codec = _load(order)
+            self._codec = _load(config)
         except SbtError as error:
             self._refusal = error
 
@@ -116,7 +116,7 @@ class Worker:
         Their status is `REFUSED` if this worker cannot do anything: then `error` and `exit_code`
         are of the reason.
         """
-        roots = self._order.roots
+        roots = self._config.roots
         items = (
             Item(
                 roots[row["root"]].at(to_path(row["place"])),
@@ -138,15 +138,15 @@ class Worker:
 
         start = time.perf_counter()
         try:
-            strip = self._order.settings.strip
+            strip = self._config.settings.strip
             content = _read(item.place)
             try:
-                picture = load_image(content, max_pixels=self._order.max_pixels, strip=strip)
+                picture = load_image(content, max_pixels=self._config.max_pixels, strip=strip)
             except ImageError as error:  # which knows no name
                 raise ImageError(f"{item.source}: {error}") from error
-            made = self._order.maker(self._codec, picture)
+            made = self._config.encoder(self._codec, picture)
             data = made.data
-            write_whole(self._order.out.below(item.path), data, self._order.mark)
+            write_whole(self._config.out.below(item.path), data, self._config.mark)
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # noqa: BLE001 - a panic of the coder is no Exception
@@ -169,19 +169,19 @@ class Worker:
         )
 
 
-def _load(order: Order) -> "Codec":
+def _load(config: WorkerConfig) -> "Codec":
     """Load the codec.
 
     Raises:
-        WeightsError: this machine has other weights than the one that gave the order, or none.
+        WeightsError: this machine has other weights than the one that gave the config, or none.
         DeviceError: the device is not there.
     """
     from sbtcodec.codec.codec import Codec
 
-    codec = Codec.load(order.device, weights=order.weights)
-    if codec.model_id != order.settings.model:
+    codec = Codec.load(config.device, weights=config.weights)
+    if codec.model_id != config.settings.model:
         raise WeightsError(
-            f"a worker has model {codec.model_id}, expected {order.settings.model};"
+            f"a worker has model {codec.model_id}, expected {config.settings.model};"
             " install the same version of sbtcodec on all machines"
         )
     return codec

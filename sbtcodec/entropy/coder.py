@@ -12,7 +12,7 @@ import constriction
 import numpy as np
 from numpy.typing import NDArray
 
-from sbtcodec.entropy.detail import TABLES
+from sbtcodec.entropy.entropy_parameters import TABLES
 from sbtcodec.entropy.frequencies import Frequencies
 from sbtcodec.errors import InvalidFileError
 

@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from sbtcodec.entropy.detail import MAX_SYMBOL, SCALE_MIN, SCALE_STEP, TABLES
+from sbtcodec.entropy.entropy_parameters import MAX_SYMBOL, SCALE_MIN, SCALE_STEP, TABLES
 from sbtcodec.entropy.prior import LOGITS_PER_OCTAVE
 
 TOTAL = 2**24

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sbtcodec.runtime.initial import normal
+from sbtcodec.runtime.tensors import normal, round_ste
 
 ACTIVATION_ONE = 16
 WEIGHT_ONE = 128
@@ -33,11 +33,6 @@ N = TypeVar("N", bound=nn.Module)
 def copied_to(network: N, device: torch.device) -> N:
     """A released network for use on `device`: itself on the CPU, where it stays, else a copy."""
     return network if device.type == "cpu" else copy.deepcopy(network).to(device)
-
-
-def round_ste(x: Tensor) -> Tensor:
-    """Round, with the gradient of the identity."""
-    return x + (x.round() - x).detach()
 
 
 def activate(total: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ def centred(levels: Tensor, counts: tuple[int, ...]) -> Tensor:
 
 
 def subgrid(height: int, width: int, index: int, device: torch.device) -> Tensor:
-    """bool [1, 1, height, width]: the cells of sub-grid `index`."""
+    """bool [1, 1, height, width]: the tokens of sub-grid `index`."""
     row, column = SUBGRIDS[index]
     rows = torch.arange(height, device=device).view(1, 1, -1, 1) % 2 == row
     columns = torch.arange(width, device=device).view(1, 1, 1, -1) % 2 == column

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sbtcodec.grid import CELL, CELLS_PER_TOKEN, Box, even_blocks, tokens_of
+from sbtcodec.grid import LATENT_STRIDE, LATENTS_PER_TOKEN, Box, even_blocks, tokens_of
 from sbtcodec.image.padding import pixels_in
 from sbtcodec.latents.estimate import Estimate, floats
 from sbtcodec.latents.symbols import TileSymbols
@@ -18,11 +18,11 @@ from sbtcodec.runtime import modes
 from sbtcodec.tokenizer.adapter import DEPTH
 from sbtcodec.tokenizer.layers import channels_last, pixel_rows, planes, room
 
-# Sides, in cells, of what networks take at once: the more fits the processor's cache, the faster,
+# Sides, in latents, of what networks take at once: the more fits the processor's cache, the faster,
 # but the more is computed twice around it.
 COARSE_BLOCK = 80  # layers at stride 16
 FINE_BLOCK = 48  # layers at strides 8 and 4
-HALO = 8  # cells that the decoder can see around a cell
+HALO = 8  # latents that the decoder can see around a latent
 
 RGB = NDArray[np.uint8]
 
@@ -55,10 +55,10 @@ class Networks:
             quantised, float32 [1, dims, h, w], both on the device.
         """
         height, width = rgb.shape[:2]
-        cells = tokens_of(width, height).times(CELLS_PER_TOKEN)
+        latents = tokens_of(width, height).times(LATENTS_PER_TOKEN)
         _, encoder = self.tokenizer.encoders
         with self.inference():
-            y = self._local_tokens(rgb, cells)
+            y = self._local_tokens(rgb, latents)
             pooled = self._pooled(encoder.pool, y)
             with floats(self.device, bf16=self.bf16):
                 z = encoder.attend(pooled).float()
@@ -85,7 +85,7 @@ class Networks:
             if adapter is None:
                 break
             with self.inference():
-                estimate = self.estimate(0, levels, whole, whole.times(CELLS_PER_TOKEN))
+                estimate = self.estimate(0, levels, whole, whole.times(LATENTS_PER_TOKEN))
                 compared = self._pooled(adapter.compare, y, estimate.y_hat)
                 values = self.tokenizer.fsq.to_values(levels.to(self.device).float())
                 with floats(self.device, bf16=self.bf16):
@@ -94,31 +94,31 @@ class Networks:
         return levels
 
     def _pooled(self, network: Callable[..., Tensor], *given: Tensor) -> Tensor:
-        """What a network makes of cells for each global token, band by band.
+        """What a network makes of latents for each global token, band by band.
 
         Args:
             network: from rows of what is given to float [1, d, h, w]; it sees at most
-                CELLS_PER_TOKEN cells around a token.
+                LATENTS_PER_TOKEN latents around a token.
             given: float32 [1, ., H, W] each.
         """
-        cells = Box(0, 0, *given[0].shape[2:])
+        latents = Box(0, 0, *given[0].shape[2:])
         pooled = []
-        for top in range(0, cells.height, COARSE_BLOCK):
-            band = Box(top, 0, min(top + COARSE_BLOCK, cells.height), cells.width)
-            seen = band.grown(CELLS_PER_TOKEN, cells)
-            inside = band.seen_from(seen).over(CELLS_PER_TOKEN)
+        for top in range(0, latents.height, COARSE_BLOCK):
+            band = Box(top, 0, min(top + COARSE_BLOCK, latents.height), latents.width)
+            seen = band.grown(LATENTS_PER_TOKEN, latents)
+            inside = band.seen_from(seen).over(LATENTS_PER_TOKEN)
             with floats(self.device, bf16=self.bf16):
                 made = network(*(t[:, :, seen.rows] for t in given))
             pooled.append(made[:, :, inside.rows])
         return torch.cat(pooled, 2)
 
-    def _local_tokens(self, rgb: RGB, cells: Box) -> Tensor:
+    def _local_tokens(self, rgb: RGB, latents: Box) -> Tensor:
         """Local tokens float32 [1, local_channels, H, W] of uint8 [height, width, 3]."""
         encoder, config = self.tokenizer.encoders[0], self.tokenizer.config
-        features = room(config.widths[2], cells, self.device)
-        for block in even_blocks(cells, FINE_BLOCK):
-            seen = block.grown(encoder.fine_reach, cells)
-            x = planes(pixels_in(rgb, seen.times(CELL)), self.device)
+        features = room(config.widths[2], latents, self.device)
+        for block in even_blocks(latents, FINE_BLOCK):
+            seen = block.grown(encoder.fine_reach, latents)
+            x = planes(pixels_in(rgb, seen.times(LATENT_STRIDE)), self.device)
             with floats(self.device, bf16=self.bf16):
                 h = encoder.fine(x, block.seen_from(seen))
             features[:, :, block.rows, block.columns] = h
@@ -129,13 +129,13 @@ class Networks:
 
         Args:
             network: from parts of what is given to float [1, local_channels, h, w].
-            reach: cells that it can see around a cell.
+            reach: latents that it can see around a latent.
             given: float32 [1, ., H, W] each.
         """
-        cells = Box(0, 0, *given[0].shape[2:])
-        made = room(self.tokenizer.config.local_channels, cells, self.device)
-        for block in even_blocks(cells, COARSE_BLOCK):
-            seen = block.grown(reach, cells)
+        latents = Box(0, 0, *given[0].shape[2:])
+        made = room(self.tokenizer.config.local_channels, latents, self.device)
+        for block in even_blocks(latents, COARSE_BLOCK):
+            seen = block.grown(reach, latents)
             inside = block.seen_from(seen)
             with floats(self.device, bf16=self.bf16):
                 h = network(*(pixel_rows(t[:, :, seen.rows, seen.columns]) for t in given))
@@ -144,8 +144,10 @@ class Networks:
 
     def adapted(self, y: Tensor, estimate: Estimate, quality: int) -> Tensor:
         """Local tokens as they are sent at a quality code; the estimate is still a prediction."""
-        hats = self.release.anchor_weights(quality)[None].to(self.device)
-        adapted = partial(self.tokenizer.adapted, hats=hats, gain=estimate.gains)
+        anchor_weights = self.release.anchor_weights(quality)[None].to(self.device)
+        adapted = partial(
+            self.tokenizer.adapted, anchor_weights=anchor_weights, gain=estimate.gains
+        )
         return self._coarsely(adapted, DEPTH, y, estimate.y_hat)
 
     def estimate(self, quality: int, levels: Tensor, tokens: Box, area: Box) -> Estimate:
@@ -157,26 +159,30 @@ class Networks:
         for step in range(2 * layers):
             estimate.refine(step)
             for tile in tiles:
-                estimate.add(tile.cells, step, tile.symbols(step))
+                estimate.add(tile.latents, step, tile.symbols(step))
         if layers < self.tokenizer.config.layers:
             estimate.refine(2 * layers)
 
-    def synthesise(self, y_hat: Tensor, quality: int, layers: int, cells: Box) -> RGB:
-        """Some cells of local tokens float32 [1, C, H, W] to pixels uint8 [16 h, 16 w, 3]."""
-        hats = self.release.anchor_weights(quality)[None].to(self.device)
+    def synthesise(self, y_hat: Tensor, quality: int, layers: int, latents: Box) -> RGB:
+        """Part of the local tokens float32 [1, C, H, W] to pixels uint8 [16 h, 16 w, 3]."""
+        anchor_weights = self.release.anchor_weights(quality)[None].to(self.device)
         arrived = torch.tensor([layers], dtype=torch.int64, device=self.device)
         whole = Box(0, 0, *y_hat.shape[2:])
-        rgb = np.empty((cells.height * CELL, cells.width * CELL, 3), dtype=np.uint8)
+        rgb = np.empty(
+            (latents.height * LATENT_STRIDE, latents.width * LATENT_STRIDE, 3), dtype=np.uint8
+        )
         decoder = self.tokenizer.decoder
-        for block in even_blocks(cells, COARSE_BLOCK):
+        for block in even_blocks(latents, COARSE_BLOCK):
             seen = block.grown(HALO, whole)
             with floats(self.device, bf16=self.bf16):
                 part = pixel_rows(y_hat[:, :, seen.rows, seen.columns])
-                features = decoder.coarse(part, hats, arrived)
+                features = decoder.coarse(part, anchor_weights, arrived)
             for piece in even_blocks(block, FINE_BLOCK):
                 with floats(self.device, bf16=self.bf16):
-                    x_hat = decoder.fine(features, hats, arrived, piece.seen_from(seen))[0]
+                    x_hat = decoder.fine(features, anchor_weights, arrived, piece.seen_from(seen))[
+                        0
+                    ]
                 pixels = (x_hat.float() * 255).round_().clamp_(0, 255).to(torch.uint8)
-                to = piece.seen_from(cells).times(CELL)
+                to = piece.seen_from(latents).times(LATENT_STRIDE)
                 rgb[to.rows, to.columns] = pixels.permute(1, 2, 0).cpu().numpy()
         return rgb

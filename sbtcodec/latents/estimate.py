@@ -15,18 +15,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sbtcodec.entropy.coder import Symbols
-from sbtcodec.grid import CELLS_PER_TOKEN, Box, blocks
+from sbtcodec.grid import LATENTS_PER_TOKEN, Box, blocks
 from sbtcodec.models.release import Release
 from sbtcodec.runtime.modes import CPU
 from sbtcodec.tokenizer.bootstrap import checkerboard
 from sbtcodec.tokenizer.layers import pixel_rows, room
 
 # What goes through the networks at once should fit the processor's cache.
-SPREAD_BLOCK = 64  # cells of the side of a block, for the predictor's convolutions
-BAND_CELLS = 4096  # cells of a band of rows, for refinements
+SPREAD_BLOCK = 64  # latents of the side of a block, for the predictor's convolutions
+BAND_LATENTS = 4096  # latents of a band of rows, for refinements
 LEAST_ROWS = 6  # of a band, for the sake of what is computed twice around it
-REFINER_REACH = 1  # cells that a refinement can see around a cell
-SPREAD_HALO = 4  # cells that the predictor's convolutions can see around a block, and more
+REFINER_REACH = 1  # latents that a refinement can see around a latent
+SPREAD_HALO = 4  # latents that the predictor's convolutions can see around a block, and more
 ATTENTION_HALO = 24  # tokens that the predictor's attention can see beyond an area, and more
 
 
@@ -59,7 +59,7 @@ class Estimate:
     """What is known of the local tokens of an area, from less and less prediction.
 
     Attributes:
-        area: the part of the picture, in cells; whole tokens.
+        area: the part of the picture, in latents; whole tokens.
         y_hat: float32 [1, local_channels, H, W] of the area: what was sent, predicted elsewhere.
     """
 
@@ -81,7 +81,7 @@ class Estimate:
             quality: code, 0..255.
             levels: int64 [1, dims, h, w] of `tokens`.
             tokens: the area, and around it what attention can see; whole windows.
-            area: in cells.
+            area: in latents.
             device: where the float networks run.
             bf16: run them in bfloat16.
         """
@@ -91,14 +91,14 @@ class Estimate:
         predictor = self.tokenizer.predictor
         with floats(device, bf16=bf16):
             z = self.tokenizer.fsq.to_values(levels.to(device).float())
-            own = area.over(CELLS_PER_TOKEN).seen_from(tokens)
+            own = area.over(LATENTS_PER_TOKEN).seen_from(tokens)
             attended = predictor.attend(pixel_rows(z))[:, :, own.rows, own.columns]
             self.features = room(self.tokenizer.config.widths[2], area, device)
             self.y_hat = room(self.tokenizer.config.local_channels, area, device)
             whole = Box(0, 0, area.height, area.width)
             for block in blocks(whole, SPREAD_BLOCK):
                 seen = block.grown(SPREAD_HALO, whole)
-                part, inside = seen.over(CELLS_PER_TOKEN), block.seen_from(seen)
+                part, inside = seen.over(LATENTS_PER_TOKEN), block.seen_from(seen)
                 found = predictor.spread_out(pixel_rows(attended[:, :, part.rows, part.columns]))
                 for planes, made in zip((self.features, self.y_hat), found, strict=True):
                     shown = made[:, :, inside.rows, inside.columns]
@@ -125,16 +125,16 @@ class Estimate:
             above = self.y_hat[:, :, own.stop - REFINER_REACH : own.stop].clone()
             self.y_hat[:, channels.start :, own] += delta
 
-    def residual(self, y: Tensor, cells: Box, step: int) -> NDArray[np.float32]:
+    def residual(self, y: Tensor, latents: Box, step: int) -> NDArray[np.float32]:
         """What is to be sent of one tile in `step`, in steps: float32 [n].
 
         Args:
             y: local tokens float32 [1, local_channels, H, W] of the area.
-            cells: the tile, in the picture.
+            latents: the tile, in the picture.
             step: 2 * layer + parity.
         """
-        at, channels = self._at(cells, step)
-        shown = self.area.cut(cells)
+        at, channels = self._at(latents, step)
+        shown = self.area.cut(latents)
         parity = (step + shown.top + shown.left) % 2
         places = checkerboard(shown.height, shown.width, parity, self.device)[0, 0]
         r = (y[:, channels, at.rows, at.columns] - self._mine(at, channels)) * self.gains[
@@ -143,22 +143,22 @@ class Estimate:
         chosen: NDArray[np.float32] = r[0].permute(1, 2, 0)[places].flatten().cpu().numpy()
         return chosen
 
-    def add(self, cells: Box, step: int, symbols: Symbols) -> None:
+    def add(self, latents: Box, step: int, symbols: Symbols) -> None:
         """Apply the symbols int32 [n] of one tile, which may reach beyond the area."""
-        at, channels = self._at(cells, step)
+        at, channels = self._at(latents, step)
         width = channels.stop - channels.start
-        board = checkerboard(cells.height, cells.width, step % 2, CPU)[0, 0]
-        whole = torch.zeros(cells.height, cells.width, width, dtype=torch.float32, device=CPU)
+        board = checkerboard(latents.height, latents.width, step % 2, CPU)[0, 0]
+        whole = torch.zeros(latents.height, latents.width, width, dtype=torch.float32, device=CPU)
         whole[board] = torch.from_numpy(symbols.reshape(-1, width)).float()
-        inside = self.area.cut(cells).seen_from(cells)
+        inside = self.area.cut(latents).seen_from(latents)
         q = whole[inside.rows, inside.columns].to(self.device)
         mine = self._mine(at, channels)[0].permute(1, 2, 0)
         mine += q * (1 / self.gains[0, channels, 0, 0])
 
-    def _at(self, cells: Box, step: int) -> tuple[Box, slice]:
+    def _at(self, latents: Box, step: int) -> tuple[Box, slice]:
         """Where a tile is in the area, and the channels of a step."""
         channels = self.tokenizer.config.group_slice(step // 2)
-        return self.area.cut(cells).seen_from(self.area), channels
+        return self.area.cut(latents).seen_from(self.area), channels
 
     def _mine(self, at: Box, channels: slice) -> Tensor:
         return self.y_hat[:, channels, at.rows, at.columns]
@@ -166,7 +166,7 @@ class Estimate:
 
 def _bands(area: Box, halo: int) -> Iterator[tuple[slice, slice]]:
     """Bands of rows to compute from, and the rows of each that are the band's own."""
-    height, rows = area.height, max(LEAST_ROWS, BAND_CELLS // area.width)
+    height, rows = area.height, max(LEAST_ROWS, BAND_LATENTS // area.width)
     for start in range(0, height, rows):
         stop = min(start + rows, height)
         first, last = max(0, start - halo), min(height, stop + halo)

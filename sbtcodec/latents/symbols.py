@@ -3,7 +3,7 @@
 Encoder and decoder both go through here, with a function that puts symbols or one that gets them,
 so what selects a probability cannot differ between the two. Only integers come in, and the integer
 networks run on the CPU, exactly.
-Letters: H W are rows and columns of the tile's 16-pixel cells, h w of its 32-pixel cells.
+Letters: H W are rows and columns of the tile's latents, h w of its global tokens.
 """
 
 import zlib
@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sbtcodec.entropy.coder import Indices, Symbols
-from sbtcodec.entropy.detail import table_index
+from sbtcodec.entropy.entropy_parameters import table_index
 from sbtcodec.entropy.frequencies import Frequencies, from_logits
 from sbtcodec.entropy.prior import SUBGRIDS, centred, subgrid
-from sbtcodec.grid import CELLS_PER_TOKEN, Box
+from sbtcodec.grid import LATENTS_PER_TOKEN, Box
 from sbtcodec.models.release import Release
 from sbtcodec.runtime.modes import CPU
 from sbtcodec.tokenizer.bootstrap import checkerboard
@@ -33,7 +33,7 @@ class TileSymbols:
 
     Attributes:
         tokens: where the tile's global tokens are in the picture.
-        cells: where its local tokens are.
+        latents: where its local tokens are.
         levels: int64 [1, dims, h, w], levels of the global tokens.
         q: int16 [H, W, local_channels], detail symbols; 0 where nothing is sent.
         crc: the check of what was read of it so far.
@@ -42,13 +42,13 @@ class TileSymbols:
     def __init__(self, release: Release, quality: int, tokens: Box) -> None:
         """A tile without symbols; `quality` is a code, 0..255."""
         self.release, self.quality, self.tokens = release, quality, tokens
-        self.cells = tokens.times(CELLS_PER_TOKEN)
+        self.latents = tokens.times(LATENTS_PER_TOKEN)
         self.config = release.model.tokenizer.config
         dims, channels = len(self.config.levels), self.config.local_channels
         self.levels = torch.zeros(
             1, dims, tokens.height, tokens.width, dtype=torch.int64, device=CPU
         )
-        self.q = np.zeros((self.cells.height, self.cells.width, channels), dtype=np.int16)
+        self.q = np.zeros((self.latents.height, self.latents.width, channels), dtype=np.int16)
         self.crc = 0
         self.features = self.seen = torch.zeros(0, dtype=torch.uint8, device=CPU)
 
@@ -86,15 +86,17 @@ class TileSymbols:
         # kept as bytes, which activations and magnitudes fit: tiles of a large picture add up
         self.features = _rows(features).to(torch.uint8)
         self.seen = torch.zeros(self.q.shape, dtype=torch.uint8, device=CPU)
-        hats = torch.from_numpy(self.release.hats[self.quality])
+        anchor_weights = torch.from_numpy(self.release.integer_anchor_weights[self.quality])
         # as the products want them, and laid out like all that they are put beside
-        self.hats = _planes(hats.double().expand(*self.q.shape[:2], -1).contiguous())
+        self.anchor_weights = _planes(
+            anchor_weights.double().expand(*self.q.shape[:2], -1).contiguous()
+        )
         offsets = self.release.gain_offsets[self.quality]
         self.offsets = torch.from_numpy(offsets).float()
 
     def places(self, step: int) -> NDArray[np.bool_]:
-        """bool [H, W]: the cells whose symbols `step` codes; a step is 2 * layer + parity."""
-        board = checkerboard(self.cells.height, self.cells.width, step % 2, CPU)
+        """bool [H, W]: the latents whose symbols `step` codes; a step is 2 * layer + parity."""
+        board = checkerboard(self.latents.height, self.latents.width, step % 2, CPU)
         found: NDArray[np.bool_] = board[0, 0].numpy()
         return found
 
@@ -108,7 +110,7 @@ class TileSymbols:
         total = scales.scales(
             step,
             _planes(self.features),
-            self.hats,
+            self.anchor_weights,
             _planes(self.seen[:, :, : scales.seen[step]]),
             torch.from_numpy(self.places(step)),
         )

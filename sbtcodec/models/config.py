@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from sbtcodec.entropy.detail import DetailScales
+from sbtcodec.entropy.entropy_parameters import EntropyParameters
 from sbtcodec.entropy.prior import Prior
 from sbtcodec.tokenizer.config import TokenizerConfig
 from sbtcodec.tokenizer.model import Tokenizer
@@ -63,7 +63,7 @@ class CodecModel(nn.Module):
         t = config.tokenizer
         self.tokenizer = Tokenizer(t)
         self.prior = Prior(t.levels, config.prior_width, config.prior_hidden)
-        self.scales = DetailScales(
+        self.scales = EntropyParameters(
             t.levels,
             t.groups,
             t.gain_anchors,

@@ -13,12 +13,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sbtcodec.entropy.detail import MAX_SYMBOL, SCALE_MAX, SCALE_MIN, SUMS_PER_INDEX, TABLES
+from sbtcodec.entropy.entropy_parameters import (
+    MAX_SYMBOL,
+    SCALE_MAX,
+    SCALE_MIN,
+    SUMS_PER_INDEX,
+    TABLES,
+)
 from sbtcodec.entropy.frequencies import TOTAL
 from sbtcodec.entropy.integer_net import ACTIVATION_MAX, ACTIVATION_ONE, WEIGHT_ONE
 from sbtcodec.entropy.prior import KNOWN, LOGITS_PER_OCTAVE, SUBGRIDS, SUMS_PER_LOGIT, VALUE_ONE
-from sbtcodec.entropy.quality import HAT_ONE
-from sbtcodec.grid import CELL, TILE, TOKEN
+from sbtcodec.entropy.step_size import ANCHOR_WEIGHT_ONE
+from sbtcodec.grid import LATENT_STRIDE, TILE, TOKEN_STRIDE
 from sbtcodec.models.config import ModelConfig
 from sbtcodec.tokenizer.layers import WINDOW
 
@@ -52,10 +58,10 @@ def symbols_digest(config: ModelConfig, tensors: Mapping[str, Array]) -> bytes:
         "constants.weights": [WEIGHT_ONE],
         "constants.prior": [LOGITS_PER_OCTAVE, SUMS_PER_LOGIT, VALUE_ONE, KNOWN],
         "constants.subgrids": [parity for place in SUBGRIDS for parity in place],
-        "constants.quality": [HAT_ONE],
+        "constants.quality": [ANCHOR_WEIGHT_ONE],
         "constants.tables": [TABLES, SUMS_PER_INDEX, MAX_SYMBOL, TOTAL],
         "constants.scales": [round(100 * SCALE_MIN), round(100 * SCALE_MAX)],
-        "constants.grid": [CELL, TOKEN, TILE, WINDOW],
+        "constants.grid": [LATENT_STRIDE, TOKEN_STRIDE, TILE, WINDOW],
     }
     fixed = {name: np.array(values, dtype=np.int32) for name, values in numbers.items()}
     return _digest(fixed | {k: v for k, v in tensors.items() if k.startswith(SYMBOLS)})

@@ -20,10 +20,10 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from sbtcodec.entropy.coder import DetailTables
-from sbtcodec.entropy.detail import SCALE_STEP, SUMS_PER_INDEX, gain_offset
+from sbtcodec.entropy.entropy_parameters import SCALE_STEP, SUMS_PER_INDEX, gain_offset
 from sbtcodec.entropy.frequencies import Frequencies, gaussian_tables, octave_table
 from sbtcodec.entropy.integer_net import SUM_ONE, WEIGHT_ONE, IntegerNet
-from sbtcodec.entropy.quality import CODES, HAT_ONE, integer_hats
+from sbtcodec.entropy.step_size import ANCHOR_WEIGHT_ONE, CODES, integer_anchor_weights
 from sbtcodec.errors import WeightsError
 from sbtcodec.image.files import write_atomically
 from sbtcodec.models.config import CodecModel, ModelConfig
@@ -51,7 +51,8 @@ class Release:
         model: the networks; integer networks frozen and proven exact.
         tables: distributions of detail symbols.
         octaves: powers of two for the prior's logits.
-        hats: int64 [256, anchors], quality codes as weights of the anchors, 64 is one.
+        integer_anchor_weights: int64 [256, anchors], interpolation weights of the anchors of
+            the gains for each quality code; 64 is one.
         gain_offsets: int64 [256, local_channels], added to the scale accumulators; the gains
             themselves (1 / step size) are derived from them.
         recipe: how it was trained (`sbtcodec.training.config`); empty if the file does not say.
@@ -66,7 +67,7 @@ class Release:
     model: CodecModel
     tables: DetailTables
     octaves: Frequencies
-    hats: NDArray[np.int64]
+    integer_anchor_weights: NDArray[np.int64]
     gain_offsets: NDArray[np.int64]
     recipe: dict[str, Any] = field(default_factory=dict)
 
@@ -88,7 +89,7 @@ class Release:
             math.log(self.recipe.get(key, default))
             for key, default in (("lmbda_min", LMBDA_MIN), ("lmbda_max", LMBDA_MAX))
         )
-        weights = self.hats[quality] / HAT_ONE
+        weights = self.integer_anchor_weights[quality] / ANCHOR_WEIGHT_ONE
         place = float(weights @ np.arange(len(weights))) / max(1, len(weights) - 1)
         learned = weights @ self.model.tokenizer.log_gains.detach().cpu().double().numpy()
         used = self.gain_offsets[quality] * (SCALE_STEP / SUMS_PER_INDEX)
@@ -101,7 +102,7 @@ class Release:
 
     def anchor_weights(self, quality: int) -> Tensor:
         """What the float networks see of a quality code: float32 [anchors], summing to 1."""
-        return torch.from_numpy(self.hats[quality]).float() / HAT_ONE
+        return torch.from_numpy(self.integer_anchor_weights[quality]).float() / ANCHOR_WEIGHT_ONE
 
 
 @modes.construction()
@@ -151,10 +152,12 @@ def export(
             tensors[name] = (value.detach() * SUM_ONE).round().to(torch.int32)
     tensors["scales.magnitudes"] = model.scales.magnitudes.to(torch.int32)
     anchors = config.tokenizer.gain_anchors
-    hats = torch.from_numpy(np.array([integer_hats(q, anchors) for q in range(CODES)]))
+    anchor_weights = torch.from_numpy(
+        np.array([integer_anchor_weights(q, anchors) for q in range(CODES)])
+    )
     log_gains = tensors["tokenizer.log_gains"].double()
-    of_codes = hats.double() / HAT_ONE @ log_gains
-    tensors["tables.hats"] = hats.to(torch.int32)
+    of_codes = anchor_weights.double() / ANCHOR_WEIGHT_ONE @ log_gains
+    tensors["tables.hats"] = anchor_weights.to(torch.int32)
     tensors["tables.gain_offsets"] = gain_offset(of_codes).round().to(torch.int32)
     made = tables if tables is not None else gaussian_tables(config.shapes)
     tensors["tables.sizes"] = torch.from_numpy(np.array([len(t) for t in made], dtype=np.int32))
@@ -323,7 +326,7 @@ def _read(path: Path, number: int, name: str, sha256: str) -> Release:
         ends = np.cumsum(extra["sizes"].numpy())[:-1]
         frequencies = extra["frequencies"].numpy().astype(np.int64)
         tables = DetailTables(np.split(frequencies, ends))
-        octaves, hats, gain_offsets = (
+        octaves, anchor_weights, gain_offsets = (
             extra[key].numpy().astype(np.int64) for key in ("octaves", "hats", "gain_offsets")
         )
     except (RuntimeError, KeyError, ValueError, OverflowError) as error:
@@ -339,7 +342,7 @@ def _read(path: Path, number: int, name: str, sha256: str) -> Release:
         model,
         tables,
         octaves,
-        hats,
+        anchor_weights,
         gain_offsets,
         card.get("recipe", {}),
     )

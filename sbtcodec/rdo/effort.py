@@ -5,7 +5,7 @@ from typing import NamedTuple
 from sbtcodec.arguments import whole_number
 
 
-class Work(NamedTuple):
+class SearchSteps(NamedTuple):
     """What an effort buys.
 
     Attributes:
@@ -17,18 +17,18 @@ class Work(NamedTuple):
     steps: int
 
 
-NONE = Work(0, 0)
-WORK = (
+NONE = SearchSteps(0, 0)
+SEARCH_STEPS = (
     NONE,
     NONE,
     NONE,
     NONE,
-    Work(0, 4),
-    Work(4, 6),
-    Work(6, 12),
-    Work(8, 25),
-    Work(12, 50),
-    Work(16, 100),
+    SearchSteps(0, 4),
+    SearchSteps(4, 6),
+    SearchSteps(6, 12),
+    SearchSteps(8, 25),
+    SearchSteps(12, 50),
+    SearchSteps(16, 100),
 )
 """Of efforts 0 to 9."""
 PLAIN_EFFORT = 0
@@ -40,10 +40,10 @@ def as_setting(effort: int) -> str:
     return "" if effort == DEFAULT_EFFORT else f", effort {effort}"
 
 
-def work_of(effort: int) -> Work:
+def search_steps_of(effort: int) -> SearchSteps:
     """What an effort buys.
 
     Raises:
         ArgumentError: it is not 0 to 9.
     """
-    return WORK[whole_number("effort", effort, 0, len(WORK) - 1)]
+    return SEARCH_STEPS[whole_number("effort", effort, 0, len(SEARCH_STEPS) - 1)]

@@ -8,7 +8,7 @@ Straight-through gradients alone make this worse: they are mostly the rounding e
 itself, which is as small as it can be already. Its part is the error times the curvature of the
 distortion, so it is subtracted; what remains is what the neighbours' errors, the prediction and the
 rate ask for. The curvature also makes the step a Newton step, so that few suffice.
-Letters: C local channels, H W rows and columns of the padded image's 16-pixel cells.
+Letters: C local channels, H W rows and columns of the padded image's latents.
 """
 
 import math
@@ -19,11 +19,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sbtcodec.entropy.detail import MAX_SYMBOL, SCALE_STEP, SUMS_PER_INDEX, TABLES, DetailScales
+from sbtcodec.entropy.entropy_parameters import (
+    MAX_SYMBOL,
+    SCALE_STEP,
+    SUMS_PER_INDEX,
+    TABLES,
+    EntropyParameters,
+)
 from sbtcodec.entropy.frequencies import TOTAL
 from sbtcodec.entropy.integer_net import copied_to
 from sbtcodec.entropy.prior import centred
-from sbtcodec.grid import CELL, CELLS_PER_TOKEN, Box, blocks
+from sbtcodec.grid import LATENT_STRIDE, LATENTS_PER_TOKEN, Box, blocks
 from sbtcodec.latents.estimate import Estimate
 from sbtcodec.models.release import Release
 from sbtcodec.rdo.ms_ssim import distortion
@@ -32,11 +38,14 @@ from sbtcodec.runtime import modes
 from sbtcodec.tokenizer.layers import planes
 from sbtcodec.tokenizer.model import Tokenizer
 
-WHOLE_CELLS = 64  # a side up to this is refined whole; about 1 GB for 64 x 64 cells
-WINDOW_CELLS, HALO_CELLS = 56, 4  # even, so that checkerboards of windows are those of the whole
+WHOLE_LATENTS = 64  # a side up to this is refined whole; about 1 GB for 64 x 64 latents
+WINDOW_LATENTS, HALO_LATENTS = (
+    56,
+    4,
+)  # even, so that checkerboards of windows are those of the whole
 # Bits per squared step: high-resolution theory says 12 / ln 2 = 17; more makes few steps safer.
 CURVATURE = 20.0
-STRUCTURE = 0.4  # share of the distortion that is 1 - MS-SSIM
+MS_SSIM_SHARE = 0.4  # share of the distortion that is 1 - MS-SSIM
 LARGEST_MOVE = 0.3  # steps
 UNSEEN_COST = 40.0  # bits of a symbol outside of its table, which the coder clamps
 
@@ -67,15 +76,15 @@ def _refined(
     known = _known(release, levels, quality, y.device)
     costs = symbol_costs(release).to(y.device)
     scales = copied_to(release.model.scales, y.device)
-    hats = release.anchor_weights(quality)[None].to(y.device)
+    anchor_weights = release.anchor_weights(quality)[None].to(y.device)
     y = y.clone()  # an inference tensor cannot take part in a gradient
     whole = Box(0, 0, *y.shape[2:])
-    side = WHOLE_CELLS if max(whole.height, whole.width) <= WHOLE_CELLS else WINDOW_CELLS
+    side = WHOLE_LATENTS if max(whole.height, whole.width) <= WHOLE_LATENTS else WINDOW_LATENTS
     for block in blocks(whole, side):
-        seen = block.grown(HALO_CELLS, whole)
+        seen = block.grown(HALO_LATENTS, whole)
         at = (..., seen.rows, seen.columns)
         own = block.seen_from(seen)
-        pixels = rgb[seen.times(CELL).rows, seen.times(CELL).columns]
+        pixels = rgb[seen.times(LATENT_STRIDE).rows, seen.times(LATENT_STRIDE).columns]
         inside = torch.zeros_like(y[at][:, :1])
         inside[..., own.rows, own.columns] = 1
         here = known._replace(
@@ -88,7 +97,7 @@ def _refined(
             scales,
             here,
             planes(pixels, y.device),
-            hats,
+            anchor_weights,
             inside,
             costs,
             release.lmbda(quality),
@@ -113,14 +122,16 @@ def _known(release: Release, levels: Tensor, quality: int, device: torch.device)
     """What the decoder knows of the whole picture before its first detail layer."""
     t, scales = release.model.tokenizer, release.model.scales
     tokens = Box(0, 0, *levels.shape[2:])
-    area = tokens.times(CELLS_PER_TOKEN)
+    area = tokens.times(LATENTS_PER_TOKEN)
     estimate = Estimate(release, quality, levels, tokens, area, device, bf16=False)
     log_gains = torch.from_numpy(release.gain_offsets[quality] * (SCALE_STEP / SUMS_PER_INDEX))
     return Known(
         estimate.features,
         estimate.y_hat,
         scales.features(centred(levels, t.config.levels).float()).to(device),
-        torch.from_numpy(release.hats[quality]).float()[None, :, None, None].to(device),
+        torch.from_numpy(release.integer_anchor_weights[quality])
+        .float()[None, :, None, None]
+        .to(device),
         log_gains.float()[None, :, None, None].to(device),
     )
 
@@ -134,17 +145,17 @@ class _Window:
         scales: the network that picks the tables, on the same device.
         known: what the decoder knows before the details, of this part.
         x: its pixels without padding, float32 [1, 3, up to 16H, up to 16W] in [0, 1].
-        hats: the quality, float32 [1, anchors].
+        anchor_weights: the quality, float32 [1, anchors].
         inside: 1 where local tokens may move, 0 in the halo: float32 [1, 1, H, W].
         costs: of `symbol_costs`.
         lmbda: bits per pixel for one unit of squared error.
     """
 
     tokenizer: Tokenizer
-    scales: DetailScales
+    scales: EntropyParameters
     known: Known
     x: Tensor
-    hats: Tensor
+    anchor_weights: Tensor
     inside: Tensor
     costs: Tensor
     lmbda: float
@@ -177,6 +188,6 @@ class _Window:
         noise = torch.zeros_like(y)
         y_hat, bits, coded = detail_pass(t, self.scales, self.known, y, layers, noise, self.costs)
         height, width = self.x.shape[2:]
-        x_hat = t.decoder(y_hat, self.hats, layers)[:, :, :height, :width].float()
-        cost = self.lmbda * distortion(self.x, x_hat.clamp(0, 1), STRUCTURE)
+        x_hat = t.decoder(y_hat, self.anchor_weights, layers)[:, :, :height, :width].float()
+        cost = self.lmbda * distortion(self.x, x_hat.clamp(0, 1), MS_SSIM_SHARE)
         return y_hat, bits.sum() + cost, float(coded.sum() + cost.detach())

@@ -1,4 +1,4 @@
-"""Structural dissimilarity as a differentiable distortion: for training, and for refinement.
+"""1 - MS-SSIM as a differentiable distortion: for training, and for refinement.
 
 Multi-scale SSIM (Wang, Simoncelli, Bovik 2003) of every image of a batch.
 """
@@ -18,13 +18,13 @@ WINDOW = 11
 SMALLEST_SIDE = 2 * WINDOW
 # Squared error of 8-bit values that one unit of 1 - MS-SSIM stands for; measured along the rate
 # curve, nearly the same at all rates.
-STRUCTURE_UNIT = 1500.0
+MS_SSIM_UNIT = 1500.0
 WINDOW_SIGMA = 1.5
 
 
-def mixed(squared_error: Tensor, dissimilarity: Tensor, share: float | Tensor) -> Tensor:
+def mixed(squared_error: Tensor, ms_ssim_loss: Tensor, share: float | Tensor) -> Tensor:
     """A distortion of both kinds, in squared 8-bit units: `share` of it is 1 - MS-SSIM."""
-    return (1 - share) * squared_error + share * STRUCTURE_UNIT * dissimilarity
+    return (1 - share) * squared_error + share * MS_SSIM_UNIT * ms_ssim_loss
 
 
 def distortion(x: Tensor, x_hat: Tensor, share: float) -> Tensor:
@@ -39,8 +39,8 @@ def distortion(x: Tensor, x_hat: Tensor, share: float) -> Tensor:
     squares = (x_hat - x).square().sum() * (255**2 / 3)
     if min(height, width) < SMALLEST_SIDE:
         return squares
-    dissimilarity = (1 - ms_ssim(x, x_hat)).sum() * (height * width)
-    return mixed(squares, dissimilarity, share)
+    ms_ssim_loss = (1 - ms_ssim(x, x_hat)).sum() * (height * width)
+    return mixed(squares, ms_ssim_loss, share)
 
 
 def _blur(size: int, device: torch.device) -> Tensor:

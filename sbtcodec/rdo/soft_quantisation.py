@@ -2,7 +2,7 @@
 
 It walks the steps of the codec in the codec's order. Rates see residuals with uniform noise, the
 networks see rounded ones with a straight-through gradient (Minnen & Singh, arXiv 2007.08739).
-Letters: B images, C local channels, H W rows and columns of 16-pixel cells.
+Letters: B images, C local channels, H W rows and columns of the latent grid.
 """
 
 import math
@@ -11,18 +11,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sbtcodec.entropy.detail import (
+from sbtcodec.entropy.entropy_parameters import (
     MAX_SYMBOL,
     SCALE_MIN,
     SCALE_STEP,
     SUMS_PER_INDEX,
     TABLES,
-    DetailScales,
+    EntropyParameters,
     gain_offset,
     table_index,
 )
+from sbtcodec.runtime.tensors import round_ste
 from sbtcodec.tokenizer.bootstrap import checkerboard
-from sbtcodec.tokenizer.layers import round_ste
 from sbtcodec.tokenizer.model import Tokenizer
 
 SMALLEST_PROBABILITY = 1e-9
@@ -35,14 +35,14 @@ class Known(NamedTuple):
         features: of the predictor, float [B, widths[2], H, W].
         y_hat: its first estimate of the local tokens, float32 [B, C, H, W].
         scale_features: of the scale network, activations [B, width, H, W].
-        scale_hats: the quality as integer weights of the anchors, 64 is one: [B, anchors, 1, 1].
+        integer_weights: the quality as weights of the anchors, 64 is one: [B, anchors, 1, 1].
         log_gain: logarithm of the steps per unit, float32 [B, C, 1, 1].
     """
 
     features: Tensor
     y_hat: Tensor
     scale_features: Tensor
-    scale_hats: Tensor
+    integer_weights: Tensor
     log_gain: Tensor
 
 
@@ -51,9 +51,9 @@ class Details(NamedTuple):
 
     Attributes:
         y_hat: the local tokens as the decoder will have them, float32 [B, C, H, W].
-        bits: of each cell, with noise under normal distributions, float32 [B, H, W].
-        coded_bits: of each cell, of the rounded symbols under the tables given, float32 [B, H, W];
-            0 without tables. No gradient.
+        bits: of each latent, with noise under normal distributions, float32 [B, H, W].
+        coded_bits: of each latent, those of rounded symbols under the tables given, float32
+            [B, H, W]; 0 without tables. No gradient.
     """
 
     y_hat: Tensor
@@ -63,7 +63,7 @@ class Details(NamedTuple):
 
 def detail_pass(
     tokenizer: Tokenizer,
-    scales: DetailScales,
+    scales: EntropyParameters,
     known: Known,
     y: Tensor,
     layers: Tensor,
@@ -91,7 +91,7 @@ def detail_pass(
     for step in range(t.steps):
         group, parity = divmod(step, 2)
         channels = t.config.group_slice(group)
-        cells = checkerboard(y.shape[2], y.shape[3], parity, y.device)
+        coded_now = checkerboard(y.shape[2], y.shape[3], parity, y.device)
         sent = (at > group).to(y.dtype)
 
         # correct everything not yet sent; a file that ends at this layer still gets the first
@@ -103,25 +103,25 @@ def detail_pass(
             1,
         )
         width = mine.shape[1]
-        open_cells = cells if parity == 1 else torch.ones_like(cells)
+        open_cells = coded_now if parity == 1 else torch.ones_like(coded_now)
         mine = mine + delta[:, :width] * (open_cells * reach)
         rest = rest + delta[:, width:] * reach
 
-        total = scales.scales(step, known.scale_features, known.scale_hats, seen).float()
+        total = scales.scales(step, known.scale_features, known.integer_weights, seen).float()
         scale = symbol_scale(total[:, :width], offset[:, channels])
         residual = (y[:, channels] - mine) * gain[:, channels]
         cost = gaussian_bits(residual + noise[:, channels], scale)
-        bits = bits + (cost * (cells * sent)).sum(1)
+        bits = bits + (cost * (coded_now * sent)).sum(1)
         q = round_ste(residual).clamp(-MAX_SYMBOL, MAX_SYMBOL)
         if costs is not None:
             index = table_index(total, offset[:, channels], scales.shapes).long()
             coded = costs[index, q.detach().abs().long()]
-            coded_bits = coded_bits + (coded * (cells * sent)).sum(1)
-        mine = torch.where(cells & (at > group), mine + q / gain[:, channels], mine)
+            coded_bits = coded_bits + (coded * (coded_now * sent)).sum(1)
+        mine = torch.where(coded_now & (at > group), mine + q / gain[:, channels], mine)
         y_hat = torch.cat([head, mine, rest], 1)
         magnitude = scales.magnitude(q.detach())
         before, _, after = torch.split(seen, [channels.start, width, y.shape[1] - channels.stop], 1)
-        now = torch.where(cells, magnitude, seen[:, channels])
+        now = torch.where(coded_now, magnitude, seen[:, channels])
         seen = torch.cat([before, now, after], 1)
     return Details(y_hat, bits, coded_bits)
 

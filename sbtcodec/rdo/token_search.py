@@ -7,7 +7,7 @@ from the better prediction at low rates; at high ones the tokens hardly matter.
 A gradient through the decoder costs as much as ten through the predictor, so the distortion is a
 parabola in between: a round asks the decoder once which local tokens it would rather have, and the
 global tokens then take several straight-through steps towards predicting those.
-Letters: d dimensions of a global token, h w rows and columns of the padded image's 32-pixel cells.
+Letters: d dimensions of a global token, h w rows and columns of the padded image's tokens.
 """
 
 import math
@@ -21,11 +21,12 @@ from torch import Tensor
 from sbtcodec.entropy.integer_net import copied_to
 from sbtcodec.entropy.prior import Prior
 from sbtcodec.entropy.token_rate import relaxed, token_bits
-from sbtcodec.grid import CELL, CELLS_PER_TOKEN, Box, blocks
+from sbtcodec.grid import LATENT_STRIDE, LATENTS_PER_TOKEN, Box, blocks
 from sbtcodec.models.release import Release
 from sbtcodec.rdo.ms_ssim import distortion
 from sbtcodec.runtime import modes
-from sbtcodec.tokenizer.layers import WINDOW, pixel_rows, planes, round_ste
+from sbtcodec.runtime.tensors import round_ste
+from sbtcodec.tokenizer.layers import WINDOW, pixel_rows, planes
 from sbtcodec.tokenizer.model import Tokenizer
 
 STEPS = 6  # of a round
@@ -34,7 +35,7 @@ BLOCK_TOKENS, HALO_TOKENS = 3 * WINDOW, WINDOW  # else; whole windows of attenti
 DECODED_TOKENS = 1  # around a block: what the decoder sees of its neighbours
 # Bits per squared step of the local tokens; twice that of small errors, since these are large.
 CURVATURE = 40.0
-STRUCTURE = 0.1  # share of the distortion that is 1 - MS-SSIM
+MS_SSIM_SHARE = 0.1  # share of the distortion that is 1 - MS-SSIM
 LMBDA = 0.0008  # of a release that does not state its recipe
 RATE = 0.2  # levels that a step may move at first
 DECAYS = 0.9, 0.95  # of Adam's means
@@ -78,20 +79,20 @@ def _refined_levels(
     nearest = min(range(256), key=lambda code: abs(math.log(release.lmbda(code) / lmbda)))
     curvature = CURVATURE * release.gains(nearest)[None, :, None, None].to(device) ** 2
     prior = copied_to(release.model.prior, device)
-    hats = release.anchor_weights(0)[None].to(device)
+    anchor_weights = release.anchor_weights(0)[None].to(device)
     levels = levels.to(device, copy=True)
     whole = Box(0, 0, *levels.shape[2:])
     side = WHOLE_TOKENS if max(whole.height, whole.width) <= WHOLE_TOKENS else BLOCK_TOKENS
     for block in blocks(whole, side):
         seen = block.grown(HALO_TOKENS, whole)
         decoded = block.grown(DECODED_TOKENS, whole)
-        pixels = decoded.times(CELLS_PER_TOKEN * CELL)
+        pixels = decoded.times(LATENTS_PER_TOKEN * LATENT_STRIDE)
         window = _Window(
             release.model.tokenizer,
             prior,
-            decoded.seen_from(seen).times(CELLS_PER_TOKEN),
+            decoded.seen_from(seen).times(LATENTS_PER_TOKEN),
             planes(rgb[pixels.rows, pixels.columns], device),
-            hats,
+            anchor_weights,
             curvature,
             lmbda,
         )
@@ -108,18 +109,18 @@ class _Window:
     Attributes:
         tokenizer: the float networks.
         prior: of the tokens, on the same device.
-        cells: those that are decoded, counted from the first cell that is seen.
+        latents: those that are decoded, counted from the first latent that is seen.
         x: their pixels without padding, float32 [1, 3, up to 16H, up to 16W] in [0, 1].
-        hats: any quality, float32 [1, anchors]; without details it is not used.
+        anchor_weights: any quality, float32 [1, anchors]; without details it is not used.
         curvature: bits per squared unit of each local channel, float32 [1, C, 1, 1].
         lmbda: bits per pixel for one unit of squared error.
     """
 
     tokenizer: Tokenizer
     prior: Prior
-    cells: Box
+    latents: Box
     x: Tensor
-    hats: Tensor
+    anchor_weights: Tensor
     curvature: Tensor
     lmbda: float
 
@@ -168,15 +169,15 @@ class _Window:
         known = relaxed(values, levels, t.config.levels)
         bits = token_bits(self.prior(known), levels, position).sum()
         y_hat = t.predicted(pixel_rows(values))
-        return y_hat[..., self.cells.rows, self.cells.columns], bits, levels
+        return y_hat[..., self.latents.rows, self.latents.columns], bits, levels
 
     def _ask(self, y_hat: Tensor) -> tuple[float, Tensor]:
         """The decoder's cost in bits, and the local tokens with the least by its parabola."""
         y_hat = y_hat.requires_grad_(True)
         none = torch.tensor([0], dtype=torch.int64, device=y_hat.device)
         height, width = self.x.shape[2:]
-        x_hat = self.tokenizer.decoder(pixel_rows(y_hat), self.hats, none)
+        x_hat = self.tokenizer.decoder(pixel_rows(y_hat), self.anchor_weights, none)
         x_hat = x_hat[:, :, :height, :width].float().clamp(0, 1)
-        cost = self.lmbda * distortion(self.x, x_hat, STRUCTURE)
+        cost = self.lmbda * distortion(self.x, x_hat, MS_SSIM_SHARE)
         (gradient,) = torch.autograd.grad(cost, y_hat)
         return cost.item(), (y_hat - gradient / self.curvature).detach()

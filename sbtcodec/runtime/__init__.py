@@ -3,5 +3,5 @@
 cores     how many this process may use
 forking   what a forked child must not use of its parent's threads
 modes     inference and differentiation, whatever modes the caller is in
-initial   initial weights that cost nothing on the meta device
+tensors   rounding with a gradient, and initial weights
 """

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from sbtcodec.tokenizer.config import TokenizerConfig
 from sbtcodec.tokenizer.layers import Block, Pointwise
 
-DEPTH = 2  # blocks; also the cells that it sees around a cell
+DEPTH = 2  # blocks; also the latents that it sees around a latent
 
 
 class LocalAdapter(nn.Module):
@@ -29,13 +29,14 @@ class LocalAdapter(nn.Module):
         self.blocks = nn.Sequential(*[Block(width) for _ in range(DEPTH)])
         self.head = Pointwise(width, channels, gain=0.0)
 
-    def forward(self, y: Tensor, y_hat: Tensor, hats: Tensor, gain: Tensor) -> Tensor:
+    def forward(self, y: Tensor, y_hat: Tensor, anchor_weights: Tensor, gain: Tensor) -> Tensor:
         """Adapt local tokens to a quality.
 
         Args:
             y: of the local encoder, float32 [B, C, H, W].
             y_hat: predicted from the global tokens, of the same shape.
-            hats: float32 [B, gain_anchors], the quality as weights of its two nearest anchors.
+            anchor_weights: float32 [B, gain_anchors], interpolation weights of the two anchors
+                nearest to the quality.
             gain: steps per unit, float32 [B, C, 1, 1].
 
         Returns:
@@ -43,6 +44,6 @@ class LocalAdapter(nn.Module):
         """
         steps = F.softsign(gain * (y - y_hat))
         h = self.from_tokens(y) + self.from_estimate(y_hat) + self.from_steps(steps)
-        h = F.gelu(h + self.told(hats)[:, :, None, None])
+        h = F.gelu(h + self.told(anchor_weights)[:, :, None, None])
         moved: Tensor = self.head(self.blocks(h)).float()
         return torch.addcdiv(y, moved, gain)

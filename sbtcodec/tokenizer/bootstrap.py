@@ -86,7 +86,7 @@ class Refiner(nn.Module):
 
 
 def checkerboard(height: int, width: int, parity: int, device: torch.device) -> Tensor:
-    """bool [1, 1, height, width]: the cells of one colour; parity 0 holds the top left cell."""
+    """bool [1, 1, height, width]: the places of one colour; parity 0 holds the top left one."""
     rows = torch.arange(height, device=device).view(1, 1, -1, 1)
     columns = torch.arange(width, device=device).view(1, 1, 1, -1)
     return (rows + columns) % 2 == parity

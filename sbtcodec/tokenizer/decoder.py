@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from sbtcodec.grid import CELL, Box
+from sbtcodec.grid import LATENT_STRIDE, Box
 from sbtcodec.tokenizer.config import TokenizerConfig
 from sbtcodec.tokenizer.folding import Unfold, UnfoldingConv, UnfoldingPointwise
 from sbtcodec.tokenizer.layers import Block, Pointwise, part_of
@@ -33,50 +33,55 @@ class Decoder(nn.Module):
         self.condition = nn.Linear(config.gain_anchors + config.layers + 1, c16 + c8 + c4)
         nn.init.zeros_(self.condition.weight)
         self.split = (c16, c8, c4)
-        # cells that the stages at strides 8 and 4, or at 4 alone, can see around a cell
+        # latents that the stages at strides 8 and 4, or at 4 alone, can see around a latent
         self.reach8 = math.ceil(n8 / 2 + (n4 + 1) / 4)
         self.reach4 = math.ceil((n4 + 1) / 4)
 
     def forward(
-        self, y_hat: Tensor, hats: Tensor, layers: Tensor, inside: Box | None = None
+        self, y_hat: Tensor, anchor_weights: Tensor, layers: Tensor, inside: Box | None = None
     ) -> Tensor:
         """Decode.
 
         Args:
             y_hat: float [B, local_channels, H, W].
-            hats: float [B, gain_anchors], the quality as weights of its two nearest anchors.
+            anchor_weights: float [B, gain_anchors], interpolation weights of the two anchors
+                nearest to the quality.
             layers: int64 [B], detail layers that arrived.
-            inside: the cells to show, of H x W; all if not given. The finer stages, which take most
-                of the time, run only on these and what they see around them.
+            inside: the latents to show, of H x W; all if not given. The finer stages, which take
+                most of the time, run only on these and what they see around them.
 
         Returns:
-            x_hat float [B, 3, 16H, 16W] of the cells inside, about [0, 1], not clamped.
+            x_hat float [B, 3, 16H, 16W] of the latents inside, about [0, 1], not clamped.
         """
-        return self.fine(self.coarse(y_hat, hats, layers), hats, layers, inside)
+        return self.fine(self.coarse(y_hat, anchor_weights, layers), anchor_weights, layers, inside)
 
-    def coarse(self, y_hat: Tensor, hats: Tensor, layers: Tensor) -> Tensor:
+    def coarse(self, y_hat: Tensor, anchor_weights: Tensor, layers: Tensor) -> Tensor:
         """The part at stride 16; arguments of `forward` to float [B, widths[2], H, W]."""
-        h: Tensor = self.stage16(self.enter16(y_hat) + self._told(hats, layers)[0])
+        h: Tensor = self.stage16(self.enter16(y_hat) + self._told(anchor_weights, layers)[0])
         return h
 
     def fine(
-        self, features: Tensor, hats: Tensor, layers: Tensor, inside: Box | None = None
+        self, features: Tensor, anchor_weights: Tensor, layers: Tensor, inside: Box | None = None
     ) -> Tensor:
         """The part at strides 8 and 4, from what `coarse` gives; else as `forward`."""
         whole = Box(0, 0, *features.shape[2:])
         inside = whole if inside is None else inside
         near, close = inside.grown(self.reach8, whole), inside.grown(self.reach4, whole)
-        _, b8, b4 = self._told(hats, layers)
+        _, b8, b4 = self._told(anchor_weights, layers)
         h = part_of(features, near, 1)
         h = self.stage8(self.enter8(h) + b8)
         h = part_of(h, close.seen_from(near), 2)
         h = self.stage4(self.enter4(h) + b4)
         x_hat: Tensor = self.leave(h)
-        return part_of(x_hat, inside.seen_from(close), CELL) + 0.5
+        return part_of(x_hat, inside.seen_from(close), LATENT_STRIDE) + 0.5
 
-    def _told(self, hats: Tensor, layers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _told(self, anchor_weights: Tensor, layers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The biases at strides 16, 8 and 4."""
-        arrived = nn.functional.one_hot(layers, self.condition.in_features - hats.shape[1])
-        told = torch.cat([hats * (layers > 0).unsqueeze(1), arrived.to(hats.dtype)], 1)
+        arrived = nn.functional.one_hot(
+            layers, self.condition.in_features - anchor_weights.shape[1]
+        )
+        told = torch.cat(
+            [anchor_weights * (layers > 0).unsqueeze(1), arrived.to(anchor_weights.dtype)], 1
+        )
         b16, b8, b4 = self.condition(told)[:, :, None, None].split(self.split, 1)
         return b16, b8, b4

@@ -1,6 +1,6 @@
 """The global encoder: local tokens to global tokens, one per 32x32 pixels (64 per 256x256).
 
-Every query is anchored to its position: it starts as the pooled feature of its own cell, then sees
+Every query is anchored to its position: it starts as the pooled feature of its own place, then sees
 the other 63 of its 256-pixel window by attention, and its neighbours' windows by shifting. Queries
 without a position need far more training data than this project has.
 """

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sbtcodec.grid import Box
-from sbtcodec.runtime.initial import normal
+from sbtcodec.runtime.tensors import normal
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -213,20 +213,15 @@ def planes(rgb: NDArray[np.uint8], device: torch.device) -> Tensor:
     return x.permute(2, 0, 1)[None].float() / 255
 
 
-def room(channels: int, cells: Box, device: torch.device) -> Tensor:
+def room(channels: int, latents: Box, device: torch.device) -> Tensor:
     """Uninitialised float32 [1, channels, H, W] in the layout of `pixel_rows`."""
-    shape = 1, channels, cells.height, cells.width
+    shape = 1, channels, latents.height, latents.width
     return pixel_rows(torch.empty(shape, dtype=torch.float32, device=device))
 
 
-def part_of(h: Tensor, cells: Box, fineness: int) -> Tensor:
-    """Some cells of float [B, C, H, W], which has `fineness` rows and columns for each."""
-    box = cells.times(fineness)
+def part_of(h: Tensor, latents: Box, fineness: int) -> Tensor:
+    """Some latents of float [B, C, H, W], which has `fineness` rows and columns for each."""
+    box = latents.times(fineness)
     if box.sides == (0, 0, *h.shape[2:]):
         return h
     return pixel_rows(h[:, :, box.rows, box.columns])
-
-
-def round_ste(x: Tensor) -> Tensor:
-    """Round, with the gradient of the identity (straight-through)."""
-    return x + (x.round() - x).detach()

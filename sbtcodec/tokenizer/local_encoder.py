@@ -4,7 +4,7 @@ import math
 
 from torch import Tensor, nn
 
-from sbtcodec.grid import CELL, Box
+from sbtcodec.grid import LATENT_STRIDE, Box
 from sbtcodec.tokenizer.config import TokenizerConfig
 from sbtcodec.tokenizer.folding import Fold, FoldedConv, FoldedPointwise
 from sbtcodec.tokenizer.layers import Block, Pointwise, part_of
@@ -37,7 +37,7 @@ class LocalEncoder(nn.Module):
         self.ends = (n4 + 2, n4 + n8 + 4, n4 + n8 + 6)  # of layers at strides 4 and 8, and into 16
         # in places of stride 8: what layers at stride 8 see, and what those at stride 4 do
         self.reach8, self.reach4 = n8, (n4 + 2) // 2
-        # cells that the parts can see around a cell
+        # latents that the parts can see around a latent
         self.fine_reach = math.ceil((self.reach8 + self.reach4) / 2)
         self.coarse_reach = n16
 
@@ -50,13 +50,13 @@ class LocalEncoder(nn.Module):
 
         Args:
             x: float [B, 3, 16H, 16W] in [0, 1].
-            inside: the cells wanted, of H x W; all if not given. What they see around them should
-                be there, up to `fine_reach` cells.
+            inside: the latents wanted, of H x W; all if not given. What they see around them should
+                be there, up to `fine_reach` latents.
 
         Returns:
-            float [B, widths[2], h, w] of the cells inside, to give to `coarse`.
+            float [B, widths[2], h, w] of the latents inside, to give to `coarse`.
         """
-        whole = Box(0, 0, x.shape[2] // CELL, x.shape[3] // CELL)
+        whole = Box(0, 0, x.shape[2] // LATENT_STRIDE, x.shape[3] // LATENT_STRIDE)
         inside = whole if inside is None else inside
         end4, end8, end = self.ends
         near = inside.times(2).grown(self.reach8, whole.times(2))

@@ -106,17 +106,17 @@ class Tokenizer(nn.Module):
         refined: Tensor = y_hat + self.refiners[0](features, y_hat).float()
         return refined
 
-    def adapted(self, y: Tensor, y_hat: Tensor, hats: Tensor, gain: Tensor) -> Tensor:
+    def adapted(self, y: Tensor, y_hat: Tensor, anchor_weights: Tensor, gain: Tensor) -> Tensor:
         """Local tokens as they are sent; arguments as for `LocalAdapter`."""
-        return y if self.adapter is None else self.adapter(y, y_hat, hats, gain)
+        return y if self.adapter is None else self.adapter(y, y_hat, anchor_weights, gain)
 
-    def hats(self, quality: Tensor) -> Tensor:
+    def anchor_weights(self, quality: Tensor) -> Tensor:
         """Weights of the anchors, float32 [B, gain_anchors], of quality codes [B] in [0, 255]."""
         last = self.config.gain_anchors - 1
         at = quality.float() * (last / MAX_QUALITY_CODE)
         anchors = torch.arange(last + 1, device=quality.device)
         return (1 - (at[:, None] - anchors).abs()).clamp_min(0)
 
-    def gains(self, hats: Tensor) -> Tensor:
+    def gains(self, anchor_weights: Tensor) -> Tensor:
         """Natural logarithm of the gains (1 / step size): float32 [B, local_channels, 1, 1]."""
-        return (hats @ self.log_gains.float())[:, :, None, None]
+        return (anchor_weights @ self.log_gains.float())[:, :, None, None]

@@ -26,8 +26,8 @@ class TrainingConfig:
         lmbda_globals: weight of the squared error of images sent without detail layers.
         balance: losses are weighted by (lmbda / lmbda_globals)^-balance, so that high rates do
             not drown low ones.
-        structure: share of the distortion that is 1 - MS-SSIM instead of the squared error.
-        structure_globals: the same for images sent without detail layers.
+        ms_ssim_share: share of the distortion that is 1 - MS-SSIM instead of the squared error.
+        ms_ssim_share_globals: the same for images sent without detail layers.
         log_globals: of images sent without detail layers not the distortion counts but this times
             its logarithm, which is the mean PSNR; 0 for the distortion itself.
         globals_share: share of images sent without detail layers.
@@ -54,8 +54,8 @@ class TrainingConfig:
     lmbda_max: float = 0.08
     lmbda_globals: float = 0.0008
     balance: float = 0.3
-    structure: float = 0.0
-    structure_globals: float = 0.0
+    ms_ssim_share: float = 0.0
+    ms_ssim_share_globals: float = 0.0
     log_globals: float = 0.0
     globals_share: float = 0.25
     partial_share: float = 0.15
@@ -82,8 +82,8 @@ PRESETS: dict[str, TrainingConfig] = {
     "finish": FINISH,
     "structure": replace(
         FINISH,
-        structure=0.25,
-        structure_globals=0.08,
+        ms_ssim_share=0.25,
+        ms_ssim_share_globals=0.08,
         globals_share=0.3,
         partial_share=0.1,
         balance=0.2,

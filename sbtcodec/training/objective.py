@@ -19,8 +19,8 @@ def loss_of(run: Run, out: Pass, quality: Tensor, layers: Tensor) -> Tensor:
     c = run.config
     mse = out.mse
     is_global = layers == 0
-    structure = torch.where(is_global, c.structure_globals, c.structure)
-    distortion = mixed(mse, out.dissimilarity, structure)
+    share = torch.where(is_global, c.ms_ssim_share_globals, c.ms_ssim_share)
+    distortion = mixed(mse, out.ms_ssim_loss, share)
     low, high = math.log(c.lmbda_min), math.log(c.lmbda_max)
     lmbda = torch.exp(low + (high - low) * quality / 255)
     weight = (lmbda / c.lmbda_globals).pow(-c.balance)
@@ -35,7 +35,7 @@ def loss_of(run: Run, out: Pass, quality: Tensor, layers: Tensor) -> Tensor:
         "loss": loss.mean(),
         "token_bits": out.token_bits.mean(),
         "mse_globals": (mse * is_global).sum() / n,
-        "dissimilarity": out.dissimilarity.mean(),
+        "ms_ssim_loss": out.ms_ssim_loss.mean(),
         "bootstrap": (out.bootstrap * is_global).sum() / n,
         "mse_detail": (mse * ~is_global).sum() / m,
         "bpp_detail": (out.detail_bpp * ~is_global).sum() / m,

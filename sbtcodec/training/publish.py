@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from sbtcodec.codec.codec import Codec
 from sbtcodec.entropy.coder import Indices, LayerEncoder, Symbols
-from sbtcodec.entropy.detail import MAX_SYMBOL, TABLES
+from sbtcodec.entropy.entropy_parameters import MAX_SYMBOL, TABLES
 from sbtcodec.entropy.frequencies import Frequencies, gaussian_tables, normalise
 from sbtcodec.errors import WeightsError
 from sbtcodec.image.pixels import load_image

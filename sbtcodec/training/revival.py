@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from sbtcodec.entropy.detail import SCALE_MIN, SCALE_STEP, SUMS_PER_INDEX
+from sbtcodec.entropy.entropy_parameters import SCALE_MIN, SCALE_STEP, SUMS_PER_INDEX
 from sbtcodec.entropy.integer_net import SUM_ONE, IntegerConv
 from sbtcodec.models.config import CodecModel
 from sbtcodec.tokenizer.bootstrap import Refiner

@@ -120,7 +120,7 @@ def train(
             averaged[name].copy_(value.detach())
     forward: nn.Module = TrainingPass(
         model,
-        structure=config.structure > 0,
+        with_ms_ssim=config.ms_ssim_share > 0,
         fitted=fitted_up_to(config),
         alone=config.globals_share >= 1,
     )

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sbtcodec.entropy.quality import HAT_ONE
+from sbtcodec.entropy.step_size import ANCHOR_WEIGHT_ONE
 from sbtcodec.entropy.token_rate import relaxed, token_bits
 from sbtcodec.models.config import CodecModel
 from sbtcodec.rdo.ms_ssim import ms_ssim
@@ -23,7 +23,7 @@ class Pass(NamedTuple):
     Attributes:
         x_hat: [B, 3, H, W].
         mse: [B], squared error of the pixels, 8-bit units.
-        dissimilarity: [B], 1 - MS-SSIM; 0 if not wanted.
+        ms_ssim_loss: [B], 1 - MS-SSIM; 0 if not wanted.
         token_bits: [B], bits per global token under the prior.
         detail_bpp: [B], bits per pixel of the detail layers that count as sent.
         bootstrap: [B], squared error of the prediction of y, relative to the variance of y.
@@ -31,7 +31,7 @@ class Pass(NamedTuple):
 
     x_hat: Tensor
     mse: Tensor
-    dissimilarity: Tensor
+    ms_ssim_loss: Tensor
     token_bits: Tensor
     detail_bpp: Tensor
     bootstrap: Tensor
@@ -44,7 +44,7 @@ class TrainingPass(nn.Module):
         self,
         model: CodecModel,
         *,
-        structure: bool = False,
+        with_ms_ssim: bool = False,
         fitted: float = math.inf,
         alone: bool = False,
     ) -> None:
@@ -52,13 +52,13 @@ class TrainingPass(nn.Module):
 
         Args:
             model: what to train.
-            structure: compute the dissimilarity too.
+            with_ms_ssim: compute the loss of MS-SSIM too.
             fitted: quality code up to which global tokens are adapted where details follow.
             alone: no image has details.
         """
         super().__init__()
         self.model = model
-        self.structure, self.fitted, self.alone = structure, fitted, alone
+        self.with_ms_ssim, self.fitted, self.alone = with_ms_ssim, fitted, alone
 
     def forward(self, x: Tensor, quality: Tensor, layers: Tensor, noise: Tensor) -> Pass:
         """Encode and decode a batch.
@@ -78,7 +78,7 @@ class TrainingPass(nn.Module):
         integers = relaxed(z.values, z.levels, t.config.levels)
         bits_z = token_bits(self.model.prior(integers), z.levels, z.position)
 
-        hats = t.hats(quality)
+        anchor_weights = t.anchor_weights(quality)
         if self.alone:  # the same as `detail_pass` makes of them
             y_hat = t.predicted(z.values)
             bits = torch.zeros_like(y_hat[:, 0])
@@ -88,25 +88,25 @@ class TrainingPass(nn.Module):
                 features,
                 y_hat.float(),
                 scales.features(integers),
-                torch.floor(hats * HAT_ONE + 0.5)[:, :, None, None],
-                t.gains(hats),
+                torch.floor(anchor_weights * ANCHOR_WEIGHT_ONE + 0.5)[:, :, None, None],
+                t.gains(anchor_weights),
             )
-            sent = t.adapted(y, known.y_hat, hats, known.log_gain.exp())
+            sent = t.adapted(y, known.y_hat, anchor_weights, known.log_gain.exp())
             y_hat, bits, _ = detail_pass(t, scales, known, sent, layers, noise)
 
         target = y.detach()
         spread = target.var((2, 3), keepdim=True).mean(1, keepdim=True) + 1e-3
         bootstrap = ((y_hat - target).square() / spread).mean((1, 2, 3))
         # as pixels are clamped; what would lie beyond white or black costs nothing
-        x_hat = leaky_clamp(t.decoder(y_hat, hats, layers).float(), 0.0, 1.0)
-        dissimilarity = torch.zeros_like(bootstrap)
-        if self.structure:
+        x_hat = leaky_clamp(t.decoder(y_hat, anchor_weights, layers).float(), 0.0, 1.0)
+        ms_ssim_loss = torch.zeros_like(bootstrap)
+        if self.with_ms_ssim:
             with torch.autocast(x.device.type, enabled=False):  # differences of large squares
-                dissimilarity = 1 - ms_ssim(x, x_hat)
+                ms_ssim_loss = 1 - ms_ssim(x, x_hat)
         return Pass(
             x_hat,
             (x_hat - x).square().mean((1, 2, 3)) * 255.0**2,
-            dissimilarity,
+            ms_ssim_loss,
             bits_z.mean((1, 2)),
             bits.sum((1, 2)) / (x.shape[2] * x.shape[3]),
             bootstrap,

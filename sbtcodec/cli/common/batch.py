@@ -22,11 +22,11 @@ import typer
 
 from sbtcodec.cli.common.arguments import Task
 from sbtcodec.cli.common.failures import INTERRUPTED_EXIT_CODE, explain
+from sbtcodec.cli.common.operation import BatchOptions, Operation, Result, failure_fields, names_of
 from sbtcodec.cli.common.paths import place_name
 from sbtcodec.cli.common.report import Screen, tell, to_json
+from sbtcodec.cli.common.shared_codec import SharedCodec
 from sbtcodec.cli.common.summary import Summary
-from sbtcodec.cli.common.work import Manner, Result, Work, failure_fields, names_of
-from sbtcodec.cli.common.workshop import Workshop
 from sbtcodec.errors import OutputError
 from sbtcodec.runtime.cores import usable_cores
 
@@ -34,12 +34,12 @@ MAX_DEFAULT_JOBS = 4
 
 
 @dataclass(frozen=True)
-class _Outcome:
+class _Finished:
     task: Task
     result: Result | BaseException
 
 
-_Event: TypeAlias = _Outcome | Literal["interrupt"]
+_Event: TypeAlias = _Finished | Literal["interrupt"]
 
 
 def default_jobs() -> int:
@@ -47,8 +47,10 @@ def default_jobs() -> int:
     return min(usable_cores(), MAX_DEFAULT_JOBS)
 
 
-def run_batch(tasks: Sequence[Task], work: Work, workshop: Workshop, manner: Manner) -> int:
-    """Work on all tasks, print results and a summary, and return the exit code.
+def run_batch(
+    tasks: Sequence[Task], operation: Operation, shared: SharedCodec, options: BatchOptions
+) -> int:
+    """Operation on all tasks, print results and a summary, and return the exit code.
 
     That is 0 if all went well, 130 if interrupted, the exit code of the failures if they have one
     in common, and 1 otherwise.
@@ -57,14 +59,14 @@ def run_batch(tasks: Sequence[Task], work: Work, workshop: Workshop, manner: Man
     """
     from concurrent.futures import ThreadPoolExecutor
 
-    jobs = min(manner.jobs or default_jobs(), max(1, len(tasks)))
+    jobs = min(options.jobs or default_jobs(), max(1, len(tasks)))
     waiting, at_work = deque(tasks), 0
-    summary, start = Summary(manner.leading_exit_code), time.perf_counter()
+    summary, start = Summary(options.leading_exit_code), time.perf_counter()
     events: SimpleQueue[_Event] = SimpleQueue()
     pool = ThreadPoolExecutor(jobs, thread_name_prefix="sbtcodec")
     sizes = {task: _size(task) for task in tasks}
     with (
-        workshop.shared_by(jobs),
+        shared.shared_by(jobs),
         _interrupts(events),
         Screen(len(tasks), sum(sizes.values())) as screen,
     ):
@@ -72,20 +74,22 @@ def run_batch(tasks: Sequence[Task], work: Work, workshop: Workshop, manner: Man
             while waiting or at_work:
                 while waiting and at_work < jobs:
                     task = waiting.popleft()
-                    if manner.skip_existing and task.problem is None and _exists(task):
+                    if options.skip_existing and task.problem is None and _exists(task):
                         summary.skipped += 1
-                        _tell_skipped(task, screen, manner)
+                        _tell_skipped(task, screen, options)
                         screen.advance(sizes[task], 0)
                     else:
                         at_work += 1
-                        pool.submit(lambda task: events.put(_attempt(task, work, workshop)), task)
+                        pool.submit(
+                            lambda task: events.put(_attempt(task, operation, shared)), task
+                        )
                 if not at_work:
                     break
                 event = events.get()
                 if event == "interrupt":
                     if summary.interrupted:
-                        workshop.close()
-                        _leave(summary, screen, manner, start)
+                        shared.close()
+                        _leave(summary, screen, options, start)
                     waiting.clear()
                     summary.interrupted = True
                     screen.err(
@@ -94,20 +98,22 @@ def run_batch(tasks: Sequence[Task], work: Work, workshop: Workshop, manner: Man
                     )
                     continue
                 at_work -= 1
-                if workshop.error is not None:  # no file can be worked on
-                    raise workshop.error
-                _tell(event, summary, screen, manner)
+                if shared.error is not None:  # no file can be worked on
+                    raise shared.error
+                _tell(event, summary, screen, options)
                 pixels = event.result.pixels if isinstance(event.result, Result) else 0
                 screen.advance(sizes[event.task], pixels)
         finally:
             pool.shutdown(cancel_futures=True)
     summary.seconds = time.perf_counter() - start
-    summary.print(screen, json=manner.json, quiet=manner.quiet, listed=not manner.failures_as_lines)
+    summary.print(
+        screen, json=options.json, quiet=options.quiet, listed=not options.failures_as_lines
+    )
     return summary.exit_code
 
 
-def run_one(task: Task, work: Work, workshop: Workshop, manner: Manner) -> None:
-    """Work on one task, and print the result.
+def run_one(task: Task, operation: Operation, shared: SharedCodec, options: BatchOptions) -> None:
+    """Operation on one task, and print the result.
 
     Where the output is standard output, nothing else goes there: JSON goes to standard error. A
     failure is an object as well, before it is raised.
@@ -115,67 +121,69 @@ def run_one(task: Task, work: Work, workshop: Workshop, manner: Manner) -> None:
     Raises `SbtError`.
     """
     screen = Screen()
-    if manner.skip_existing and _exists(task):
-        _tell_skipped(task, screen, manner)
+    if options.skip_existing and _exists(task):
+        _tell_skipped(task, screen, options)
         return
     print_object = screen.err if task.output == "-" else screen.out
     try:
-        result = work(task, workshop)
+        result = operation(task, shared)
     except Exception as error:
         # wrong usage, of which typer tells in its own way, has no exit code of ours
-        if manner.json and not isinstance(error, typer.BadParameter):
+        if options.json and not isinstance(error, typer.BadParameter):
             print_object(to_json(failure_fields(task, *explain(error))))
         raise
     for notice in result.notices:
         screen.warn(place_name(task.source), notice)
-    if manner.json:
+    if options.json:
         print_object(to_json(result.fields | {"state": "done"}))
-    elif not manner.quiet and task.output != "-":
+    elif not options.quiet and task.output != "-":
         screen.out(result.line)
 
 
-def _attempt(task: Task, work: Work, workshop: Workshop) -> _Outcome:
+def _attempt(task: Task, operation: Operation, shared: SharedCodec) -> _Finished:
     try:
         if task.problem is not None:
             raise task.problem
         if isinstance(task.output, Path):
             _make_parents(task.output)
-        return _Outcome(task, work(task, workshop))
+        return _Finished(task, operation(task, shared))
     except BaseException as error:  # noqa: BLE001 - a panic of the coder is no Exception
-        return _Outcome(task, error)
+        return _Finished(task, error)
 
 
-def _tell(outcome: _Outcome, summary: Summary, screen: Screen, manner: Manner) -> None:
+def _tell(finished: _Finished, summary: Summary, screen: Screen, options: BatchOptions) -> None:
     """Count and print what came of a file."""
-    task, result = outcome.task, outcome.result
+    task, result = finished.task, finished.result
     if isinstance(result, Result):
         summary.add(result.before, result.after, result.coded, result.pixels)
         for notice in result.notices:
             screen.warn(place_name(task.source), notice)
-        if manner.json:
+        if options.json:
             screen.out(to_json(result.fields | {"state": "done"}))
-        elif not manner.quiet:
+        elif not options.quiet:
             screen.out(result.line)
         return
     sentence, exit_code = explain(result)
     summary.failures.append((sentence, exit_code))
-    if manner.json:
+    if options.json:
         screen.out(to_json(failure_fields(task, sentence, exit_code)))
-    elif manner.failures_as_lines:
-        (screen.err if manner.quiet else screen.out)(f"FAILED  {sentence}")
+    elif options.failures_as_lines:
+        (screen.err if options.quiet else screen.out)(f"FAILED  {sentence}")
 
 
-def _tell_skipped(task: Task, screen: Screen, manner: Manner) -> None:
-    if manner.json:
+def _tell_skipped(task: Task, screen: Screen, options: BatchOptions) -> None:
+    if options.json:
         screen.out(to_json(names_of(task) | {"state": "skipped"}))
-    elif not manner.quiet:
+    elif not options.quiet:
         screen.out(f"{task.output}  exists already, skipped")
 
 
-def _leave(summary: Summary, screen: Screen, manner: Manner, start: float) -> None:
+def _leave(summary: Summary, screen: Screen, options: BatchOptions, start: float) -> None:
     """End the program without waiting for the workers, which may need long."""
     summary.seconds = time.perf_counter() - start
-    summary.print(screen, json=manner.json, quiet=manner.quiet, listed=not manner.failures_as_lines)
+    summary.print(
+        screen, json=options.json, quiet=options.quiet, listed=not options.failures_as_lines
+    )
     screen.close()
     tell("interrupted")
     sys.stdout.flush()

@@ -10,7 +10,7 @@ import typer
 
 from sbtcodec.cli.common.advice import with_options
 from sbtcodec.cli.common.compression import size_notices
-from sbtcodec.cli.common.making import Making, verified_note
+from sbtcodec.cli.common.encoding import FileEncoder, verified_note
 from sbtcodec.cli.common.report import Screen, number, to_json
 from sbtcodec.cli.common.summary import Summary
 from sbtcodec.limits import DEFAULT_MAX_PIXELS
@@ -54,7 +54,7 @@ def run_collection(
     out: str,
     *,
     engine: str,
-    making: Making,
+    encoder: FileEncoder,
     device: str,
     strip: bool = False,
     workers: int | None = None,
@@ -72,7 +72,7 @@ def run_collection(
         sources: folders, patterns or images; local paths or URIs.
         out: folder of the collection, a local path or URI.
         engine: `ray` or `ray:ADDRESS`.
-        making: how each file is made.
+        encoder: how each file is made.
         device: "auto", "cpu" or "cuda".
         strip: leave out metadata.
         workers: how many; as many as fit if not given.
@@ -103,15 +103,15 @@ def run_collection(
     start = time.perf_counter()
     summary = Summary()
     release = load_release(folder=weights)
-    aim = making.aim
+    rate_target = encoder.rate_target
     settings = Settings(
-        aim.quality,
-        aim.globals_only,
+        rate_target.quality,
+        rate_target.globals_only,
         release.model_id,
-        aim.effort,
+        rate_target.effort,
         strip,
-        aim.search,
-        aim.keep_invisible,
+        rate_target.search,
+        rate_target.keep_invisible,
     )
     plan = make_plan(
         sources,
@@ -131,7 +131,7 @@ def run_collection(
             run(
                 plan,
                 report,
-                making,
+                encoder,
                 address=address,
                 device=device,
                 workers=workers,

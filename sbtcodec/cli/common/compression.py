@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sbtcodec.cli.common.arguments import Task
-from sbtcodec.cli.common.making import Making
+from sbtcodec.cli.common.encoding import FileEncoder
+from sbtcodec.cli.common.operation import Result
 from sbtcodec.cli.common.paths import check_place, image_input, naming, write_place
 from sbtcodec.cli.common.report import number
-from sbtcodec.cli.common.work import Result
-from sbtcodec.cli.common.workshop import Workshop
+from sbtcodec.cli.common.shared_codec import SharedCodec
 
 
 def size_notices(before: int, after: int) -> tuple[str, ...]:
@@ -23,13 +23,13 @@ def size_notices(before: int, after: int) -> tuple[str, ...]:
 class Compression:
     """What is done with each image."""
 
-    making: Making
+    encoder: FileEncoder
     strip: bool
     max_pixels: int
     force: bool
 
-    def __call__(self, task: Task, workshop: Workshop) -> Result:
-        """Compress one image; see `Work`."""
+    def __call__(self, task: Task, shared: SharedCodec) -> Result:
+        """Compress one image; see `Operation`."""
         source, output = task.source, task.output
         assert output is not None
         check_place(source, output, force=self.force)
@@ -43,13 +43,13 @@ class Compression:
             before = len(found)
             with naming(source):
                 picture = load_image(found, max_pixels=self.max_pixels, strip=self.strip)
-        codec = workshop.codec()
+        codec = shared.codec()
         start = time.perf_counter()
         with naming(source):
-            made = self.making(codec, picture)
-        data = made.data
+            encoded = self.encoder(codec, picture)
+        data = encoded.data
         seconds = time.perf_counter() - start
-        with workshop.writing():
+        with shared.writing():
             write_place(output, data, force=self.force)
 
         height, width = picture.rgb.shape[:2]
@@ -62,14 +62,14 @@ class Compression:
             "bpp": round(bpp, 6),
             "width": width,
             "height": height,
-            "quality": made.quality,
-            "globals_only": made.quality is None,
+            "quality": encoded.quality,
+            "globals_only": encoded.quality is None,
             "seconds": round(seconds, 3),
             "notices": notices,
-        } | made.fields
+        } | encoded.fields
         line = (
             f"{output}  {number(len(data))} bytes  {bpp:.3f} bpp"
             f"  of {number(before)} ({before / len(data):.0f}:1)  {seconds:.2f} s"
-            f"{made.note}"
+            f"{encoded.note}"
         )
         return Result(line, fields, before, len(data), len(data), width * height, notices)

@@ -4,7 +4,7 @@ import re
 
 import typer
 
-from sbtcodec.codec.rate_target import Target, size_of, target_of
+from sbtcodec.codec.rate_target import ScoreTarget, size_of, target_of
 from sbtcodec.errors import ArgumentError
 from sbtcodec.grid import Box
 
@@ -22,7 +22,7 @@ def size_in_bytes(text: str) -> int:
         raise typer.BadParameter(str(error)) from error
 
 
-def target(text: str) -> Target:
+def target(text: str) -> ScoreTarget:
     """Return the metric and the value of "ssimulacra2=70", "psnr=32" or "ms-ssim=0.95".
 
     Raises `typer.BadParameter`.

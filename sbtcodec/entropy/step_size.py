@@ -8,7 +8,7 @@ expect it.
 
 from itertools import pairwise
 
-HAT_ONE = 64  # one, in hats
+ANCHOR_WEIGHT_ONE = 64  # one, in anchor_weights
 CODES = 256
 # (code, sixths of the way from the lowest to the highest anchor)
 POINTS = ((0, 0), (26, 1), (128, 4), (255, 6))
@@ -17,7 +17,7 @@ WHOLE = 6
 
 def position(code: int, anchors: int) -> int:
     """Position of a code, 0..64 * (anchors - 1), rising with the code."""
-    end = HAT_ONE * (anchors - 1)
+    end = ANCHOR_WEIGHT_ONE * (anchors - 1)
     for (first, low), (last, high) in pairwise(POINTS):
         if code <= last:
             start, stop = end * low // WHOLE, end * high // WHOLE
@@ -25,11 +25,11 @@ def position(code: int, anchors: int) -> int:
     return end
 
 
-def integer_hats(code: int, anchors: int) -> list[int]:
+def integer_anchor_weights(code: int, anchors: int) -> list[int]:
     """Weights of the anchors in 64ths: of the two around the code's position, 0 elsewhere."""
-    low, fraction = divmod(position(code, anchors), HAT_ONE)
-    hats = [0] * anchors
-    hats[low] = HAT_ONE - fraction
+    low, fraction = divmod(position(code, anchors), ANCHOR_WEIGHT_ONE)
+    anchor_weights = [0] * anchors
+    anchor_weights[low] = ANCHOR_WEIGHT_ONE - fraction
     if fraction:
-        hats[low + 1] = fraction
-    return hats
+        anchor_weights[low + 1] = fraction
+    return anchor_weights

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from sbtcodec.codec.codec import Codec
 
 
-class Workshop:
+class SharedCodec:
     """Shared by the threads of a batch; a command for one file uses it alone.
 
     Attributes:

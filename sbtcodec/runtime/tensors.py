@@ -1,4 +1,4 @@
-"""Initial weights of networks."""
+"""Small functions of tensors that float and integer networks need alike."""
 
 import torch
 from torch import Tensor
@@ -12,3 +12,8 @@ def normal(shape: tuple[int, ...], scale: float) -> Tensor:
     """
     weights = torch.empty(shape)
     return weights if weights.is_meta else torch.randn(shape) * scale
+
+
+def round_ste(x: Tensor) -> Tensor:
+    """Round, with the gradient of the identity (Bengio et al., arXiv 1308.3432)."""
+    return x + (x.round() - x).detach()

@@ -39,7 +39,7 @@ def magnitude_table() -> Tensor:
     return (16 * torch.log2(1 + symbols)).round().float()
 
 
-class DetailScales(IntegerNet):
+class EntropyParameters(IntegerNet):
     """Table indices of the symbols of each step, two steps (checkerboard) for each detail layer."""
 
     magnitudes: Tensor
@@ -53,7 +53,7 @@ class DetailScales(IntegerNet):
         trunk: int = 128,
         shapes: int = 1,
     ) -> None:
-        """Networks for detail layers of `groups` channels and quality given by `anchors` hats.
+        """Networks for detail layers of `groups` channels, and quality as weights of `anchors`.
 
         `width`, `trunk` and `shapes` are the sizes of `sbtcodec.models.config.ModelConfig`.
         """
@@ -97,7 +97,12 @@ class DetailScales(IntegerNet):
         return self.magnitudes[q.abs().long().clamp_max(MAX_SYMBOL)]
 
     def scales(
-        self, step: int, features: Tensor, hats: Tensor, seen: Tensor, places: Tensor | None = None
+        self,
+        step: int,
+        features: Tensor,
+        anchor_weights: Tensor,
+        seen: Tensor,
+        places: Tensor | None = None,
     ) -> Tensor:
         """Scale accumulators [B, channels of the group, H, W] for one step, before the gains.
 
@@ -106,13 +111,13 @@ class DetailScales(IntegerNet):
         Args:
             step: 2 * group + parity.
             features: activations [B, width, H, W] of `features`.
-            hats: integer quality weights [B, anchors, 1, 1] or [B, anchors, H, W], 64 is one.
+            anchor_weights: integers [B, anchors, 1, 1] or [B, anchors, H, W], 64 is one.
             seen: magnitudes [B, >= seen channels, H, W] of all earlier symbols, 0 where unknown.
             places: bool [H, W], where they are wanted, for B = 1; the result is then
                 [1, channels of the group, n, 1].
         """
         _, _, height, width = features.shape
-        told = hats.expand(-1, -1, height, width)
+        told = anchor_weights.expand(-1, -1, height, width)
         # joined along the last dimension in memory, which is several times as fast
         parts = (features, told, seen[:, : self.seen[step]])
         x = torch.cat([t.permute(0, 2, 3, 1) for t in parts], -1).permute(0, 3, 1, 2)
@@ -136,7 +141,7 @@ def table_index(total: Tensor, gain_offset: Tensor, shapes: int = 1) -> Tensor:
     """Accumulators and integer gain offsets to table indices, integer-valued float.
 
     Args:
-        total: of `DetailScales.scales`, [B, C, H, W], or with shapes [B, 2 C, H, W].
+        total: of `EntropyParameters.scales`, [B, C, H, W], or with shapes [B, 2 C, H, W].
         gain_offset: of the C channels, [B or 1, C, 1, 1], or without the first dimension.
         shapes: of tables.
 

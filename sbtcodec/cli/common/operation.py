@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sbtcodec.cli.common.arguments import Task
-from sbtcodec.cli.common.workshop import Workshop
+from sbtcodec.cli.common.shared_codec import SharedCodec
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class Result:
     notices: tuple[str, ...] = ()
 
 
-class Work(Protocol):
+class Operation(Protocol):
     """What a command does with one file; called in several threads at once."""
 
-    def __call__(self, task: Task, workshop: Workshop) -> Result:
-        """Do everything: check, read, compute, and write inside of `workshop.writing()`.
+    def __call__(self, task: Task, shared: SharedCodec) -> Result:
+        """Do everything: check, read, compute, and write inside of `shared.writing()`.
 
         Raises `SbtError`.
         """
@@ -42,7 +42,7 @@ class Work(Protocol):
 
 
 @dataclass(frozen=True)
-class Manner:
+class BatchOptions:
     """How a batch is run and told.
 
     Attributes:
