@@ -17,9 +17,9 @@ from itertools import cycle, islice
 from pathlib import Path
 
 import torch
-from sbtcodec.cli.common.making import Making
 
 from benchmarks.output import add_options, check, dataset_of, heading, paragraph, publish, table
+from sbtcodec.cli.common.encoding import Making
 from sbtcodec.codec.codec import Codec
 from sbtcodec.codec.rate_target import RateTarget
 from sbtcodec.collection.engine import images_per_task, run

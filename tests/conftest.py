@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sbtcodec.codec.codec import Codec
 from sbtcodec.models.config import CodecModel
-from sbtcodec.models.release import export
+from sbtcodec.models.export import export
 from sbtcodec.training.config import MODELS
 from sbtcodec.training.publish import add
 

@@ -21,8 +21,9 @@ from sbtcodec.entropy.frequencies import gaussian_tables, normalise
 from sbtcodec.errors import ModelMismatchError
 from sbtcodec.latents.symbols import TileSymbols
 from sbtcodec.models.config import CodecModel
+from sbtcodec.models.export import export
 from sbtcodec.models.registry import Entry, read_manifest, weights_dir, write_manifest
-from sbtcodec.models.release import digests, export, read_state
+from sbtcodec.models.weights_file import digests, read_state
 from sbtcodec.training.config import MODELS as TRAINING_MODELS
 from sbtcodec.training.publish import add, keep_decoder
 

@@ -19,7 +19,8 @@ from sbtcodec.container import unpack
 from sbtcodec.errors import InvalidFileError, ModelMismatchError, WeightsError
 from sbtcodec.models.digest import canonical, pictures_digest, symbols_digest
 from sbtcodec.models.registry import read_manifest, weights_dir, write_manifest
-from sbtcodec.models.release import Release, load_release, read_state
+from sbtcodec.models.release import Release, load_release
+from sbtcodec.models.weights_file import read_state
 from sbtcodec.training.publish import add, keep_decoder
 
 Run = Callable[..., tuple[int, str, str]]

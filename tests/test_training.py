@@ -20,7 +20,7 @@ from sbtcodec.entropy.step_size import ANCHOR_WEIGHT_ONE, position
 from sbtcodec.entropy.token_rate import token_bits
 from sbtcodec.errors import DatasetError, WeightsError
 from sbtcodec.models.config import CodecModel
-from sbtcodec.models.release import read_state
+from sbtcodec.models.weights_file import read_state
 from sbtcodec.rdo.ms_ssim import MS_SSIM_WEIGHTS, ms_ssim
 from sbtcodec.rdo.soft_quantisation import gaussian_bits
 from sbtcodec.training import checkpoint

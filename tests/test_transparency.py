@@ -5,11 +5,11 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
-from sbtcodec.cli.common.making import Making
 from skimage import data as photographs
 
 import sbtcodec
 import sbtcodec.pillow  # teaches Pillow the format
+from sbtcodec.cli.common.encoding import Making
 from sbtcodec.codec import rate_control as rate
 from sbtcodec.codec.codec import Codec
 from sbtcodec.codec.rate_target import RateTarget

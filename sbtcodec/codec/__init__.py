@@ -2,7 +2,8 @@
 
 Read in this order:
 
-    codec          what callers use: compress, decompress, tokenize, detokenize
+    codec          what callers use: compress, decompress, tokenize, detokenize; `loading` is how
+                   a codec comes by its model and device
     encoder        a picture to tokens and symbols, and these to a file
     decoder        a file to symbols, checked, and these to pixels
     chunks         what a picture has beside its colours: transparency, profile, EXIF, XMP, CICP

@@ -7,39 +7,24 @@ The float networks are in `sbtcodec.latents.blocks`, the prediction of y is in `
 symbols and their distributions, which encoder and decoder share, in `sbtcodec.latents.symbols`.
 """
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Self
-
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from sbtcodec.arguments import (
-    Buffer,
-    PathLike,
-    content_of,
-    flag,
-    number,
-    path_of,
-    shown,
-    whole_number,
-)
-from sbtcodec.codec.chunks import chunks_of, picture_of
-from sbtcodec.codec.decoder import decode, gray, whole_picture
+from sbtcodec.arguments import Buffer, content_of, flag, number, shown, whole_number
+from sbtcodec.codec.chunks import chunks_of
+from sbtcodec.codec.decoder import Decoded, decode_picture, whole_picture
 from sbtcodec.codec.encoder import Analysis, Coding, encode
+from sbtcodec.codec.loading import LoadedCodec
 from sbtcodec.codec.tokenize import picture_from, tokens_in
 from sbtcodec.codec.tokens import Tokens
 from sbtcodec.container import check_pixels, code_of, unpack
-from sbtcodec.errors import ArgumentError, DeviceError, WeightsError
-from sbtcodec.grid import Crop, part_of
+from sbtcodec.errors import ArgumentError
+from sbtcodec.grid import Crop
 from sbtcodec.image.conversion import as_picture
 from sbtcodec.image.picture import Picture
 from sbtcodec.image.transparency import smoothed
-from sbtcodec.latents.blocks import Networks
 from sbtcodec.limits import DEFAULT_MAX_PIXELS, MAX_SIDE
-from sbtcodec.models.release import Release, kept_release
 from sbtcodec.rdo.effort import DEFAULT_EFFORT, search_steps_of
 
 SCALES = (1, 2, 4, 8)
@@ -47,29 +32,7 @@ SCALES = (1, 2, 4, 8)
 RGB = NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
-class Decoded:
-    """A decoded picture and how much of the file went into it.
-
-    Attributes:
-        picture: pixels, transparency and metadata.
-        layers: detail layers used.
-        declared_layers: detail layers that the whole file has.
-        notice: why fewer layers were used than the file declares, if so and if not asked for.
-    """
-
-    picture: Picture
-    layers: int
-    declared_layers: int
-    notice: str | None
-
-    @property
-    def rgb(self) -> RGB:
-        """The pixels alone, uint8 [H, W, 3]."""
-        return self.picture.rgb
-
-
-class Codec:
+class Codec(LoadedCodec):
     """Compresses and decompresses images with one released model.
 
     Example:
@@ -79,85 +42,6 @@ class Codec:
         >>> codec.decompress(codec.compress(image, quality=30)).size
         (50, 40)
     """
-
-    def __init__(self, release: Release, device: torch.device, *, bf16: bool = False) -> None:
-        """Use `release`, float networks on `device`; integer networks stay on the CPU.
-
-        Args:
-            release: the model.
-            device: where the float networks run.
-            bf16: run the float networks in bfloat16. Symbols stay the same for a given file,
-                pixels move by rounding.
-        """
-        self.release = release
-        self.device = device
-        self.bf16 = bf16
-        self.networks = Networks(release, device, bf16=bf16)
-        self.tokenizer = self.networks.tokenizer
-        # how to load it again, in another process
-        self._device: str = device.type
-        self._weights: Path | None = release.folder
-
-    @property
-    def model_id(self) -> str:
-        """Name and digest of the model, as `Release.model_id` gives them."""
-        return self.release.model_id
-
-    @classmethod
-    def load(
-        cls,
-        device: str = "auto",
-        *,
-        bf16: bool = False,
-        model: int | None = None,
-        weights: PathLike | None = None,
-    ) -> Self:
-        """Load the shipped weights.
-
-        Args:
-            device: "auto" (CUDA if there is one), "cpu" or "cuda".
-            bf16: see `__init__`.
-            model: number of the model; the newest if not given.
-            weights: folder with a manifest, instead of the installed one.
-
-        Raises:
-            ArgumentError: the number or the folder is none.
-            DeviceError: the device is unknown or not there.
-            ModelMismatchError: no model of that number is installed.
-            WeightsError: the weights are missing or damaged.
-        """
-        if not isinstance(device, str) or device not in {"auto", "cpu", "cuda"}:
-            raise DeviceError(f"unknown device {shown(device)}; use auto, cpu or cuda")
-        if device == "cuda" and not torch.cuda.is_available():
-            raise DeviceError('no CUDA device is available; use device="cpu"')
-        if model is not None:
-            model = whole_number("model", model, 1, 255)
-        folder = None if weights is None else path_of("weights", weights)
-        cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
-        where = torch.device("cuda" if cuda else "cpu")
-        codec = cls(kept_release(model, folder, where), where, bf16=bf16)
-        codec._device, codec._weights = device, folder
-        return codec
-
-    def __copy__(self) -> Self:
-        """Another codec with the same networks."""
-        twin = object.__new__(type(self))
-        vars(twin).update(vars(self))
-        return twin
-
-    def __deepcopy__(self, _memo: dict[int, Any]) -> Self:
-        """Another codec with the same networks: they are never changed, and they are large."""
-        return self.__copy__()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """How it was loaded: whoever reads the pickle loads the model once in its process."""
-        loading = {
-            "device": self._device,
-            "bf16": self.bf16,
-            "model": self.release.number,
-            "weights": self._weights,
-        }
-        return _reloaded, (type(self), loading, self.release.sha256)
 
     def compress(
         self,
@@ -201,14 +85,7 @@ class Codec:
     ) -> Analysis:
         """Run the encoder's networks, whose part does not depend on the quality.
 
-        Args:
-            image: as for `compress`.
-            max_pixels: as for `compress`.
-            keep_invisible: as for `compress`.
-
-        Raises:
-            ArgumentError: as for `compress`.
-            ImageError: as for `compress`.
+        Arguments and errors are those of `compress`.
         """
         most = whole_number("max_pixels", max_pixels, 1)
         if isinstance(image, Picture):  # whose loader had a limit of its own
@@ -294,47 +171,18 @@ class Codec:
             InvalidFileError: the file is damaged or cut, or has too many pixels.
             ModelMismatchError: it was made with another model.
         """
-        data = content_of(data)
+        content = content_of(data)
         if layers is not None:
             layers = whole_number("layers", layers, 0)
         if whole_number("scale", scale, 1) not in SCALES:
             raise ArgumentError(f"scale is {scale}, expected one of {SCALES}")
-        container = unpack(data, allow_partial=flag("allow_partial", allow_partial))
+        container = unpack(content, allow_partial=flag("allow_partial", allow_partial))
         header = container.header
         check_pixels(header, whole_number("max_pixels", max_pixels, 1))
-        if header.model != self.release.number:
-            return self._of_model(header.model).decode(
-                data,
-                layers,
-                allow_partial=allow_partial,
-                crop=crop,
-                scale=scale,
-                max_pixels=max_pixels,
-            )
-        crop = part_of(crop, header.width, header.height)
-        present = len(container.layers) - 1
-        wanted = present if layers is None else min(layers, present)
-        rgb, used, damage = decode(self.networks, container, wanted, crop)
-        if damage and not allow_partial:
-            raise damage
-        if header.grayscale:
-            rgb = gray(rgb)
-        notice = None
-        short = damage or container.cut_inside or not container.complete
-        if short and (layers is None or used < layers):
-            notice = (
-                f"{'damaged' if damage else 'cut'} after detail layer {used} of "
-                f"{header.detail_layers}; the rest is predicted"
-            )
-        shown = picture_of(
-            np.ascontiguousarray(rgb),
-            container.chunks,
-            grayscale=header.grayscale,
-            size=(header.height, header.width),
-            crop=crop,
-            scale=scale,
+        networks = self.networks_of(header.model)
+        return decode_picture(
+            networks, container, layers, allow_partial=allow_partial, crop=crop, scale=scale
         )
-        return Decoded(shown, used, header.detail_layers, notice)
 
     def tokenize(
         self,
@@ -369,9 +217,7 @@ class Codec:
         container = unpack(content_of(data))
         header = container.header
         check_pixels(header, whole_number("max_pixels", max_pixels, 1))
-        if header.model != self.release.number:
-            return self._of_model(header.model).tokens_of(data, max_pixels=max_pixels)
-        return tokens_in(self.networks, container)
+        return tokens_in(self.networks_of(header.model), container)
 
     def detokenize(self, tokens: Tokens) -> Image.Image:
         """The picture that tokens stand for, of mode RGB, or L if it is gray.
@@ -385,37 +231,8 @@ class Codec:
                 f"found {shown(tokens)}, expected sbtcodec.Tokens; Codec.tokenize makes them,"
                 " Tokens.load reads them"
             )
-        if tokens.model != self.release.number:
-            return self._of_model(tokens.model).detokenize(tokens)
-        rgb = picture_from(self.networks, tokens)
+        rgb = picture_from(self.networks_of(tokens.model), tokens)
         return Image.fromarray(rgb[:, :, 0] if tokens.grayscale else rgb)
-
-    def _of_model(self, number: int) -> "Codec":
-        """The codec of another model, on the same device.
-
-        Raises:
-            ModelMismatchError: no model of that number is installed.
-        """
-        release = kept_release(number, self.release.folder, self.device)
-        return Codec(release, self.device, bf16=self.bf16)
-
-
-def _reloaded(kind: type[Codec], loading: dict[str, Any], sha256: str) -> Codec:
-    """The codec that a pickle is of, loaded as it was; its networks are those that are kept.
-
-    Raises:
-        DeviceError: this process has not the device.
-        ModelMismatchError: it has not the model.
-        WeightsError: it has no weights, or others under the number of the model.
-    """
-    codec = kind.load(**loading)
-    if codec.release.sha256 != sha256:
-        raise WeightsError(
-            f"the codec comes from a process with weights {sha256[:12]} of model"
-            f" {loading['model']}, this one has {codec.model_id}; install the same version of"
-            " sbtcodec for both"
-        )
-    return codec
 
 
 def _checked_request(quality: float, effort: int) -> float:

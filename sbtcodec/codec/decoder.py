@@ -1,16 +1,19 @@
 """From a file to symbols, which are integers and checked, and from them to pixels."""
 
 import zlib
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from sbtcodec.codec.chunks import picture_of
 from sbtcodec.codec.tokens import Tokens
 from sbtcodec.container import Container, Header, checked_header
 from sbtcodec.entropy.coder import LayerDecoder
 from sbtcodec.errors import InvalidFileError
-from sbtcodec.grid import LATENT_STRIDE, LATENTS_PER_TOKEN, Box, tokens_of
+from sbtcodec.grid import LATENT_STRIDE, LATENTS_PER_TOKEN, Box, Crop, part_of, tokens_of
+from sbtcodec.image.picture import Picture
 from sbtcodec.latents.blocks import HALO, RGB, Networks
 from sbtcodec.latents.estimate import ATTENTION_HALO, REFINER_REACH, SPREAD_HALO
 from sbtcodec.latents.symbols import TileSymbols
@@ -19,6 +22,65 @@ from sbtcodec.runtime.modes import CPU
 from sbtcodec.tokenizer.layers import WINDOW
 
 DETAIL_ADVICE = "get a fresh copy, or decode the layers before it with allow_partial=True"
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A decoded picture and how much of the file went into it.
+
+    Attributes:
+        picture: pixels, transparency and metadata.
+        layers: detail layers used.
+        declared_layers: detail layers that the whole file has.
+        notice: why fewer layers were used than the file declares, if so and if not asked for.
+    """
+
+    picture: Picture
+    layers: int
+    declared_layers: int
+    notice: str | None
+
+    @property
+    def rgb(self) -> RGB:
+        """The pixels alone, uint8 [H, W, 3]."""
+        return self.picture.rgb
+
+
+def decode_picture(
+    networks: Networks,
+    container: Container,
+    layers: int | None,
+    *,
+    allow_partial: bool,
+    crop: Crop | None,
+    scale: int,
+) -> Decoded:
+    """Decode a file; arguments and errors are those of `Codec.decode`."""
+    header = container.header
+    crop = part_of(crop, header.width, header.height)
+    present = len(container.layers) - 1
+    wanted = present if layers is None else min(layers, present)
+    rgb, used, damage = decode(networks, container, wanted, crop)
+    if damage and not allow_partial:
+        raise damage
+    if header.grayscale:
+        rgb = gray(rgb)
+    notice = None
+    short = damage or container.cut_inside or not container.complete
+    if short and (layers is None or used < layers):
+        notice = (
+            f"{'damaged' if damage else 'cut'} after detail layer {used} of "
+            f"{header.detail_layers}; the rest is predicted"
+        )
+    shown = picture_of(
+        np.ascontiguousarray(rgb),
+        container.chunks,
+        grayscale=header.grayscale,
+        size=(header.height, header.width),
+        crop=crop,
+        scale=scale,
+    )
+    return Decoded(shown, used, header.detail_layers, notice)
 
 
 def decode(

@@ -18,8 +18,9 @@ from sbtcodec.entropy.frequencies import Frequencies, gaussian_tables, normalise
 from sbtcodec.errors import WeightsError
 from sbtcodec.image.pixels import load_image
 from sbtcodec.models.config import ModelConfig
+from sbtcodec.models.export import export, export_decoder
 from sbtcodec.models.registry import MANIFEST, Entry, Manifest, read_manifest, write_manifest
-from sbtcodec.models.release import digests, export, export_decoder
+from sbtcodec.models.weights_file import digests
 from sbtcodec.training import checkpoint
 from sbtcodec.training.data import photograph_paths
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from sbtcodec.errors import WeightsError
 from sbtcodec.latents.estimate import fast_bf16
 from sbtcodec.models.config import CodecModel, ModelConfig
-from sbtcodec.models.release import read_state
+from sbtcodec.models.weights_file import read_state
 from sbtcodec.tokenizer.layers import channels_last, pixel_rows
 from sbtcodec.training import checkpoint
 from sbtcodec.training.config import TrainingConfig

@@ -1,0 +1,123 @@
+"""A codec as it is loaded, copied, and sent to other processes."""
+
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+
+from sbtcodec.arguments import PathLike, path_of, shown, whole_number
+from sbtcodec.errors import DeviceError, WeightsError
+from sbtcodec.latents.blocks import Networks
+from sbtcodec.models.release import Release, kept_release
+
+
+class LoadedCodec:
+    """One released model on a device."""
+
+    def __init__(self, release: Release, device: torch.device, *, bf16: bool = False) -> None:
+        """Use `release`, float networks on `device`; integer networks stay on the CPU.
+
+        Args:
+            release: the model.
+            device: where the float networks run.
+            bf16: run the float networks in bfloat16. Symbols stay the same for a given file,
+                pixels move by rounding.
+        """
+        self.release = release
+        self.device = device
+        self.bf16 = bf16
+        self.networks = Networks(release, device, bf16=bf16)
+        self.tokenizer = self.networks.tokenizer
+        # how to load it again, in another process
+        self._device: str = device.type
+        self._weights: Path | None = release.folder
+
+    @property
+    def model_id(self) -> str:
+        """Name and digest of the model, as `Release.model_id` gives them."""
+        return self.release.model_id
+
+    @classmethod
+    def load(
+        cls,
+        device: str = "auto",
+        *,
+        bf16: bool = False,
+        model: int | None = None,
+        weights: PathLike | None = None,
+    ) -> Self:
+        """Load the shipped weights.
+
+        Args:
+            device: "auto" (CUDA if there is one), "cpu" or "cuda".
+            bf16: see `__init__`.
+            model: number of the model; the newest if not given.
+            weights: folder with a manifest, instead of the installed one.
+
+        Raises:
+            ArgumentError: the number or the folder is none.
+            DeviceError: the device is unknown or not there.
+            ModelMismatchError: no model of that number is installed.
+            WeightsError: the weights are missing or damaged.
+        """
+        if not isinstance(device, str) or device not in {"auto", "cpu", "cuda"}:
+            raise DeviceError(f"unknown device {shown(device)}; use auto, cpu or cuda")
+        if device == "cuda" and not torch.cuda.is_available():
+            raise DeviceError('no CUDA device is available; use device="cpu"')
+        if model is not None:
+            model = whole_number("model", model, 1, 255)
+        folder = None if weights is None else path_of("weights", weights)
+        cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+        where = torch.device("cuda" if cuda else "cpu")
+        codec = cls(kept_release(model, folder, where), where, bf16=bf16)
+        codec._device, codec._weights = device, folder
+        return codec
+
+    def __copy__(self) -> Self:
+        """Another codec with the same networks."""
+        twin = object.__new__(type(self))
+        vars(twin).update(vars(self))
+        return twin
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> Self:
+        """Another codec with the same networks: they are never changed, and they are large."""
+        return self.__copy__()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How it was loaded: whoever reads the pickle loads the model once in its process."""
+        loading = {
+            "device": self._device,
+            "bf16": self.bf16,
+            "model": self.release.number,
+            "weights": self._weights,
+        }
+        return _reloaded, (type(self), loading, self.release.sha256)
+
+    def networks_of(self, number: int) -> Networks:
+        """The networks of the model of that number, on the same device.
+
+        Raises:
+            ModelMismatchError: no model of that number is installed.
+        """
+        if number == self.release.number:
+            return self.networks
+        release = kept_release(number, self.release.folder, self.device)
+        return Networks(release, self.device, bf16=self.bf16)
+
+
+def _reloaded(kind: type[LoadedCodec], loading: dict[str, Any], sha256: str) -> LoadedCodec:
+    """The codec that a pickle is of, loaded as it was; its networks are those that are kept.
+
+    Raises:
+        DeviceError: this process has not the device.
+        ModelMismatchError: it has not the model.
+        WeightsError: it has no weights, or others under the number of the model.
+    """
+    codec = kind.load(**loading)
+    if codec.release.sha256 != sha256:
+        raise WeightsError(
+            f"the codec comes from a process with weights {sha256[:12]} of model"
+            f" {loading['model']}, this one has {codec.model_id}; install the same version of"
+            " sbtcodec for both"
+        )
+    return codec

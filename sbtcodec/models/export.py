@@ -1,0 +1,108 @@
+"""Trained weights to released ones: half-precision float networks, integer networks and tables.
+
+The tables and the gain offsets that select them are part of a release, never recomputed where files
+are decoded.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sbtcodec.entropy.entropy_parameters import gain_offset
+from sbtcodec.entropy.frequencies import Frequencies, gaussian_tables, octave_table
+from sbtcodec.entropy.integer_net import SUM_ONE, WEIGHT_ONE
+from sbtcodec.entropy.step_size import ANCHOR_WEIGHT_ONE, CODES, integer_anchor_weights
+from sbtcodec.models.config import ModelConfig
+from sbtcodec.models.weights_file import integer_net, model_of, read_tensors, write_tensors
+from sbtcodec.runtime import modes
+
+# Parts of the tokenizer that only an encoder runs.
+ENCODER = ("local_encoder", "global_encoder", "adapter", "token_adapter", "alone_adapter")
+
+
+@modes.construction()
+def export(
+    state: dict[str, Tensor],
+    config: ModelConfig,
+    path: Path,
+    *,
+    card: dict[str, Any],
+    tables: list[Frequencies] | None = None,
+    like: Path | None = None,
+) -> str:
+    """Write a release from trained weights.
+
+    Args:
+        state: parameters by name, as `CodecModel.named_parameters` has them.
+        config: sizes of the model.
+        path: the safetensors file to write.
+        card: JSON, kept in the file's metadata.
+        tables: distributions of detail symbols; normal ones if not given.
+        like: released weights whose tables are kept, all of them, where only the encoder or the
+            decoder was trained on: then the model keeps its number.
+
+    Returns:
+        SHA-256 of the file, hexadecimal.
+
+    Raises:
+        WeightsError: `like` does not hold released weights.
+    """
+    # copies, since what is too large is held in place
+    own = {k: v.detach().to("cpu", torch.float32, copy=True) for k, v in state.items()}
+    model = model_of(config, own, strict=False)
+    tensors: dict[str, Tensor] = {}
+    integer = set()
+    for part in ("prior", "scales"):
+        for name, conv in integer_net(model, part).convs():
+            conv.hold()
+            integer.add(f"{part}.{name}")
+    for name, value in model.named_parameters():
+        owner, _, kind = name.rpartition(".")
+        if owner not in integer:
+            tensors[name] = value.detach().half()
+        elif kind == "weight":
+            rounded = (value.detach() * WEIGHT_ONE).round().clamp(-32768, 32767)
+            tensors[name] = rounded.to(torch.int16)
+        else:
+            tensors[name] = (value.detach() * SUM_ONE).round().to(torch.int32)
+    tensors["scales.magnitudes"] = model.scales.magnitudes.to(torch.int32)
+    anchors = config.tokenizer.gain_anchors
+    anchor_weights = torch.from_numpy(
+        np.array([integer_anchor_weights(q, anchors) for q in range(CODES)])
+    )
+    log_gains = tensors["tokenizer.log_gains"].double()
+    of_codes = anchor_weights.double() / ANCHOR_WEIGHT_ONE @ log_gains
+    tensors["tables.hats"] = anchor_weights.to(torch.int32)
+    tensors["tables.gain_offsets"] = gain_offset(of_codes).round().to(torch.int32)
+    made = tables if tables is not None else gaussian_tables(config.shapes)
+    tensors["tables.sizes"] = torch.from_numpy(np.array([len(t) for t in made], dtype=np.int32))
+    tensors["tables.frequencies"] = torch.from_numpy(np.concatenate(made)).to(torch.int32)
+    tensors["tables.octaves"] = torch.from_numpy(octave_table()).to(torch.int32)
+    if like is not None:
+        _, kept, _ = read_tensors(like)
+        tensors |= {k: torch.from_numpy(v) for k, v in kept.items() if k.startswith("tables.")}
+    return write_tensors(path, tensors, config, card)
+
+
+def export_decoder(source: Path, path: Path) -> str:
+    """Write the decoder's half of released weights: all that files need, for ever.
+
+    Args:
+        source: the weights.
+        path: the safetensors file to write.
+
+    Returns:
+        SHA-256 of the file, hexadecimal.
+
+    Raises:
+        WeightsError: `source` does not hold released weights.
+    """
+    config, stored, card = read_tensors(source)
+    config = replace(config, tokenizer=replace(config.tokenizer, encoder=False))
+    left_out = tuple(f"tokenizer.{part}." for part in ENCODER)
+    kept = {k: torch.from_numpy(v) for k, v in stored.items() if not k.startswith(left_out)}
+    return write_tensors(path, kept, config, card)
