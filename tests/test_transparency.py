@@ -9,7 +9,7 @@ from skimage import data as photographs
 
 import sbtcodec
 import sbtcodec.pillow  # teaches Pillow the format
-from sbtcodec.cli.common.encoding import Making
+from sbtcodec.cli.common.encoding import FileEncoder
 from sbtcodec.codec import rate_control as rate
 from sbtcodec.codec.codec import Codec
 from sbtcodec.codec.rate_target import RateTarget
@@ -101,7 +101,7 @@ def test_every_way_in_can_keep_them(codec):
     picture = cut_out(NOISE)
     kept = codec.compress(picture, keep_invisible=True)
     assert sbtcodec.compress(picture, keep_invisible=True, device="cpu") == kept
-    assert Making(RateTarget(keep_invisible=True))(codec, picture).data == kept
+    assert FileEncoder(RateTarget(keep_invisible=True))(codec, picture).data == kept
     file = io.BytesIO()
     image = Image.fromarray(np.dstack([picture.rgb, ALPHA]))
     image.save(file, "SBT", keep_invisible=True, device="cpu")
