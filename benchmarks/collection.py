@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.output import add_options, check, dataset_of, heading, paragraph, publish, table
-from sbtcodec.cli.common.encoding import Making
+from sbtcodec.cli.common.encoding import FileEncoder
 from sbtcodec.codec.codec import Codec
 from sbtcodec.codec.rate_target import RateTarget
 from sbtcodec.collection.engine import images_per_task, run
@@ -95,8 +95,8 @@ def with_ray(folder: Path, out: Path, settings: Settings, workers: int) -> Timin
         results.append((pixels, time.perf_counter() - start))
 
     plan = make_plan([str(folder)], str(out), settings)
-    maker = Making(RateTarget(settings.quality))
-    run(plan, note, maker, device="cpu", workers=workers, max_pixels=DEFAULT_MAX_PIXELS)
+    encoder = FileEncoder(RateTarget(settings.quality))
+    run(plan, note, encoder, device="cpu", workers=workers, max_pixels=DEFAULT_MAX_PIXELS)
     first = workers * images_per_task(len(plan.items), workers)
     return Timing(results, time.perf_counter() - start, first)
 

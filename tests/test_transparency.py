@@ -10,7 +10,7 @@ from skimage import data as photographs
 import sbtcodec
 import sbtcodec.pillow  # teaches Pillow the format
 from sbtcodec.cli.common.encoding import FileEncoder
-from sbtcodec.codec import rate_control as rate
+from sbtcodec.codec import rate_control
 from sbtcodec.codec.codec import Codec
 from sbtcodec.codec.rate_target import RateTarget
 from sbtcodec.collection.manifest import Settings
@@ -107,8 +107,8 @@ def test_every_way_in_can_keep_them(codec):
     image.save(file, "SBT", keep_invisible=True, device="cpu")
     assert file.getvalue() == kept
     size = len(kept) // 2
-    fitting = rate.compress_to_size(codec, picture, size, keep_invisible=True)
-    assert fitting.quality < rate.compress_to_size(codec, picture, size).quality
+    fitting = rate_control.compress_to_size(codec, picture, size, keep_invisible=True)
+    assert fitting.quality < rate_control.compress_to_size(codec, picture, size).quality
 
 
 def test_collections_are_told_apart_by_what_they_keep():
@@ -121,7 +121,7 @@ def test_collections_are_told_apart_by_what_they_keep():
 
 
 def test_a_target_is_of_what_is_seen(codec):
-    found = rate.compress_to_score(codec, cut_out(NOISE), psnr, 30)
+    found = rate_control.compress_to_score(codec, cut_out(NOISE), psnr, 30)
     decoded = codec.decode(found.data).picture
     for level in (0, 255):
         assert psnr(over(cut_out(NOISE), level), over(decoded, level)) >= 30

@@ -73,20 +73,20 @@ class RateTarget:
 
         Raises `RateError` if no file has the size or reaches the score, `ImageError`.
         """
-        from sbtcodec.codec import rate_control as rate
+        from sbtcodec.codec import rate_control
 
         effort, keep = self.effort, self.keep_invisible
         if self.size is not None:
-            return rate.compress_to_size(
+            return rate_control.compress_to_size(
                 codec, picture, self.size, effort=effort, keep_invisible=keep
             )
         if self.bpp is not None:
-            return rate.compress_to_bpp(
+            return rate_control.compress_to_bpp(
                 codec, picture, self.bpp, effort=effort, keep_invisible=keep
             )
         assert self.target is not None and measure is not None
         value = self.target.value
-        return rate.compress_to_score(
+        return rate_control.compress_to_score(
             codec, picture, measure, value, effort=effort, keep_invisible=keep
         )
 

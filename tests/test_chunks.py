@@ -10,7 +10,7 @@ from PIL import Image
 from profiles import LINEAR_GRAY, RED_AND_BLUE_SWAPPED
 from skimage import data as photographs
 
-from sbtcodec.codec import chunks as sidecar
+from sbtcodec.codec import chunks
 from sbtcodec.codec.chunks import chunks_of, metadata_of, picture_of
 from sbtcodec.container import Chunk
 from sbtcodec.errors import ImageError, InvalidFileError
@@ -138,7 +138,7 @@ def test_metadata_larger_than_a_chunk_is_refused():
 
 
 def test_alpha_larger_than_a_chunk_is_refused(monkeypatch):
-    monkeypatch.setattr(sidecar, "MAX_CHUNK_BYTES", 100)
+    monkeypatch.setattr(chunks, "MAX_CHUNK_BYTES", 100)
     with pytest.raises(ImageError, match="alpha channel takes .* bytes, expected at most 100"):
         chunks_of(Picture(PHOTO, alpha=SOFT))
 
@@ -176,7 +176,7 @@ def test_a_bomb_is_not_inflated(monkeypatch):
             asked.append(most)
             return bytes(most)
 
-    monkeypatch.setattr(sidecar.zlib, "decompressobj", Stream)
+    monkeypatch.setattr(chunks.zlib, "decompressobj", Stream)
     assert_refused("ICCP", b"\1", "inflates to over")
     assert asked == [MAX_CHUNK_BYTES]
 
