@@ -4,7 +4,7 @@
 
 codes the central squares of photographs that nothing is trained on with the default model of each
 folder, at several qualities, and prints their means, and BD-rates against the first folder. This is
-what weights are chosen by; the pictures of the README's tables choose nothing. A checkpoint becomes
+what weights are chosen by; the pictures of docs/results.md choose nothing. A checkpoint becomes
 such a folder with `sbtcodec train --resume --steps 1 --export FOLDER`, or `publish`.
 """
 

@@ -1,4 +1,4 @@
-"""Help: the same at any width, complete, and in the README word for word."""
+"""Help: the same at any width, complete, and in docs/commands.md word for word."""
 
 import os
 import subprocess
@@ -66,15 +66,16 @@ def test_the_reference_replaces_what_is_between_the_markers():
         with_reference("no markers")
 
 
-def test_the_readme_has_the_help_of_this_program():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    if not has_markers(text):
-        pytest.skip("the README has no place for the help yet")
-    assert with_reference(text) == text, "run python -m sbtcodec.cli.reference --write README.md"
+def test_the_documents_have_the_help_of_this_program():
+    text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    assert has_markers(text)
+    assert with_reference(text) == text, (
+        "run python -m sbtcodec.cli.reference --write docs/commands.md"
+    )
 
 
 def test_the_reference_can_be_written_into_a_file(tmp_path):
-    path = tmp_path / "README.md"
+    path = tmp_path / "commands.md"
     path.write_text(f"a\n{START}\n{END}\n")
     assert program("sbtcodec.cli.reference", "--write", str(path)).returncode == 0
     assert path.read_text() == f"a\n{START}\n{reference()}{END}\n"

@@ -1,6 +1,6 @@
-"""The help of all commands as Markdown, for the README: `python -m sbtcodec.cli.reference`.
+"""The help of all commands as Markdown: `python -m sbtcodec.cli.reference`.
 
-With `--write README.md`, it replaces what stands between the two markers in that file.
+With `--write docs/commands.md`, it replaces what stands between the two markers in that file.
 """
 
 import argparse

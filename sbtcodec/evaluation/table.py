@@ -1,4 +1,4 @@
-"""Results as tables: rich ones for the terminal, Markdown ones for the README."""
+"""Results as tables: rich ones for the terminal, Markdown ones for documents."""
 
 import math
 from collections.abc import Iterator, Sequence
