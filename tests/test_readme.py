@@ -236,12 +236,23 @@ def test_every_document_is_in_the_index():
     assert "what-comes-back.md" in documents
 
 
-@pytest.mark.skipif(
-    not (ROOT / "sbtcodec" / "latents").is_dir(), reason="modules are not in their rooms yet"
-)
 def test_the_places_in_the_code_that_the_design_names_are_there():
     names = re.findall(r"`([\w/]+(?:\.py|/))`", TEXTS["docs/how-it-works.md"])
-    places = [path.as_posix() for path in (ROOT / "sbtcodec").rglob("*")]
+    places = [path for path in (ROOT / "sbtcodec").rglob("*") if "__pycache__" not in path.parts]
     assert len(names) > 30
     for name in names:
-        assert any(place.endswith(f"/{name.rstrip('/')}") for place in places), name
+        found = [p for p in places if p.as_posix().endswith(f"/{name.rstrip('/')}")]
+        assert any(place.is_dir() == name.endswith("/") for place in found), name
+    rooms = {place.name for place in (ROOT / "sbtcodec").iterdir() if place.is_dir()}
+    assert rooms - {"__pycache__", "weights"} <= {name.rstrip("/") for name in names}
+
+
+@pytest.mark.parametrize("document", GUIDES)
+def test_paths_that_are_named_are_there(document):
+    for name in re.findall(r"`((?:sbtcodec|tests|benchmarks|docs)/[\w/.-]+)`", TEXTS[document]):
+        assert (ROOT / name).exists(), name
+    for name in re.findall(r"python ((?:tests|benchmarks)/\w+\.py)", TEXTS[document]):
+        assert (ROOT / name).is_file(), name
+    for module in re.findall(r"python -m ((?:benchmarks|sbtcodec)[\w.]*)", TEXTS[document]):
+        path = ROOT / module.replace(".", "/")
+        assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file(), module
