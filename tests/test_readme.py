@@ -253,6 +253,8 @@ def test_paths_that_are_named_are_there(document):
         assert (ROOT / name).exists(), name
     for name in re.findall(r"python ((?:tests|benchmarks)/\w+\.py)", TEXTS[document]):
         assert (ROOT / name).is_file(), name
+    for name in re.findall(r"weights/[\w.-]+\.safetensors", TEXTS[document]):
+        assert (ROOT / name).is_file(), name
     for module in re.findall(r"python -m ((?:benchmarks|sbtcodec)[\w.]*)", TEXTS[document]):
         path = ROOT / module.replace(".", "/")
         assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file(), module
