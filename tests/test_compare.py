@@ -21,7 +21,8 @@ from sbtcodec.errors import ImageError, InvalidFileError, OutputError
 from sbtcodec.evaluation.codecs import load_codec
 from sbtcodec.evaluation.compare import Area, compare, default_area, largest_within
 from sbtcodec.evaluation.compare_page import render_comparison
-from sbtcodec.evaluation.page import grouped, lossless_uri, original_uri
+from sbtcodec.evaluation.data_uris import lossless_uri, original_uri
+from sbtcodec.evaluation.page import grouped
 
 
 def png(rgb, **options):

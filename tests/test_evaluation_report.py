@@ -14,8 +14,9 @@ from PIL import Image
 from sbtcodec.errors import DatasetError
 from sbtcodec.evaluation import crops
 from sbtcodec.evaluation.codecs import SbtCodec
+from sbtcodec.evaluation.data_uris import png_uri
 from sbtcodec.evaluation.datasets import open_dataset
-from sbtcodec.evaluation.page import grouped, png_uri
+from sbtcodec.evaluation.page import grouped
 from sbtcodec.evaluation.plots import (
     PlotPoint,
     Series,
