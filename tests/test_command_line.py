@@ -415,7 +415,7 @@ from sbtcodec.cli import main
 try:
     main()
 finally:
-    heavy = {"torch", "numpy", "PIL", "rich", "constriction"} & sys.modules.keys()
+    heavy = {"torch", "numpy", "PIL", "rich", "constriction", "jinja2"} & sys.modules.keys()
     print("heavy:", *sorted(heavy), file=sys.stderr)
 """
     cases = {

@@ -6,13 +6,14 @@ import json
 import math
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from evaluation_samples import picture
 from PIL import Image
-from test_evaluation_report import Balance
+from test_evaluation_report import HOSTILE, Balance, assert_runs_only_its_own_script
 from typer.testing import CliRunner
 
 from sbtcodec import cli
@@ -21,7 +22,8 @@ from sbtcodec.errors import ImageError, InvalidFileError, OutputError
 from sbtcodec.evaluation.codecs import load_codec
 from sbtcodec.evaluation.compare import Area, compare, default_area, largest_within
 from sbtcodec.evaluation.compare_page import render_comparison
-from sbtcodec.evaluation.page import grouped, lossless_uri, original_uri
+from sbtcodec.evaluation.data_uris import lossless_uri, original_uri
+from sbtcodec.evaluation.page import grouped
 
 
 def png(rgb, **options):
@@ -131,6 +133,22 @@ def test_the_page_holds_every_version_without_loss(page, comparison, photo):
 def test_names_in_the_page_are_escaped(page):
     assert "&lt;cat&gt;.sbt" in page
     assert "<cat>" not in page
+
+
+def test_names_in_the_page_are_text_wherever_they_stand(comparison, photo):
+    others = tuple(replace(one, label=HOSTILE, settings=HOSTILE) for one in comparison.others)
+    found = replace(comparison, others=others)
+    parser = Balance()
+    parser.feed(render_comparison(found, HOSTILE, HOSTILE, png(photo)))
+    assert parser.open == []
+    assert_runs_only_its_own_script(parser)
+    assert parser.text_of("title") == [f"{HOSTILE} and its original"]
+    assert parser.text_of("h1") == [HOSTILE]
+    assert parser.text_of("dd").count(HOSTILE) == 1 + len(others)
+    for tag in ("th", "option", "b", "figcaption"):
+        assert any(HOSTILE in text for text in parser.text_of(tag)), tag
+    for name, text in (("alt", HOSTILE), ("aria-label", f"{HOSTILE}: show in the viewer")):
+        assert sum(a.get(name) == text for _, a in parser.seen) == len(others)
 
 
 def test_an_area_is_cut_but_everything_is_measured(codec, photo, sbt, comparison):

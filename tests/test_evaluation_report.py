@@ -1,21 +1,25 @@
 """The HTML report: self-contained, complete, and fair about sizes."""
 
 import base64
+import hashlib
 import io
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 from evaluation_samples import StubModel, picture, run_of
+from jinja2 import UndefinedError
 from PIL import Image
 
 from sbtcodec.errors import DatasetError
 from sbtcodec.evaluation import crops
 from sbtcodec.evaluation.codecs import SbtCodec
+from sbtcodec.evaluation.data_uris import png_uri
 from sbtcodec.evaluation.datasets import open_dataset
-from sbtcodec.evaluation.page import grouped, png_uri
+from sbtcodec.evaluation.page import grouped, render_page
 from sbtcodec.evaluation.plots import (
     PlotPoint,
     Series,
@@ -24,6 +28,7 @@ from sbtcodec.evaluation.plots import (
     rate_distortion_svg,
 )
 from sbtcodec.evaluation.report import render_report
+from sbtcodec.evaluation.results import ImageInfo
 from sbtcodec.evaluation.run import Job, make_jobs, run_benchmark
 
 
@@ -34,7 +39,7 @@ class Balance(HTMLParser):
 
     def __init__(self):
         super().__init__()
-        self.open, self.seen = [], []
+        self.open, self.seen, self.texts = [], [], []
 
     def handle_starttag(self, tag, attrs):
         self.seen.append((tag, dict(attrs)))
@@ -46,6 +51,12 @@ class Balance(HTMLParser):
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append((self.open[-1] if self.open else "", data))
+
+    def text_of(self, tag):
+        return [text for at, text in self.texts if at == tag]
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +113,45 @@ def test_the_report_holds_the_numbers_of_the_run(page, made):
 
 def test_names_are_escaped():
     assert "A &lt;fast&gt; CPU" in render_report(run_of({"jpeg": [(0.1, 25.0), (0.2, 27.0)]}))
+
+
+HOSTILE = """</script><script>'1' & "2"</title><b>.sbt"""
+
+
+def assert_runs_only_its_own_script(parser):
+    """The page has one script, the one that its content security policy names."""
+    (script,) = parser.text_of("script")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    (policy,) = (a["content"] for _, a in parser.seen if "http-equiv" in a)
+    assert re.search(r"script-src\s+([^;]*);", policy)[1] == f"'sha256-{digest}'"
+    assert [tag for tag, _ in parser.seen].count("script") == 1
+
+
+def test_names_in_the_report_are_text_wherever_they_stand():
+    curves = {"sbt": [(0.1, 25.0), (0.2, 27.0)], HOSTILE: [(0.1, 24.0), (0.3, 26.0)]}
+    results = replace(
+        run_of(curves),
+        dataset=HOSTILE,
+        commit=HOSTILE,
+        images=(ImageInfo(HOSTILE, 100, 80),),
+        packages={HOSTILE: HOSTILE},
+    )
+    crop = crops.Crop(HOSTILE, 50, 1000, 0.1, 25.0, picture())
+    sheet = crops.CropSheet(HOSTILE, 0, 0, picture(), (crops.CropRow(crop, (crop,)),))
+    parser = Balance()
+    parser.feed(render_report(results, [sheet]))
+    assert parser.open == []
+    assert_runs_only_its_own_script(parser)
+    for tag in ("h1", "h3", "h4", "th", "summary", "small", "option", "b", "dd", "text"):
+        assert any(HOSTILE in text for text in parser.text_of(tag)), tag
+    assert parser.text_of("title")[0] == f"sbt on {HOSTILE}"
+    for name, count in (("alt", 3), ("aria-label", 4), ("label", 2)):
+        assert sum(HOSTILE in a.get(name, "") for _, a in parser.seen) == count, name
+
+
+def test_a_page_is_not_made_without_one_of_its_values():
+    with pytest.raises(UndefinedError, match="'caption' is undefined"):
+        render_page("report.html", subject="sbt", dataset="sample")
 
 
 def test_a_picture_survives_its_data_uri():
@@ -165,4 +215,9 @@ def test_a_plot_has_a_title_for_every_finite_point_and_escapes_names():
     svg = rate_distortion_svg([Series("<b>", points)], title="t", y_label="PSNR")
     assert svg.count("<title>") == 2
     assert "<b>" not in svg
+    quoted = rate_distortion_svg([Series("x", points)], title='a " < b', y_label="<c>")
+    parser = Balance()
+    parser.feed(quoted)
+    assert parser.seen[0][1]["aria-label"] == 'a " < b'
+    assert "<c>" in parser.text_of("text")
     assert "no values" in rate_distortion_svg([Series("x", ())], title="t", y_label="y")

@@ -1,102 +1,30 @@
-"""One HTML page in one file: the shell that all pages share, and pictures as `data:` URIs.
+"""HTML pages of one file each, made of the Jinja templates in the folder `templates`.
 
-A page loads nothing: its styles and scripts are inline, its pictures are data URIs, and its content
-security policy forbids anything else.
+A page loads nothing: its styles and its script are inline, its pictures are data URIs, and its
+content security policy forbids anything else. Python computes values, templates say how they look
+and escape them; only plots are drawn in Python, see `plots`.
 """
 
 import base64
 import hashlib
-import io
-from collections.abc import Sequence
-from html import escape
-from importlib import resources
+from functools import cache
 
-import numpy as np
-from PIL import Image
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from sbtcodec.evaluation.metrics import Rgb
-from sbtcodec.image.opening import open_image
-
-WEBP_MAX_SIDE = 16383
-
-_BROWSER_FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
-# What Pillow may say of a file that shows the same in a browser, and tells nothing of its maker.
-_HARMLESS = {"adobe", "adobe_transform", "background", "dpi", "interlace", "jfif", "jfif_density"}
-_HARMLESS |= {"jfif_unit", "jfif_version", "loop", "progression", "progressive", "timestamp"}
-_HARMLESS_SEGMENTS = {"APP0", "APP14"}
+from sbtcodec.evaluation.table import measured_range, number, percent
 
 
-def render_page(title: str, body: str, *, styles: Sequence[str], scripts: Sequence[str]) -> str:
+def render_page(template: str, **values: object) -> str:
     """A complete HTML document.
 
     Args:
-        title: of the page, as plain text.
-        body: HTML between the skip link, which leads to the id `main`, and the scripts.
-        styles: file names of style sheets of this package, after the common one.
-        scripts: file names of scripts of this package.
+        template: file name of one that extends `page.html`.
+        values: what it shows, each escaped.
+
+    Raises:
+        jinja2.UndefinedError: the template shows a value that is missing.
     """
-    style = "".join(map(_resource, ("page.css", *styles)))
-    code = [_resource(name) for name in scripts]
-    digests = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in code)
-    allowed = " ".join(f"'sha256-{digest}'" for digest in digests) or "'none'"
-    policy = (
-        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {allowed}; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">
-<title>{escape(title)}</title>
-<style>{style}</style>
-</head>
-<body>
-<a class="skip" href="#main">Skip to the results</a>
-{body}
-{"".join(f"<script>{text}</script>" for text in code)}
-</body>
-</html>
-"""
-
-
-def data_uri(kind: str, data: bytes) -> str:
-    """The bytes of a file of a MIME type such as `image/png` as a `data:` URI."""
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
-
-
-def png_uri(rgb: Rgb) -> str:
-    """An image, uint8 `[H, W, 3]`, as a `data:` URI of a PNG file."""
-    buffer = io.BytesIO()
-    Image.fromarray(rgb).save(buffer, "PNG", optimize=True)
-    return data_uri("image/png", buffer.getvalue())
-
-
-def lossless_uri(rgb: Rgb) -> str:
-    """An image, uint8 `[H, W, 3]`, as a `data:` URI of a lossless WebP file, or PNG if too long."""
-    if max(rgb.shape[:2]) > WEBP_MAX_SIDE:
-        return png_uri(rgb)
-    buffer = io.BytesIO()
-    # Method 2 takes half the time of the default, for files a few per cent larger.
-    Image.fromarray(rgb).save(buffer, "WEBP", lossless=True, quality=50, method=2)
-    return data_uri("image/webp", buffer.getvalue())
-
-
-def original_uri(file: bytes, rgb: Rgb) -> str:
-    """An original, uint8 `[H, W, 3]`, as a `data:` URI: of its own file if possible, else lossless.
-
-    Its own file is taken if browsers show exactly these pixels: a PNG, JPEG or WebP of 8-bit RGB
-    without profile, gamma, orientation or transparency. Nor may it have other metadata: pages are
-    passed on, and should not tell where a photograph was taken.
-
-    Args:
-        file: the image file, or anything else that the picture was read from.
-        rgb: the pixels to show, of the whole picture or of a part.
-    """
-    kind = _kind_as_given(file, rgb)
-    return lossless_uri(rgb) if kind is None else data_uri(kind, file)
+    return _environment().get_template(template).render(values)
 
 
 def grouped(value: int) -> str:
@@ -104,19 +32,22 @@ def grouped(value: int) -> str:
     return f"{value:,}".replace(",", "\N{NO-BREAK SPACE}")
 
 
-def _kind_as_given(file: bytes, rgb: Rgb) -> str | None:
-    """The MIME type of a file that may stand in a page as it is, see `original_uri`, or None."""
-    try:
-        with open_image(io.BytesIO(file), tuple(_BROWSER_FORMATS)) as image:
-            kind = _BROWSER_FORMATS[image.format or ""]
-            same = image.mode == "RGB" and np.array_equal(np.asarray(image), rgb)
-            segments = {str(name) for name, _ in getattr(image, "applist", ())}
-            plain = image.info.keys() <= _HARMLESS and segments <= _HARMLESS_SEGMENTS
-            one = getattr(image, "n_frames", 1) == 1 and not image.getexif()
-            return kind if same and plain and one else None
-    except Exception:  # noqa: BLE001 - whatever kept it from being read, the pixels are there
-        return None
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("sbtcodec.evaluation"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    for function in (grouped, number, percent, measured_range):
+        environment.filters[function.__name__] = function
+    environment.filters["sha256"] = _sha256
+    return environment
 
 
-def _resource(name: str) -> str:
-    return resources.files("sbtcodec.evaluation").joinpath(name).read_text(encoding="utf-8")
+def _sha256(text: str) -> str:
+    """The digest by which a content security policy names a script, in Base64."""
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -3,6 +3,9 @@
 Colours come from the page: curve `i` is drawn in `var(--curve-i)`, everything else in
 `var(--ink)`, `var(--muted)`, `var(--grid)` and `var(--paper)`, so that one SVG serves light and
 dark. Curves also differ in the shape of their marks, for readers who do not see the colours.
+
+Drawn here and not by a template: nearly every attribute is a computed coordinate, and a template
+would split the geometry between two languages. So texts are escaped by hand here.
 """
 
 import math

@@ -1,5 +1,5 @@
 // The before/after viewer: two pictures under a divider, zoom, pan, and their difference.
-// Its markup is made by viewer.py; the pictures are <img> elements elsewhere in the page.
+// Its markup is in viewer.html; the pictures are <img> elements elsewhere in the page.
 "use strict";
 
 const DIFFERENCE_GAIN = 4;
