@@ -85,6 +85,13 @@ class Model:
         inner = activate(self.layer(depthwise, x))
         return activate(self.layer(mix, inner) + 128 * x)
 
+    def deeper(self, name, x):
+        pair = 0
+        while f"{name}.{pair}.0.weight" in self.tensors:
+            x = self.residual(f"{name}.{pair}.0", f"{name}.{pair}.1", x)
+            pair += 1
+        return x
+
 
 def activate(total):
     return np.clip((total + 64) // 128, 0, 255)
@@ -166,6 +173,7 @@ def read_levels(model, coder, height, width):
         h = np.concatenate([entered(levels, counts) * known, 64 * known], 2)
         h = activate(model.layer("prior.enter", h))
         h = model.residual("prior.depthwise", "prior.mix", h)
+        h = model.deeper("prior.deeper", h)
         features = activate(model.layer("prior.mix_more", h))[places][None]
         for dim, count in enumerate(counts):
             before = entered(levels[places][None], counts)[:, :, :dim]
@@ -204,10 +212,12 @@ def read_details(model, coder, tokens, q, group, quality):
         step = 2 * group + odd
         known = first if odd == 0 else last
         seen = model["scales.magnitudes"][np.minimum(np.abs(q[:, :, :known].astype(int)), 1023)]
-        h = activate(
-            model.layer(f"scales.enter.{step}", np.concatenate([features, anchor_weights, seen], 2))
-        )
+        entered_all = [features, anchor_weights, seen]
+        if model.config.get("signs"):
+            entered_all.append(seen * np.sign(q[:, :, :known].astype(int)))
+        h = activate(model.layer(f"scales.enter.{step}", np.concatenate(entered_all, 2)))
         h = model.residual(f"scales.depthwise.{step}", f"scales.mix.{step}", h)
+        h = model.deeper(f"scales.deeper.{step}", h)
         total = model.layer(f"scales.heads.{step}", h)
         table = np.clip((total[:, :, : last - first] + offsets + 256) // 512, 0, 63)
         if model.config["shapes"] > 1:
@@ -240,6 +250,8 @@ def digest(tensors, config):
         "constants.weights": [128],
     }
     covered = ("prior.", "scales.", "tables.", "tokenizer.predictor.", "tokenizer.refiners.")
+    if config.get("signs"):
+        fixed["config.signs"] = [1]
     every = {k: np.array(v, np.int32) for k, v in fixed.items()}
     every |= {k: v for k, v in tensors.items() if k.startswith(covered)}
     found = hashlib.sha256()

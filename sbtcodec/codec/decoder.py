@@ -15,7 +15,7 @@ from sbtcodec.errors import InvalidFileError
 from sbtcodec.grid import LATENT_STRIDE, LATENTS_PER_TOKEN, Box, Crop, part_of, tokens_of
 from sbtcodec.image.picture import Picture
 from sbtcodec.latents.blocks import HALO, RGB, Networks
-from sbtcodec.latents.estimate import ATTENTION_HALO, REFINER_REACH, SPREAD_HALO
+from sbtcodec.latents.estimate import ATTENTION_HALO, SPREAD_HALO
 from sbtcodec.latents.symbols import TileSymbols
 from sbtcodec.models.release import Release
 from sbtcodec.runtime.modes import CPU
@@ -107,7 +107,8 @@ def decode(
     latents = crop.over(LATENT_STRIDE)
     # what was sent this near changes the crop's prediction or its pixels
     refinements = networks.tokenizer.steps + 1  # one after the other
-    near = latents.grown(HALO + refinements * REFINER_REACH, all_latents)
+    reach = refinements * networks.tokenizer.config.refine_depth
+    near = latents.grown(HALO + reach, all_latents)
     area = near.grown(SPREAD_HALO, all_latents).over(LATENTS_PER_TOKEN)
     tokens = area.grown(ATTENTION_HALO, whole).over(WINDOW).times(WINDOW).cut(whole)
     area = area.times(LATENTS_PER_TOKEN)

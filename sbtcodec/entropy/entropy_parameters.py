@@ -12,11 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sbtcodec.entropy.integer_net import (
-    WEIGHT_ONE,
     IntegerConv,
     IntegerNet,
     activate,
-    at_places,
+    residual,
+    residual_layers,
+    residuals,
     spans,
 )
 
@@ -52,13 +53,16 @@ class EntropyParameters(IntegerNet):
         width: int = 96,
         trunk: int = 128,
         shapes: int = 1,
+        depth: int = 1,
+        *,
+        signs: bool = False,
     ) -> None:
         """Networks for detail layers of `groups` channels, and quality as weights of `anchors`.
 
-        `width`, `trunk` and `shapes` are the sizes of `sbtcodec.models.config.ModelConfig`.
+        The rest are the sizes of `sbtcodec.models.config.ModelConfig`.
         """
         super().__init__()
-        self.shapes = shapes
+        self.shapes, self.signs = shapes, signs
         sums = 1 if shapes == 1 else 2  # for each channel
         self.groups = spans(groups)
         self.trunk = nn.ModuleList(
@@ -70,11 +74,13 @@ class EntropyParameters(IntegerNet):
             ]
         )
         seen = [s.start if parity == 0 else s.stop for s in self.groups for parity in (0, 1)]
-        self.enter = nn.ModuleList([IntegerConv(width + anchors + n, width) for n in seen])
+        faces = 2 if signs else 1  # of each symbol
+        self.enter = nn.ModuleList([IntegerConv(width + anchors + faces * n, width) for n in seen])
         self.depthwise = nn.ModuleList(
             [IntegerConv(width, width, kernel=3, depthwise=True) for _ in seen]
         )
         self.mix = nn.ModuleList([IntegerConv(width, width, gain=0.7) for _ in seen])
+        self.deeper = nn.ModuleList([residuals(depth - 1, width) for _ in seen])
         self.heads = nn.ModuleList(
             [IntegerConv(width, sums * groups[step // 2], gain=0.5) for step in range(len(seen))]
         )
@@ -89,12 +95,16 @@ class EntropyParameters(IntegerNet):
         """Centred levels [B, dims, H, W] -> activations [B, width, 2H, 2W]."""
         enter, depthwise, mix, leave = self.trunk
         h = activate(enter(z))
-        h = _residual(depthwise, mix, h)
+        h = residual(depthwise, mix, h)
         return activate(F.pixel_shuffle(leave(h), 2))
 
-    def magnitude(self, q: Tensor) -> Tensor:
-        """What the network sees of integer-valued symbols q: activations of the same shape."""
-        return self.magnitudes[q.abs().long().clamp_max(MAX_SYMBOL)]
+    def seen_of(self, q: Tensor) -> Tensor:
+        """What the network sees of integer-valued symbols q: numbers of the same shape.
+
+        Magnitudes, which are activations; with the sign of q where signs are seen too.
+        """
+        magnitude = self.magnitudes[q.abs().long().clamp_max(MAX_SYMBOL)]
+        return magnitude * q.sign() if self.signs else magnitude
 
     def scales(
         self,
@@ -112,29 +122,24 @@ class EntropyParameters(IntegerNet):
             step: 2 * group + parity.
             features: activations [B, width, H, W] of `features`.
             anchor_weights: integers [B, anchors, 1, 1] or [B, anchors, H, W], 64 is one.
-            seen: magnitudes [B, >= seen channels, H, W] of all earlier symbols, 0 where unknown.
+            seen: `seen_of` all earlier symbols, [B, >= seen channels, H, W], 0 where unknown.
             places: bool [H, W], where they are wanted, for B = 1; the result is then
                 [1, channels of the group, n, 1].
         """
         _, _, height, width = features.shape
         told = anchor_weights.expand(-1, -1, height, width)
         # joined along the last dimension in memory, which is several times as fast
-        parts = (features, told, seen[:, : self.seen[step]])
+        before = seen[:, : self.seen[step]]
+        faces = (before.abs(), before) if self.signs else (before,)
+        parts = (features, told, *faces)
         x = torch.cat([t.permute(0, 2, 3, 1) for t in parts], -1).permute(0, 3, 1, 2)
         h = activate(self.enter[step](x))
-        h = _residual(self.depthwise[step], self.mix[step], h, places)
+        deeper = self.deeper[step]
+        assert isinstance(deeper, nn.ModuleList)
+        layers = [(self.depthwise[step], self.mix[step]), *deeper]
+        h = residual_layers(layers, h, places)
         total: Tensor = self.heads[step](h)
         return total
-
-
-def _residual(
-    depthwise: nn.Module, mix: nn.Module, h: Tensor, places: Tensor | None = None
-) -> Tensor:
-    """Two layers added to their input, of the same shape; or [1, ., n, 1], of some places."""
-    around = activate(depthwise(h))
-    if places is not None:  # what is left to do sees no neighbours
-        around, h = at_places(around, places), at_places(h, places)
-    return activate(mix(around) + h * WEIGHT_ONE)
 
 
 def table_index(total: Tensor, gain_offset: Tensor, shapes: int = 1) -> Tensor:

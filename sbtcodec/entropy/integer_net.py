@@ -10,6 +10,7 @@ rounding.
 """
 
 import copy
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import TypeVar
 
@@ -168,6 +169,37 @@ class IntegerNet(nn.Module):
             if conv.bound(ACTIVATION_MAX) >= SUMS_FREE:
                 raise OverflowError(f"integer layer {name} could exceed 2^24")
         self.requires_grad_(requires_grad=False)
+
+
+def residual(
+    depthwise: nn.Module, mix: nn.Module, h: Tensor, places: Tensor | None = None
+) -> Tensor:
+    """Two layers added to their input, of the same shape; or [1, ., n, 1], of some places."""
+    around = activate(depthwise(h))
+    if places is not None:  # what is left to do sees no neighbours
+        around, h = at_places(around, places), at_places(h, places)
+    return activate(mix(around) + h * WEIGHT_ONE)
+
+
+def residual_layers(
+    pairs: Iterable[Iterable[nn.Module]], h: Tensor, places: Tensor | None = None
+) -> Tensor:
+    """One `residual` after the other; if only some places are wanted, of the last."""
+    *others, last = pairs
+    for depthwise, mix in others:
+        h = residual(depthwise, mix, h)
+    depthwise, mix = last
+    return residual(depthwise, mix, h, places)
+
+
+def residuals(count: int, width: int) -> nn.ModuleList:
+    """Pairs of layers for `residual_layers`, which change nothing before they are trained."""
+    pairs = []
+    for _ in range(count):
+        mix = IntegerConv(width, width)
+        nn.init.zeros_(mix.weight)
+        pairs.append(nn.ModuleList([IntegerConv(width, width, kernel=3, depthwise=True), mix]))
+    return nn.ModuleList(pairs)
 
 
 def spans(sizes: tuple[int, ...]) -> list[slice]:

@@ -8,7 +8,13 @@ parallel passes whatever the size of the image.
 import torch
 from torch import Tensor, nn
 
-from sbtcodec.entropy.integer_net import WEIGHT_ONE, IntegerConv, IntegerNet, activate, at_places
+from sbtcodec.entropy.integer_net import (
+    IntegerConv,
+    IntegerNet,
+    activate,
+    residual_layers,
+    residuals,
+)
 
 SUBGRIDS = ((0, 0), (1, 1), (0, 1), (1, 0))  # (row parity, column parity), in coding order
 LOGITS_PER_OCTAVE = 64  # a logit difference of 64 halves the probability
@@ -34,14 +40,20 @@ def subgrid(height: int, width: int, index: int, device: torch.device) -> Tensor
 class Prior(IntegerNet):
     """Logits of every level of every global token, from the tokens coded before it."""
 
-    def __init__(self, levels: tuple[int, ...], width: int = 96, hidden: int = 64) -> None:
-        """A trunk of `width` channels, and one head with `hidden` channels per dimension."""
+    def __init__(
+        self, levels: tuple[int, ...], width: int = 96, hidden: int = 64, depth: int = 1
+    ) -> None:
+        """A trunk of `width` channels, and one head with `hidden` channels per dimension.
+
+        `depth` pairs of layers look at the neighbourhood, each farther.
+        """
         super().__init__()
         self.levels = levels
         dims = len(levels)
         self.enter = IntegerConv(dims + 1, width, kernel=3)
         self.depthwise = IntegerConv(width, width, kernel=3, depthwise=True)
         self.mix = IntegerConv(width, width, gain=0.7)
+        self.deeper = residuals(depth - 1, width)
         self.mix_more = IntegerConv(width, width)
         self.hidden = nn.ModuleList([IntegerConv(width + d, hidden) for d in range(dims)])
         self.heads = nn.ModuleList([IntegerConv(hidden, k, gain=0.2) for k in levels])
@@ -59,10 +71,7 @@ class Prior(IntegerNet):
         """
         plane = known.to(z.dtype).expand(z.shape[0], 1, *z.shape[2:])
         h = activate(self.enter(torch.cat([z * plane, plane * KNOWN], 1)))
-        around = activate(self.depthwise(h))
-        if places is not None:  # what is left to do sees no neighbours
-            around, h = at_places(around, places), at_places(h, places)
-        h = activate(self.mix(around) + h * WEIGHT_ONE)
+        h = residual_layers([(self.depthwise, self.mix), *self.deeper], h, places)
         features: Tensor = activate(self.mix_more(h))
         return features
 

@@ -25,7 +25,6 @@ from sbtcodec.tokenizer.layers import pixel_rows, room
 SPREAD_BLOCK = 64  # latents of the side of a block, for the predictor's convolutions
 BAND_LATENTS = 4096  # latents of a band of rows, for refinements
 LEAST_ROWS = 6  # of a band, for the sake of what is computed twice around it
-REFINER_REACH = 1  # latents that a refinement can see around a latent
 SPREAD_HALO = 4  # latents that the predictor's convolutions can see around a block, and more
 ATTENTION_HALO = 24  # tokens that the predictor's attention can see beyond an area, and more
 
@@ -110,8 +109,9 @@ class Estimate:
         channels = self.tokenizer.config.group_slice(group)
         mine = channels.stop - channels.start
         refiner = self.tokenizer.refiners[step]
-        above = self.y_hat[:, :, :0]  # the last row of the band before, as it was
-        for rows, inside in _bands(self.area, REFINER_REACH):
+        above = self.y_hat[:, :, :0]  # the last rows of the band before, as they were
+        reach = self.tokenizer.config.refine_depth  # latents that it can see around a latent
+        for rows, inside in _bands(self.area, reach):
             own = slice(rows.start + inside.start, rows.start + inside.stop)
             y_hat = torch.cat([above, self.y_hat[:, :, own.start : rows.stop]], 2)
             with floats(self.device, bf16=self.bf16):
@@ -122,7 +122,7 @@ class Estimate:
                     delta.shape[2], delta.shape[3], 1 - own.start % 2, delta.device
                 )
                 delta[:, :mine] *= board
-            above = self.y_hat[:, :, own.stop - REFINER_REACH : own.stop].clone()
+            above = self.y_hat[:, :, own.stop - reach : own.stop].clone()
             self.y_hat[:, channels.start :, own] += delta
 
     def residual(self, y: Tensor, latents: Box, step: int) -> NDArray[np.float32]:

@@ -83,9 +83,10 @@ class TileSymbols:
         """Compute what all detail steps share, from the global tokens."""
         z = pixel_rows(centred(self.levels, self.config.levels).float())
         features = self.release.model.scales.features(z)
-        # kept as bytes, which activations and magnitudes fit: tiles of a large picture add up
+        # kept small, as activations and magnitudes are: tiles of a large picture add up
         self.features = _rows(features).to(torch.uint8)
-        self.seen = torch.zeros(self.q.shape, dtype=torch.uint8, device=CPU)
+        kind = torch.int16 if self.release.model.scales.signs else torch.uint8
+        self.seen = torch.zeros(self.q.shape, dtype=kind, device=CPU)
         anchor_weights = torch.from_numpy(self.release.integer_anchor_weights[self.quality])
         # as the products want them, and laid out like all that they are put beside
         self.anchor_weights = _planes(
@@ -103,7 +104,7 @@ class TileSymbols:
     def tables(self, step: int) -> Indices:
         """Indices uint8 [n] of the distributions of the symbols of `step`.
 
-        Cells row by row, all channels of the layer for each.
+        Latents row by row, all channels of the layer for each.
         """
         channels = self.config.group_slice(step // 2)
         scales = self.release.model.scales
@@ -124,8 +125,8 @@ class TileSymbols:
         places = self.places(step)
         values = symbols.reshape(-1, channels.stop - channels.start)
         self.q[places, channels] = values
-        magnitudes = self.release.model.scales.magnitude(torch.from_numpy(values))
-        self.seen[torch.from_numpy(places), channels] = magnitudes.to(torch.uint8)
+        seen = self.release.model.scales.seen_of(torch.from_numpy(values))
+        self.seen[torch.from_numpy(places), channels] = seen.to(self.seen.dtype)
 
     def symbols(self, step: int) -> Symbols:
         """The symbols int32 [n] of `step`, in the order of `tables`."""

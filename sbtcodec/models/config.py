@@ -22,6 +22,9 @@ class ModelConfig:
         scale_width: channels of the network that picks the detail tables.
         scale_trunk: channels of its trunk over global tokens.
         shapes: of detail tables, 1 to 4; beside its scale each symbol has a shape.
+        prior_depth: pairs of layers among known tokens.
+        scale_depth: pairs of layers among symbols, for each step.
+        scale_signs: whether these see the signs of earlier symbols beside their magnitudes.
     """
 
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
@@ -30,6 +33,9 @@ class ModelConfig:
     scale_width: int = 96
     scale_trunk: int = 128
     shapes: int = 1
+    prior_depth: int = 1
+    scale_depth: int = 1
+    scale_signs: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """As plain dictionaries and lists."""
@@ -62,7 +68,7 @@ class CodecModel(nn.Module):
         self.config = config
         t = config.tokenizer
         self.tokenizer = Tokenizer(t)
-        self.prior = Prior(t.levels, config.prior_width, config.prior_hidden)
+        self.prior = Prior(t.levels, config.prior_width, config.prior_hidden, config.prior_depth)
         self.scales = EntropyParameters(
             t.levels,
             t.groups,
@@ -70,4 +76,6 @@ class CodecModel(nn.Module):
             config.scale_width,
             config.scale_trunk,
             config.shapes,
+            config.scale_depth,
+            signs=config.scale_signs,
         )

@@ -28,7 +28,8 @@ from sbtcodec.grid import LATENT_STRIDE, TILE, TOKEN_STRIDE
 from sbtcodec.models.config import ModelConfig
 from sbtcodec.tokenizer.layers import WINDOW
 
-ARCHITECTURE = 1  # of the networks below; another one where the same tensors mean something else
+# of the networks below; another one where the same tensors would mean something else
+ARCHITECTURE = 1
 
 SYMBOLS = ("prior.", "scales.", "tables.", "tokenizer.predictor.", "tokenizer.refiners.")
 PICTURES = ("tokenizer.decoder.",)
@@ -54,6 +55,7 @@ def symbols_digest(config: ModelConfig, tensors: Mapping[str, Array]) -> bytes:
         "config.groups": list(t.groups),
         "config.heads": [t.heads],
         "config.shapes": [config.shapes],
+        **({"config.signs": [1]} if config.scale_signs else {}),
         "constants.activations": [ACTIVATION_ONE, ACTIVATION_MAX],
         "constants.weights": [WEIGHT_ONE],
         "constants.prior": [LOGITS_PER_OCTAVE, SUMS_PER_LOGIT, VALUE_ONE, KNOWN],

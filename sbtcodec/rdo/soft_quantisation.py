@@ -119,9 +119,9 @@ def detail_pass(
             coded_bits = coded_bits + (coded * (coded_now * sent)).sum(1)
         mine = torch.where(coded_now & (at > group), mine + q / gain[:, channels], mine)
         y_hat = torch.cat([head, mine, rest], 1)
-        magnitude = scales.magnitude(q.detach())
+        number = scales.seen_of(q.detach())
         before, _, after = torch.split(seen, [channels.start, width, y.shape[1] - channels.stop], 1)
-        now = torch.where(coded_now, magnitude, seen[:, channels])
+        now = torch.where(coded_now, number, seen[:, channels])
         seen = torch.cat([before, now, after], 1)
     return Details(y_hat, bits, coded_bits)
 

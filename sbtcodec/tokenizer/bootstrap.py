@@ -71,6 +71,10 @@ class Refiner(nn.Module):
         self.from_features = Pointwise(config.widths[2], width)
         self.from_estimate = Pointwise(config.local_channels, width)
         self.block = Block(width)
+        self.deeper = nn.Sequential(*[Block(width) for _ in range(config.refine_depth - 1)])
+        for block in self.deeper:  # which change nothing before they are trained
+            assert isinstance(block, Block)
+            nn.init.zeros_(block.project.weight)
         self.head = Pointwise(width, config.local_channels - self.start, gain=0.1)
 
     def forward(self, features: Tensor, y_hat: Tensor) -> Tensor:
@@ -81,7 +85,7 @@ class Refiner(nn.Module):
             y_hat: float [B, local_channels, H, W], what was sent where it was, predicted elsewhere.
         """
         h = F.gelu(self.from_features(features) + self.from_estimate(y_hat))
-        delta: Tensor = self.head(self.block(h))
+        delta: Tensor = self.head(self.deeper(self.block(h)))
         return delta
 
 

@@ -22,6 +22,7 @@ class TokenizerConfig:
         predictor_attention: attention layers of the bootstrapped predictor.
         predictor_depth: convolutional blocks of the bootstrapped predictor at stride 16.
         refine_width: width of the networks that refine the prediction between detail layers.
+        refine_depth: blocks of each of these networks.
         adapter_width: width of the network that adapts local tokens to a quality; 0 without it.
         adapter_attention: attention layers of the network that adapts global tokens to what they
             predict; 0 without it.
@@ -43,6 +44,7 @@ class TokenizerConfig:
     predictor_attention: int = 3
     predictor_depth: int = 3
     refine_width: int = 128
+    refine_depth: int = 1
     gain_anchors: int = 7
     adapter_width: int = 128
     adapter_attention: int = 2

@@ -4,7 +4,8 @@ New dimensions of the global tokens come after the old ones; the networks that r
 them at first (their new input weights are zero). A new anchor of the gains comes below the old ones
 and starts as a copy of the lowest, with larger steps. Where levels get finer, their logits start
 between those of the coarser ones. Adapters start as the identity; that of global tokens alone
-starts as a copy of the one for all.
+starts as a copy of the one for all. Further layers of refiners, prior and entropy parameters start
+as the identity, and signs of symbols are ignored at first.
 """
 
 from dataclasses import replace
@@ -28,8 +29,8 @@ def grown(
     Args:
         state: parameters of the old model, by name.
         old: its sizes.
-        new: the same sizes, but for more or further FSQ levels, further gain anchors, and adapters
-            where there were none.
+        new: the same sizes, but for more or further FSQ levels, further gain anchors, adapters
+            where there were none, deeper networks, and signs where they were not seen.
         model: a freshly initialised model of the new sizes; gives the parameters that are new.
 
     Raises:
@@ -45,9 +46,17 @@ def grown(
         adapter_width=old.tokenizer.adapter_width or new.tokenizer.adapter_width,
         adapter_attention=old.tokenizer.adapter_attention or new.tokenizer.adapter_attention,
         alone_attention=old.tokenizer.alone_attention or new.tokenizer.alone_attention,
+        refine_depth=max(old.tokenizer.refine_depth, new.tokenizer.refine_depth),
+    )
+    deeper = replace(
+        old,
+        tokenizer=sizes,
+        prior_depth=max(old.prior_depth, new.prior_depth),
+        scale_depth=max(old.scale_depth, new.scale_depth),
+        scale_signs=old.scale_signs or new.scale_signs,
     )
     coarser = len(levels) < len(before) or any(k < b for k, b in zip(levels, before, strict=False))
-    if replace(old, tokenizer=sizes) != new or coarser or more < 0:
+    if deeper != new or coarser or more < 0:
         raise WeightsError(f"cannot start a model of {new} from one of {old}")
     state = {name: _with_anchors(name, value, more, old) for name, value in state.items()}
     made = {}
