@@ -12,7 +12,8 @@ from skimage import data as photographs
 from sbtcodec.errors import ImageError
 from sbtcodec.image import bits as bits_
 from sbtcodec.image.pixels import as_rgb, load_image
-from sbtcodec.image.tiff_directory import read_directory, with_directory
+from sbtcodec.image.tiff import read_directory
+from sbtcodec.image.tiff_writing import with_directory
 
 PHOTO = photographs.chelsea()[:37, :53].copy()
 RANDOM = np.random.default_rng(64)

@@ -19,13 +19,8 @@ from sbtcodec.errors import ImageError
 from sbtcodec.image.bits import associated_divided, rounded_to_8, unpacked
 from sbtcodec.image.opening import check_pixels, open_image, pixel_limit
 from sbtcodec.image.raw_photographs import check_no_raw
-from sbtcodec.image.tiff_directory import (
-    Directory,
-    DirectoryError,
-    end_of,
-    read_directory,
-    with_directory,
-)
+from sbtcodec.image.tiff import Directory, DirectoryError, read_directory
+from sbtcodec.image.tiff_writing import end_of, with_directory
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
 _FILL_ORDER, _STRIPS, _ORIENTATION, _SAMPLES, _ROWS, _STRIP_BYTES = 266, 273, 274, 277, 278, 279
