@@ -8,8 +8,8 @@ from pathlib import PurePath
 
 from sbtcodec.errors import ImageError
 from sbtcodec.image.tiff import Directory, nested
+from sbtcodec.image.tiff_layout import Tag
 
-_WIDTH, _HEIGHT, _PHOTOMETRIC = 256, 257, 262
 _NEW_SUBFILE_TYPE, _SUBFILE_TYPE, _SUB_IFDS, _DNG_VERSION = 254, 255, 330, 50706
 _REDUCED, _MASK, _OLD_REDUCED = 1, 4, 2
 # Colour filter array, linear raw, and the depth and mask that only DNG files have.
@@ -40,7 +40,7 @@ def check_no_raw(directory: Directory, file_name: str, name: str) -> int:
     if (
         directory.file.read(2) == _CANON
         or any(_DNG_VERSION in each.entries for each in every)
-        or any(each.number(_PHOTOMETRIC) in _RAW_INTERPRETATIONS for each in every)
+        or any(each.number(Tag.PHOTOMETRIC) in _RAW_INTERPRETATIONS for each in every)
         or PurePath(file_name).suffix.lower() in _EXTENSIONS
     ):
         raise ImageError(
@@ -66,4 +66,4 @@ def _is_secondary(directory: Directory) -> bool:
 
 
 def _pixels(directory: Directory) -> int:
-    return directory.number(_WIDTH) * directory.number(_HEIGHT)
+    return directory.number(Tag.WIDTH) * directory.number(Tag.HEIGHT)
