@@ -277,6 +277,22 @@ def test_samples_of_unknown_meaning_are_refused(bits, photometric, channels, tag
     assert "export it as 8- or 16-bit TIFF or PNG first" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "sample_format, found", [(None, "7 to 4294967295"), (1, "7 to 4294967295"), (2, "-1 to 7")]
+)
+def test_32_bits_are_refused_with_the_numbers_of_the_file(sample_format, found):
+    samples = np.array([[[7], [2**32 - 1]]])
+    data = tiff(samples, 32, 1, tags=[(339, 3, [sample_format])] if sample_format else [])
+    for loaded in (False, True):
+        image = Image.open(io.BytesIO(data))
+        if loaded:
+            image.load()
+        with pytest.raises(ImageError, match=f"has samples from {found}, expected 0 to 65535"):
+            as_rgb(image)
+    picture = load_image(tiff(samples % 65536, 32, 1))
+    assert picture.rgb[0, :, 0].tolist() == [0, 255]
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 def test_damage_in_deep_samples_raises_nothing_but_image_errors():
     data = tiff(samples_of(12, 3), 12, 2, planar=2, tile=(16, 16), compression=8)
