@@ -118,6 +118,21 @@ def test_gray_of_any_depth_is_scaled_by_its_own_depth(bits, photometric, order):
     assert picture.notices == said.get(bits, ())
 
 
+@pytest.mark.parametrize("bits, photometric", [(1, 0), (4, 0), (4, 1), (8, 0), (8, 1), (16, 0)])
+def test_a_single_channel_reads_the_same_in_a_plane_of_its_own(bits, photometric):
+    samples = samples_of(bits, 1)
+    found = [load_image(tiff(samples, bits, photometric, planar=planar)) for planar in (1, 2)]
+    assert np.array_equal(found[0].rgb, found[1].rgb)
+    assert found[0].notices == found[1].notices
+
+
+def test_a_palette_reads_the_same_in_a_plane_of_its_own():
+    samples = samples_of(2, 1)
+    colours = [(320, 3, [*range(0, 60000, 5000)])]
+    found = [load_image(tiff(samples, 2, 3, planar=planar, tags=colours)) for planar in (1, 2)]
+    assert np.array_equal(found[0].rgb, found[1].rgb)
+
+
 @pytest.mark.parametrize("order", "<>")
 @pytest.mark.parametrize("bits", [4, 8, 10, 12, 14, 16])
 @pytest.mark.parametrize("planar", [1, 2])

@@ -112,7 +112,9 @@ def _converted(directory: Directory, name: str, notices: list[str], *, known: bo
     if len(extra) > any(kind != UNSPECIFIED for kind in extra):
         notices.append("extra channels that are not transparency are left out")
     if layout is None:
-        return None
+        if not _is_one_plane(directory):
+            return None
+        return with_directory(directory, {Tag.PLANAR: (1,)})
     check_pixels((layout.width, layout.height))
     with pixel_limit(2**40):  # of bytes; the pixels are limited already
         samples = _samples(directory, layout)
@@ -143,6 +145,16 @@ def _converted(directory: Directory, name: str, notices: list[str], *, known: bo
     if alpha:
         changes[Tag.EXTRA] = (UNASSOCIATED,)
     return with_directory(directory, changes, pixels.tobytes())
+
+
+def _is_one_plane(directory: Directory) -> bool:
+    """Whether an uncompressed channel stands in a plane of its own, as the only one.
+
+    That says nothing, but of the kind of samples Pillow then forgets all but the first letter: that
+    they are white at 0, packed, or in the other byte order.
+    """
+    alone = directory.number(Tag.SAMPLES, 1) == 1 and directory.number(Tag.PLANAR, 1) == 2
+    return alone and directory.number(Tag.COMPRESSION, 1) == 1
 
 
 def _samples(directory: Directory, layout: Layout) -> NDArray[np.uint16]:
