@@ -8,7 +8,7 @@ Read in this order:
     samples        its pixels as the file has them: `bits`, and the `tiff` modules
     metadata       EXIF, XMP and orientation: `exif`
     colours        colour models and profiles: `colour_tags`, `cicp`, `profiles`, `transparency`
-    losses         what a file holds that is not kept: `png`, `jpeg`, `boxes`
+    file_scan      what a file holds that Pillow skips or nobody keeps: `png`, `jpeg`, `boxes`
     saving         a picture to a file: `files` is complete or not there
     listing        the files that a name stands for: `inputs` for pipes
     demo_picture   the picture of `sbtcodec demo`

@@ -73,8 +73,8 @@ def upright(
     if turn is None:
         return image, payload, xmp
     turned = image.transpose(turn)
-    payload, xmp, lost = of_a_part(payload, xmp, turned.size, why="the picture is turned")
-    notices += lost
+    payload, xmp, dropped = of_a_part(payload, xmp, turned.size, why="the picture is turned")
+    notices += dropped
     return turned, payload, xmp
 
 
@@ -119,7 +119,7 @@ def tiff_tags(image: Image.Image, notices: list[str]) -> bytes | None:
 
 
 def resolution_notices(info: dict[Any, Any], exif: bytes | None) -> list[str]:
-    """Return what is lost with the resolution of an image, unless it is in the EXIF data."""
+    """Return a notice that the resolution of an image is dropped, unless EXIF data has it."""
     try:
         if exif and first_directory(exif).fields({_X_RESOLUTION}):
             return []
