@@ -13,6 +13,8 @@ from PIL import Image
 from sbtcodec.errors import DatasetError
 from sbtcodec.evaluation import datasets, download
 from sbtcodec.evaluation.kodak import KODAK_SHA256
+from sbtcodec.image.listing import DATASET_SUFFIXES, image_suffixes
+from sbtcodec.training.data import photograph_paths
 
 NAMES = ("kodim01.png", "kodim02.png", "kodim03.png")
 
@@ -176,6 +178,15 @@ def test_a_folder_of_images_is_a_data_set(home, tmp_path, monkeypatch):
     assert np.array_equal(dataset.image("kodim02"), picture(16, 24, 1))
     with pytest.raises(DatasetError, match="no image 'lena'"):
         dataset.image("lena")
+
+
+def test_a_folder_is_the_same_data_set_for_measuring_and_training_whatever_pillow_reads(home):
+    assert DATASET_SUFFIXES < image_suffixes()
+    for name in ("icon.gif", "icon.ico", "page.jp2", "photo.TIFF"):
+        (home / name).write_bytes(b"")
+    expected = [*NAMES, "photo.TIFF"]
+    assert [path.name for path in datasets.open_dataset(str(home)).paths] == expected
+    assert [path.name for path in photograph_paths(home)] == expected
 
 
 def test_images_of_one_stem_keep_their_endings(home):

@@ -12,7 +12,8 @@ from skimage import data as photographs
 from sbtcodec.errors import ImageError
 from sbtcodec.image import bits as bits_
 from sbtcodec.image.pixels import as_rgb, load_image
-from sbtcodec.image.tiff_directory import read_directory, with_directory
+from sbtcodec.image.tiff import read_directory
+from sbtcodec.image.tiff_writing import with_directory
 
 PHOTO = photographs.chelsea()[:37, :53].copy()
 RANDOM = np.random.default_rng(64)
@@ -115,6 +116,21 @@ def test_gray_of_any_depth_is_scaled_by_its_own_depth(bits, photometric, order):
     if bits > 8:
         said = {bits: (f"{bits} bits a sample are rounded to 8",)}
     assert picture.notices == said.get(bits, ())
+
+
+@pytest.mark.parametrize("bits, photometric", [(1, 0), (4, 0), (4, 1), (8, 0), (8, 1), (16, 0)])
+def test_a_single_channel_reads_the_same_in_a_plane_of_its_own(bits, photometric):
+    samples = samples_of(bits, 1)
+    found = [load_image(tiff(samples, bits, photometric, planar=planar)) for planar in (1, 2)]
+    assert np.array_equal(found[0].rgb, found[1].rgb)
+    assert found[0].notices == found[1].notices
+
+
+def test_a_palette_reads_the_same_in_a_plane_of_its_own():
+    samples = samples_of(2, 1)
+    colours = [(320, 3, [*range(0, 60000, 5000)])]
+    found = [load_image(tiff(samples, 2, 3, planar=planar, tags=colours)) for planar in (1, 2)]
+    assert np.array_equal(found[0].rgb, found[1].rgb)
 
 
 @pytest.mark.parametrize("order", "<>")
@@ -274,6 +290,22 @@ def test_samples_of_unknown_meaning_are_refused(bits, photometric, channels, tag
     with pytest.raises(ImageError, match=found) as caught:
         load_image(data)
     assert "export it as 8- or 16-bit TIFF or PNG first" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "sample_format, found", [(None, "7 to 4294967295"), (1, "7 to 4294967295"), (2, "-1 to 7")]
+)
+def test_32_bits_are_refused_with_the_numbers_of_the_file(sample_format, found):
+    samples = np.array([[[7], [2**32 - 1]]])
+    data = tiff(samples, 32, 1, tags=[(339, 3, [sample_format])] if sample_format else [])
+    for loaded in (False, True):
+        image = Image.open(io.BytesIO(data))
+        if loaded:
+            image.load()
+        with pytest.raises(ImageError, match=f"has samples from {found}, expected 0 to 65535"):
+            as_rgb(image)
+    picture = load_image(tiff(samples % 65536, 32, 1))
+    assert picture.rgb[0, :, 0].tolist() == [0, 255]
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")

@@ -1,7 +1,12 @@
 """Collections larger than one machine: images of any file system, compressed by workers of Ray.
 
-`plan` lists the images and tells which are to be done, `engine` has them done by the `worker`s of a
-Ray cluster, `manifest` keeps what came of each, in Parquet, beside the `.sbt` files. A run that was
-interrupted is gone on with by running it again. Ray, pyarrow and fsspec are the extra `ray`; they
-are imported inside functions, so that the rest of the program does without them.
+Read in this order:
+
+    plan       the images that are to be done: listed, compared with manifest and outputs
+    engine     has them done; `cluster` is where, `worker` what each process does
+    manifest   what came of each, in Parquet, beside the `.sbt` files; `names` and `version` in it
+    storage    files of any file system that fsspec knows
+
+A run that was interrupted is gone on with by running it again. Ray, pyarrow and fsspec are the
+extra `ray`; they are imported inside functions, so that the rest of the program does without them.
 """

@@ -1,4 +1,4 @@
-"""The optional packages of this room, of the extra `ray`: imported when needed, or asked for."""
+"""The optional packages of collections, of the extra `ray`: imported when needed, or asked for."""
 
 import importlib
 import os

@@ -1,11 +1,14 @@
-"""The `.sbt` file, to the byte: `docs/format.md` is the specification, this room follows it.
+"""The `.sbt` file, to the byte: `docs/format.md` is the specification, this package follows it.
 
-    parts        header, layers of parts, chunks; every range
-    reading      `unpack`: bytes to a container; every way in which a file can be bad
-    writing      `pack`: a container to bytes
-    description  `describe`: what can be told without decoding
-    quality      the number that people ask for, and the code in the file
-    fields       integers of one to four bytes, never past the end of the data
+Read in this order:
+
+    parts         header, layers of parts, chunks; every range
+    reading       `unpack`: bytes to a container; every way in which a file can be bad
+    writing       `pack`: a container to bytes
+    description   `describe`: what can be told without decoding
+    quality       the number that people ask for, and the code in the file
+    fields        integers of one to four bytes, never past the end of the data
+    pixel_limit   files refused for the size that they declare
 
 What the coded bytes of a part mean is left to `sbtcodec.entropy` and `sbtcodec.latents.symbols`.
 """

@@ -12,12 +12,8 @@ from sbtcodec.errors import DatasetError
 from sbtcodec.evaluation.download import download, sha256_of
 from sbtcodec.evaluation.kodak import KODAK_SHA256, KODAK_URL
 from sbtcodec.evaluation.metrics import Rgb
+from sbtcodec.image.listing import DATASET_SUFFIXES
 from sbtcodec.image.opening import open_image
-
-IMAGE_SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".ppm"}
-)
-"""Endings, in lower case, of what counts as an image in a folder."""
 
 _EIGHT_BIT_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"})
 
@@ -92,12 +88,12 @@ def open_dataset(
         return Dataset(name, _kodak_paths(data_dir, list(KODAK_SHA256)[:limit], url))
     folder = _find_folder(name, data_dir)
     try:
-        paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+        paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in DATASET_SUFFIXES)
     except OSError as error:
         msg = f"cannot read the folder {folder}: {error}"
         raise DatasetError(msg) from error
     if not paths:
-        msg = f"no image in {folder}; looked for {', '.join(sorted(IMAGE_SUFFIXES))}"
+        msg = f"no image in {folder}; looked for {', '.join(sorted(DATASET_SUFFIXES))}"
         raise DatasetError(msg)
     return Dataset(folder.resolve().name, tuple(paths[:limit]))
 

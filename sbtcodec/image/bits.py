@@ -1,4 +1,4 @@
-"""Samples of any number of bits: taken from packed rows, and rounded to 8.
+"""Samples of any number of bits: taken from packed rows, checked, and rounded to 8.
 
 Letters: `H`, `W` the rows and columns of an image, `C` its channels.
 """
@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sbtcodec.errors import ImageError
 
 _BLOCK = 2**20  # samples at a time, so that intermediate arrays stay in the cache
 
@@ -37,6 +39,19 @@ def unpacked(rows: NDArray[np.uint8], bits: int, count: int, order: str) -> NDAr
         window = block[:, at] << 16 | block[:, at + 1] << 8 | block[:, at + 2]
         found[start : start + step] = (window >> shift) & (2**bits - 1)
     return found
+
+
+def check_sixteen_bits(samples: NDArray[Any], name: str) -> None:
+    """Raise `ImageError` if integers, of any dtype and shape, are not all in 0..65535.
+
+    `name` stands for the image in it.
+    """
+    low, high = int(samples.min()), int(samples.max())
+    if low < 0 or high > 65535:
+        raise ImageError(
+            f"{name} has samples from {low} to {high}, expected 0 to 65535;"
+            " convert it to 8 or 16 bits first"
+        )
 
 
 def rounded_to_8(samples: NDArray[Any], bits: int) -> NDArray[np.uint8]:

@@ -7,6 +7,7 @@ from PIL import Image, ImageCms
 
 from sbtcodec.errors import ImageError
 from sbtcodec.image import cicp as code_points
+from sbtcodec.image.bits import check_sixteen_bits
 from sbtcodec.image.colour_tags import UNUSABLE
 
 MODE_NOTICES = {
@@ -121,12 +122,7 @@ def with_code_points(
 
 def _round_to_8_bits(image: Image.Image, name: str) -> tuple[Image.Image, Image.Image | None]:
     samples = np.asarray(image).astype(np.int64)
-    low, high = int(samples.min()), int(samples.max())
-    if low < 0 or high > 65535:
-        raise ImageError(
-            f"{name} has samples from {low} to {high}, expected 0 to 65535;"
-            " convert it to 8 or 16 bits first"
-        )
+    check_sixteen_bits(samples, name)
     gray = Image.fromarray(((samples + 128) // 257).astype(np.uint8))  # 65535 = 255 * 257
     transparent = image.info.get("transparency")
     if not isinstance(transparent, int):

@@ -1,21 +1,25 @@
 """A landscape made by NumPy alone, to show a codec on; what is done with it is left to the caller.
 
 Sky, sun, clouds, mountains, a forest and their reflection in a lake, then a meadow with a house and
-a fence: smooth, textured and sharp parts. Shapes are signed distances in pixels, negative inside,
-so that every edge is antialiased.
+a fence: smooth, textured and sharp parts. `demo_painting` has what they are painted with.
 
 Letters: `H`, `W` the rows and columns. Colours are floats in 0..1, fields float64 [H, W].
 """
 
-from typing import TypeAlias
-
 import numpy as np
 from numpy.typing import NDArray
 
-HEIGHT, WIDTH = 512, 768
-
-Array: TypeAlias = NDArray[np.float64]
-Color: TypeAlias = tuple[float, float, float]
+from sbtcodec.image.demo_painting import (
+    HEIGHT,
+    WIDTH,
+    Array,
+    Color,
+    box,
+    coverage,
+    noise,
+    paint,
+    smoothstep,
+)
 
 _SHORE = 318.0  # the row where the lake begins, on the far side
 _SUN = (548.0, 118.0)
@@ -45,14 +49,14 @@ def _sky(random: np.random.Generator, y: Array, x: Array) -> Array:
     picture = np.stack([np.interp(y, stops, channel) for channel in zip(*colors, strict=True)], -1)
     distance = np.hypot(x - _SUN[0], y - _SUN[1])
     for reach, strength in ((230.0, 0.40), (70.0, 0.45)):
-        _paint(picture, strength * np.exp(-((distance / reach) ** 1.3)), (1.0, 0.90, 0.70))
-    billows = _noise(random, 2.1, stretch=3.5) + 0.30 * _noise(random, 1.4, stretch=2.0)
+        paint(picture, strength * np.exp(-((distance / reach) ** 1.3)), (1.0, 0.90, 0.70))
+    billows = noise(random, 2.1, stretch=3.5) + 0.30 * noise(random, 1.4, stretch=2.0)
     height = np.exp(-(((y - 95) / 75) ** 2))
-    cover = _smooth(billows + 0.9 * height, 0.75, 2.3)
+    cover = smoothstep(billows + 0.9 * height, 0.75, 2.3)
     lit = np.exp(-((distance / 260) ** 2))[..., None]
     cloud = (0.83, 0.81, 0.84) + lit * np.array((0.17, 0.12, -0.04))
-    _paint(picture, 0.85 * cover, cloud - 0.10 * _smooth(billows, 1.2, 3.2)[..., None])
-    _paint(picture, _coverage(distance - 17), (1.0, 0.98, 0.90))
+    paint(picture, 0.85 * cover, cloud - 0.10 * smoothstep(billows, 1.2, 3.2)[..., None])
+    paint(picture, coverage(distance - 17), (1.0, 0.98, 0.90))
     return picture
 
 
@@ -66,22 +70,22 @@ def _mountains(picture: Array, random: np.random.Generator, y: Array, x: Array) 
     )
     peaks = ((150.0, 95.0, 72.0), (330.0, 70.0, 40.0), (690.0, 110.0, 58.0))
     for index, (crest, relief, roughness, rock, haze, snow_line) in enumerate(layers):
-        ridge = crest - relief * _noise(random, roughness)[0] * 0.55
+        ridge = crest - relief * noise(random, roughness)[0] * 0.55
         if index == 0:
             for center, reach, rise in peaks:
                 ridge -= rise * np.exp(-(np.abs((columns - center) / reach) ** 1.25))
         depth = y - ridge
-        surface = _noise(random, 1.9, stretch=0.7)
+        surface = noise(random, 1.9, stretch=0.7)
         slope = np.gradient(surface, axis=1) + 0.5 * np.gradient(surface, axis=0)
         light = np.tanh(0.9 * slope / slope.std())[..., None]
         color = np.array(rock) * (1 + 0.55 * light) + light * np.array((0.05, 0.025, 0.0))
         if snow_line:
             line = snow_line + 22 * surface + 30 * light[..., 0]
             snow = np.array((0.82, 0.82, 0.88)) + 0.16 * light * np.array((1.0, 0.8, 0.5))
-            color = color + (snow - color) * (0.94 * _smooth(line - y, -9, 9))[..., None]
-        mist = haze + 0.42 * _smooth(depth, 0, 130 - 30 * index)
+            color = color + (snow - color) * (0.94 * smoothstep(line - y, -9, 9))[..., None]
+        mist = haze + 0.42 * smoothstep(depth, 0, 130 - 30 * index)
         color = color + (np.array(_HAZE) - color) * mist[..., None]
-        _paint(picture, _coverage(-depth), color)
+        paint(picture, coverage(-depth), color)
 
 
 def _forest(picture: Array, random: np.random.Generator, y: Array, x: Array) -> None:
@@ -104,17 +108,17 @@ def _forest(picture: Array, random: np.random.Generator, y: Array, x: Array) -> 
             crown = size * (1 - away / (0.23 * size)) + 1.6 * np.cos(1.9 * away + trunk)
             near = away < 0.3 * size
             top[near] = np.minimum(top[near], (ground - crown)[near])
-        texture = 1 + 0.28 * _noise(random, 0.8, stretch=0.4)
+        texture = 1 + 0.28 * noise(random, 0.8, stretch=0.4)
         rim = 0.45 * np.exp(-np.maximum(y - top, 0) / 3.5)  # light from behind
         shade = (texture + rim)[..., None] * np.array(color)
-        _paint(picture, _coverage(top - y), shade)
+        paint(picture, coverage(top - y), shade)
 
 
 def _lake(picture: Array, random: np.random.Generator, y: Array, x: Array) -> None:
     """Mirror what stands above the shore, blurred and moved by waves, with the sun's glitter."""
     near = np.clip((y - _SHORE) / (HEIGHT - _SHORE), 0, 1)
-    waves = _noise(random, 1.15, stretch=9.0)
-    fine = _noise(random, 0.55, stretch=7.0)
+    waves = noise(random, 1.15, stretch=9.0)
+    fine = noise(random, 0.55, stretch=7.0)
     rows = 2 * _SHORE - y + (1.0 + 16 * near) * waves + (0.5 + 5 * near) * fine
     columns = np.clip(x + 3 * near * fine, 0, WIDTH - 1).astype(int)
     rows = np.clip(rows, 0, _SHORE - 1.5)
@@ -123,10 +127,10 @@ def _lake(picture: Array, random: np.random.Generator, y: Array, x: Array) -> No
     deep = np.array((0.07, 0.17, 0.24)) + (0.05 * waves * near)[..., None]
     water = mirrored * 0.90 + (deep - mirrored * 0.90) * (0.16 + 0.42 * near)[..., None]
     path = np.exp(-(((x - _SUN[0]) / (16 + 75 * near)) ** 2))
-    sparks = _smooth(fine + 0.6 * waves, 0.9, 2.2) * path * (0.95 - 0.35 * near)
+    sparks = smoothstep(fine + 0.6 * waves, 0.9, 2.2) * path * (0.95 - 0.35 * near)
     water += sparks[..., None] * np.array((1.0, 0.84, 0.58))
-    _paint(picture, _coverage(_SHORE - y), water)
-    _paint(picture, 0.5 * np.exp(-(((y - _SHORE - 0.8) / 1.3) ** 2)), (0.86, 0.80, 0.72))
+    paint(picture, coverage(_SHORE - y), water)
+    paint(picture, 0.5 * np.exp(-(((y - _SHORE - 0.8) / 1.3) ** 2)), (0.86, 0.80, 0.72))
 
 
 def _birds(picture: Array, y: Array, x: Array) -> None:
@@ -136,23 +140,23 @@ def _birds(picture: Array, y: Array, x: Array) -> None:
         wing = top - 0.55 * span * np.sin(np.clip(away / span, 0, 1) * 2.4)
         thickness = 1.25 * np.clip(1 - away / span, 0, 1) + 0.25
         stroke = np.maximum(np.abs(y - wing) - thickness, away - span)
-        _paint(picture, 0.9 * _coverage(stroke), (0.13, 0.14, 0.19))
+        paint(picture, 0.9 * coverage(stroke), (0.13, 0.14, 0.19))
 
 
 def _meadow(picture: Array, random: np.random.Generator, y: Array, x: Array) -> Array:
     """Add the near bank with grass and flowers; return its edge, float64 [W], less the tufts."""
     columns = x[0]
-    bank = 392 + 96 * _smooth(columns, 180, 640) + 5 * np.sin(columns / 38)
-    edge = bank - 2.2 * np.abs(_noise(random, 0.5)[0])  # tufts
-    blades = _noise(random, 0.55, stretch=0.22)
-    patches = _noise(random, 1.8, stretch=2.5)
+    bank = 392 + 96 * smoothstep(columns, 180, 640) + 5 * np.sin(columns / 38)
+    edge = bank - 2.2 * np.abs(noise(random, 0.5)[0])  # tufts
+    blades = noise(random, 0.55, stretch=0.22)
+    patches = noise(random, 1.8, stretch=2.5)
     depth = np.maximum(y - edge, 0)
-    mix = _smooth(patches, -1.6, 1.6)[..., None]
+    mix = smoothstep(patches, -1.6, 1.6)[..., None]
     color = np.array((0.25, 0.36, 0.12)) * (1 - mix) + np.array((0.47, 0.46, 0.18)) * mix
-    color = color * (1 + 0.30 * blades * (0.5 + 0.5 * _smooth(depth, 0, 70)))[..., None]
-    color = color * (1.12 - 0.42 * _smooth(depth, 0, 150))[..., None]
+    color = color * (1 + 0.30 * blades * (0.5 + 0.5 * smoothstep(depth, 0, 70)))[..., None]
+    color = color * (1.12 - 0.42 * smoothstep(depth, 0, 150))[..., None]
     color += (0.20 * np.exp(-depth / 4))[..., None] * np.array((1.0, 0.85, 0.45))
-    _paint(picture, _coverage(edge - y), color)
+    paint(picture, coverage(edge - y), color)
     for _ in range(150):
         left, top = random.uniform(0, WIDTH), random.uniform(420, HEIGHT)
         size = 0.7 + 1.5 * (top - 420) / 92
@@ -160,7 +164,7 @@ def _meadow(picture: Array, random: np.random.Generator, y: Array, x: Array) -> 
         if top > bank[int(left)] + 12:
             around = np.s_[int(top) - 4 : int(top) + 5, max(int(left) - 4, 0) : int(left) + 5]
             distance = np.hypot(x[around] - left, y[around] - top)
-            _paint(picture[around], 0.9 * _coverage(distance - size), petal)
+            paint(picture[around], 0.9 * coverage(distance - size), petal)
     return np.asarray(bank)
 
 
@@ -170,90 +174,54 @@ def _fence(picture: Array, y: Array, x: Array, bank: Array) -> None:
     foot = bank[None] + 9
     for rail in (9.0, 18.0):
         stroke = np.maximum(np.abs(y - foot + rail) - 1.3, np.maximum(278 - x, x - 610))
-        _paint(picture, _coverage(stroke), wood)
-        _paint(picture, _coverage(np.abs(stroke - 0.9) - 0.5) * (y > foot - rail), shaded)
+        paint(picture, coverage(stroke), wood)
+        paint(picture, coverage(np.abs(stroke - 0.9) - 0.5) * (y > foot - rail), shaded)
     for left in np.arange(282.0, 615, 27):
         ground = bank[int(left)] + 11
-        _paint(picture, _coverage(_box(y, x, ground - 27, ground, left - 2.4, left + 2.4)), wood)
-        _paint(picture, _coverage(_box(y, x, ground - 27, ground, left - 2.4, left - 0.6)), shaded)
+        paint(picture, coverage(box(y, x, ground - 27, ground, left - 2.4, left + 2.4)), wood)
+        paint(picture, coverage(box(y, x, ground - 27, ground, left - 2.4, left - 0.6)), shaded)
 
 
 def _house(picture: Array, random: np.random.Generator, y: Array, x: Array) -> None:
     """Add a wooden house, its gable end lit by the sun: boards, windows, a door, a tiled roof."""
     ground, eaves, ridge = 432.0, 362.0, 318.0
-    grain = _noise(random, 0.6, stretch=6.0)[..., None]
+    grain = noise(random, 0.6, stretch=6.0)[..., None]
     shadow = np.hypot((x - 150) / 105, (y - ground - 3) / 9) - 1
-    _paint(picture, 0.55 * _smooth(-shadow, 0.0, 0.6), (0.07, 0.09, 0.05))
-    chimney = _box(y, x, 296, 345, 112, 126)
+    paint(picture, 0.55 * smoothstep(-shadow, 0.0, 0.6), (0.07, 0.09, 0.05))
+    chimney = box(y, x, 296, 345, 112, 126)
     bricks = 0.84 + 0.16 * ((y % 5 > 1) & ((x + 4 * (y // 5 % 2)) % 8 > 1))
-    _paint(picture, _coverage(chimney), bricks[..., None] * np.array((0.55, 0.33, 0.27)))
+    paint(picture, coverage(chimney), bricks[..., None] * np.array((0.55, 0.33, 0.27)))
     # The long side, in the shade, and the gable end, in the light.
     boards = (0.92 + 0.08 * np.cos(2 * np.pi * y / 5.0))[..., None] * (1 + 0.05 * grain)
-    side = _box(y, x, eaves, ground, 58, 170)
+    side = box(y, x, eaves, ground, 58, 170)
     gable_roof = (np.abs(x - 206) * (eaves - ridge) / 36 + ridge - y) * 0.63
-    gable = np.maximum(_box(y, x, ridge - 9, ground, 170, 242), gable_roof)
-    _paint(picture, _coverage(side), boards * np.array((0.45, 0.15, 0.12)))
-    _paint(picture, _coverage(gable), boards * np.array((0.74, 0.27, 0.19)))
+    gable = np.maximum(box(y, x, ridge - 9, ground, 170, 242), gable_roof)
+    paint(picture, coverage(side), boards * np.array((0.45, 0.15, 0.12)))
+    paint(picture, coverage(gable), boards * np.array((0.74, 0.27, 0.19)))
     # The roof over the long side: a sheared box with rows of tiles, then the boards of the gable.
     shear = x - 36 * (eaves - y) / (eaves - ridge)
-    roof = _box(y, shear, ridge - 3, eaves + 5, 50, 168)
+    roof = box(y, shear, ridge - 3, eaves + 5, 50, 168)
     tiles = 0.80 + 0.20 * ((y % 6) / 6) - 0.16 * ((shear + 4.5 * (y // 6 % 2)) % 9 < 1.2)
-    _paint(picture, _coverage(roof), tiles[..., None] * np.array((0.36, 0.30, 0.32)))
-    _paint(picture, _coverage(np.maximum(np.abs(gable_roof + 1) - 2.6, y - eaves - 7)), (0.93,) * 3)
+    paint(picture, coverage(roof), tiles[..., None] * np.array((0.36, 0.30, 0.32)))
+    paint(picture, coverage(np.maximum(np.abs(gable_roof + 1) - 2.6, y - eaves - 7)), (0.93,) * 3)
     for left in (74, 112):
         _window(picture, y, x, 380, left, (0.98, 0.80, 0.42))
     _window(picture, y, x, 384, 214, (0.50, 0.62, 0.72))
     _window(picture, y, x, 338, 196, (0.50, 0.62, 0.72))
-    _paint(picture, _coverage(_box(y, x, 378, ground, 177, 203)), (0.93, 0.91, 0.88))
+    paint(picture, coverage(box(y, x, 378, ground, 177, 203)), (0.93, 0.91, 0.88))
     panels = 0.90 + 0.10 * np.cos(2 * np.pi * x / 6)
-    door = _coverage(_box(y, x, 381, ground, 180, 200))
-    _paint(picture, door, panels[..., None] * np.array((0.20, 0.34, 0.36)))
-    _paint(picture, _coverage(np.hypot(x - 196, y - 409) - 1.4), (0.95, 0.82, 0.45))
+    door = coverage(box(y, x, 381, ground, 180, 200))
+    paint(picture, door, panels[..., None] * np.array((0.20, 0.34, 0.36)))
+    paint(picture, coverage(np.hypot(x - 196, y - 409) - 1.4), (0.95, 0.82, 0.45))
     for column in (58, 170, 242):
-        post = _box(y, x, eaves, ground, column - 1.8, column + 1.8)
-        _paint(picture, _coverage(post), (0.92, 0.90, 0.88))
+        post = box(y, x, eaves, ground, column - 1.8, column + 1.8)
+        paint(picture, coverage(post), (0.92, 0.90, 0.88))
 
 
 def _window(picture: Array, y: Array, x: Array, top: float, left: float, pane: Color) -> None:
-    _paint(
-        picture, _coverage(_box(y, x, top - 3, top + 29, left - 3, left + 23)), (0.93, 0.91, 0.88)
-    )
+    paint(picture, coverage(box(y, x, top - 3, top + 29, left - 3, left + 23)), (0.93, 0.91, 0.88))
     glass = np.array(pane) * (1.1 - 0.012 * (y - top + 0.6 * (x - left)))[..., None]
-    _paint(picture, _coverage(_box(y, x, top, top + 26, left, left + 20)), glass)
+    paint(picture, coverage(box(y, x, top, top + 26, left, left + 20)), glass)
     bars = np.minimum(np.abs(x - left - 10) - 0.9, np.abs(y - top - 12) - 0.9)
-    bars = np.maximum(bars, _box(y, x, top, top + 26, left, left + 20))
-    _paint(picture, _coverage(bars), (0.93, 0.91, 0.88))
-
-
-def _noise(random: np.random.Generator, power: float, *, stretch: float = 1.0) -> Array:
-    """Return fractal noise, float64 [H, W], mean 0, deviation 1; `stretch` widens or heightens it.
-
-    The amplitude falls with frequency to the given power: 0 is white noise, 2 rolling hills.
-    """
-    rows = np.fft.fftfreq(HEIGHT)[:, None] * HEIGHT
-    columns = np.fft.rfftfreq(WIDTH)[None] * WIDTH
-    frequency = np.hypot(rows / stretch**0.5, columns * stretch**0.5)
-    frequency[0, 0] = np.inf
-    spectrum = np.fft.rfft2(random.normal(size=(HEIGHT, WIDTH))) / frequency**power
-    noise = np.fft.irfft2(spectrum, s=(HEIGHT, WIDTH))
-    return np.asarray(noise / noise.std())
-
-
-def _paint(picture: Array, opacity: Array, color: Array | Color) -> None:
-    """Blend a colour, one or one for each pixel, into the picture, in place."""
-    picture += (np.asarray(color) - picture) * opacity[..., None]
-
-
-def _coverage(distance: Array) -> Array:
-    """Return how much of each pixel is inside of a shape, given the signed distance to its edge."""
-    return np.clip(0.5 - distance, 0, 1)
-
-
-def _smooth(value: Array, low: float, high: float) -> Array:
-    """Return a smooth step from 0 at `low` to 1 at `high`."""
-    t = np.clip((value - low) / (high - low), 0, 1)
-    return np.asarray(t * t * (3 - 2 * t))
-
-
-def _box(y: Array, x: Array, top: float, bottom: float, left: float, right: float) -> Array:
-    return np.maximum(np.maximum(top - y, y - bottom), np.maximum(left - x, x - right))
+    bars = np.maximum(bars, box(y, x, top, top + 26, left, left + 20))
+    paint(picture, coverage(bars), (0.93, 0.91, 0.88))

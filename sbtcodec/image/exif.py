@@ -4,18 +4,30 @@ Nothing is rewritten that need not be: text keeps its encoding, and what cameras
 of their own stays where it is.
 """
 
-import io
 import re
 import struct
+from contextlib import suppress
 from typing import BinaryIO
 
 from PIL import ExifTags
 
-from sbtcodec.image import tiff
-from sbtcodec.image.tiff import EXIF, INTEROP, Directory, Field
+from sbtcodec.image.tiff import (
+    BIG_TYPES,
+    INTEGERS,
+    LONG,
+    SHORT,
+    Directory,
+    DirectoryError,
+    Field,
+    first_directory,
+    read_directory,
+)
+from sbtcodec.image.tiff_writing import Fields, built, swapped, with_fields
 
+EXIF, GPS, INTEROP = 0x8769, 0x8825, 0xA005
+# Directories inside of a directory, by the tag of the one that points to them.
+NESTED = {None: (EXIF, GPS), EXIF: (INTEROP,)}
 _ORIENTATION = ExifTags.Base.Orientation.value
-_SHORT = 3
 _XMP = 700
 # In a TIFF file, EXIF tags stand among those that lay out the pixels, which must not go elsewhere.
 DESCRIPTIVE = frozenset(
@@ -54,14 +66,14 @@ def without_orientation(exif: bytes) -> bytes | None:
 
     Raises `ValueError` if it is no TIFF structure.
     """
-    order, offset = tiff.head_of(exif[:8])
-    fields, following = tiff.fields_at(io.BytesIO(exif), order, offset)
-    if not fields.keys() - {_ORIENTATION} and not following:
+    directory = first_directory(exif)
+    fields = directory.fields()
+    if not fields.keys() - {_ORIENTATION} and not directory.following:
         return None
     if _ORIENTATION not in fields:
         return exif
-    (count,) = struct.unpack_from(order + "H", exif, offset)
-    end = offset + 2 + 12 * count
+    order, offset = directory.order, directory.offset
+    end = offset + 2 + 12 * len(directory.table)
     entries = [exif[at : at + 12] for at in range(offset + 2, end, 12)]
     tag = struct.pack(order + "H", _ORIENTATION)
     entries = [entry for entry in entries if entry[:2] != tag]  # it may stand there twice
@@ -79,16 +91,16 @@ def without_thumbnail(exif: bytes, size: tuple[int, int] | None = None) -> tuple
     """
     changed = bytearray(exif)
     try:
-        order, offset = tiff.head_of(exif[:8])
-        file = io.BytesIO(exif)
-        fields, following = tiff.fields_at(file, order, offset)
+        directory = first_directory(exif)
+        order, following = directory.order, directory.following
         if following:
-            _blank_directory(changed, file, order, following)
-            (count,) = struct.unpack_from(order + "H", exif, offset)
-            struct.pack_into(order + "I", changed, offset + 2 + 12 * count, 0)
-        if size and EXIF in fields:
-            (inner,) = struct.unpack(order + "I", fields[EXIF].data)
-            _set_sides(changed, tiff.fields_at(file, order, inner)[0], order, size)
+            _blank(changed, read_directory(directory.file, following))
+            end = directory.offset + 2 + 12 * len(directory.table)
+            struct.pack_into(order + "I", changed, end, 0)
+        pointer = directory.fields({EXIF}).get(EXIF) if size else None
+        if size and pointer:
+            inner = read_directory(directory.file, *struct.unpack(order + "I", pointer.data))
+            _set_sides(changed, inner.fields(_SIDES), order, size)
     except (ValueError, struct.error):
         following = 0
     found = bool(following)
@@ -101,8 +113,8 @@ def without_thumbnail(exif: bytes, size: tuple[int, int] | None = None) -> tuple
 def colour_space_of(exif: bytes) -> str | None:
     """Return "adobe" if EXIF data says Adobe RGB, "uncalibrated" if it says no more than that."""
     try:
-        order, offset = tiff.head_of(exif[:8])
-        inner = tiff.directory_at(io.BytesIO(exif), order, offset, frozenset()).get(EXIF)
+        directory = first_directory(exif)
+        inner = _fields(directory, frozenset()).get(EXIF)
     except ValueError:
         return None
     if not isinstance(inner, dict):
@@ -110,7 +122,7 @@ def colour_space_of(exif: bytes) -> str | None:
     space, interop = inner.get(_COLOUR_SPACE), inner.get(INTEROP)
     if not isinstance(space, Field) or len(space.data) < 2:
         return None
-    (code,) = struct.unpack(order + "H", space.data[:2])
+    (code,) = struct.unpack(directory.order + "H", space.data[:2])
     index = interop.get(_INTEROP_INDEX) if isinstance(interop, dict) else None
     adobe = isinstance(index, Field) and index.data.startswith(b"R03")
     if code == _ADOBE_RGB or (code == _UNCALIBRATED and adobe):
@@ -123,11 +135,7 @@ def exif_of_tiff(file: BinaryIO, offset: int) -> bytes | None:
 
     `offset` is that of the frame's directory. Raises `ValueError` if there is none.
     """
-    file.seek(0)
-    head = file.read(4)
-    order = "<" if head[:2] == b"II" else ">"
-    found = tiff.directory_at(file, order, offset, DESCRIPTIVE, big=b"+" in head)
-    return tiff.built(found, order) if found else None
+    return _built(read_directory(file, offset))
 
 
 def descriptive(exif: bytes) -> bytes | None:
@@ -135,9 +143,7 @@ def descriptive(exif: bytes) -> bytes | None:
 
     Raises `ValueError` if it is no TIFF structure.
     """
-    order, offset = tiff.head_of(exif[:8])
-    found = tiff.directory_at(io.BytesIO(exif), order, offset, DESCRIPTIVE)
-    return tiff.built(found, order) if found else None
+    return _built(first_directory(exif))
 
 
 def in_tiff(file: bytes, exif: bytes | None, xmp: bytes | None) -> bytes:
@@ -145,26 +151,54 @@ def in_tiff(file: bytes, exif: bytes | None, xmp: bytes | None) -> bytes:
 
     Raises `ValueError` if the EXIF data is no TIFF structure.
     """
-    more: Directory = {}
+    directory = first_directory(file)
+    more: Fields = {}
     if exif:
-        order, offset = tiff.head_of(exif[:8])
-        more = tiff.directory_at(io.BytesIO(exif), order, offset, DESCRIPTIVE)
-        if order != tiff.head_of(file[:8])[0]:
-            more = tiff.swapped(more)
+        source = first_directory(exif)
+        more = _fields(source, DESCRIPTIVE)
+        if source.order != directory.order:
+            more = swapped(more)
     if xmp:
         more[_XMP] = Field(1, len(xmp), xmp)
-    return tiff.added(file, more)
+    return with_fields(directory, more, following=directory.following)
 
 
-def _blank_directory(changed: bytearray, file: BinaryIO, order: str, offset: int) -> None:
+def _built(directory: Directory) -> bytes | None:
+    """Return, as EXIF data, the descriptive fields of a directory, if there are any."""
+    found = _fields(directory, DESCRIPTIVE)
+    return built(found, directory.order) if found else None
+
+
+def _fields(
+    directory: Directory, wanted: frozenset[int] | None = None, *, parent: int | None = None
+) -> Fields:
+    """Return the fields of a directory with those inside of it; `wanted` is for the outermost one.
+
+    Inner ones that are damaged are left out.
+    """
+    inner = NESTED.get(parent, ())
+    if wanted is not None:
+        wanted = wanted | {*inner}
+    found: Fields = {}
+    for tag, field in directory.fields(wanted).items():
+        if tag not in inner:
+            if field.kind not in BIG_TYPES:  # which EXIF data cannot have
+                found[tag] = field
+        elif len(field.data) in (4, 8):
+            at = int.from_bytes(field.data, "little" if directory.order == "<" else "big")
+            with suppress(DirectoryError):
+                found[tag] = _fields(read_directory(directory.file, at), parent=tag)
+    return found
+
+
+def _blank(changed: bytearray, directory: Directory) -> None:
     """Overwrite a directory, and the pictures that it points to."""
-    fields, _ = tiff.fields_at(file, order, offset)
-    file.seek(offset)
-    (count,) = struct.unpack(order + "H", file.read(2))
-    spans = [(offset, 2 + 12 * count + 4)]
+    fields = directory.fields()
+    spans = [(directory.offset, 2 + 12 * len(directory.table) + 4)]
     for at_tag, length_tag in _PICTURES:
-        starts = _numbers(fields.get(at_tag), order)
-        spans += zip(starts, _numbers(fields.get(length_tag), order), strict=False)
+        starts = _numbers(fields.get(at_tag), directory.order)
+        lengths = _numbers(fields.get(length_tag), directory.order)
+        spans += zip(starts, lengths, strict=False)
     done = 0
     for start, length in sorted(spans):  # each byte once, however they overlap
         start, stop = max(start, done), min(start + length, len(changed))
@@ -174,9 +208,9 @@ def _blank_directory(changed: bytearray, file: BinaryIO, order: str, offset: int
 
 
 def _numbers(field: Field | None, order: str) -> tuple[int, ...]:
-    if field is None or field.kind not in (_SHORT, 4):
+    if field is None or field.kind not in (SHORT, LONG):
         return ()
-    return struct.unpack(f"{order}{field.number}{'H' if field.kind == _SHORT else 'I'}", field.data)
+    return struct.unpack(f"{order}{field.elements}{INTEGERS[field.kind]}", field.data)
 
 
 def _set_sides(
@@ -184,6 +218,5 @@ def _set_sides(
 ) -> None:
     for tag, side in _SIDES.items():
         field = fields.get(tag)
-        if field is not None and field.number == 1 and field.kind in (_SHORT, 4):
-            layout = order + ("H" if field.kind == _SHORT else "I")
-            struct.pack_into(layout, changed, field.value, size[side])
+        if field is not None and field.elements == 1 and field.kind in (SHORT, LONG):
+            struct.pack_into(order + INTEGERS[field.kind], changed, field.offset, size[side])

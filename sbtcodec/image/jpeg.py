@@ -15,8 +15,8 @@ _EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 _GAIN_MAP_NAMES = re.compile(rb"hdrgm:Version|urn:iso:std:iso:ts:21496:-1|HDRGainMap")
 
 
-def jpeg_losses(file: BinaryIO) -> Iterator[str]:
-    """Yield a sentence for each thing, perhaps twice.
+def dropped_of_jpeg(file: BinaryIO) -> Iterator[str]:
+    """Yield a sentence for each thing that is not kept, perhaps twice.
 
     Raises `struct.error` where the file ends too early.
     """
@@ -30,21 +30,21 @@ def jpeg_losses(file: BinaryIO) -> Iterator[str]:
         (length,) = struct.unpack(">H", file.read(2))
         following = file.tell() + length - 2
         if 0xE0 <= marker[1] <= 0xEF or marker[1] == 0xFE:
-            yield from _losses_in(marker[1], file.read(max(0, length - 2)))
+            yield from _dropped_of_segment(marker[1], file.read(max(0, length - 2)))
         file.seek(following)
     if marker == b"\xff\xda":
-        yield from _losses_behind(file)
+        yield from _dropped_behind(file)
 
 
-def _losses_in(marker: int, segment: bytes) -> list[str]:
+def _dropped_of_segment(marker: int, segment: bytes) -> list[str]:
     if marker == 0xFE:
         return ["the JPEG comment is dropped"]
     if marker == 0xE1:
         if segment.startswith(_EXTENDED_XMP):
             return ["the extended part of the XMP data is dropped"]
         if segment.startswith(b"http://ns.adobe.com/xap/"):
-            losses = [GAIN_MAP] if _GAIN_MAP_NAMES.search(segment) else []
-            return losses + ([DEPTH] if b"GDepth:" in segment else [])
+            gain_map = [GAIN_MAP] if _GAIN_MAP_NAMES.search(segment) else []
+            return gain_map + ([DEPTH] if b"GDepth:" in segment else [])
         if segment.startswith(b"Exif\0"):
             return []
     if marker == 0xED and segment.startswith(b"Photoshop 3.0\0"):
@@ -65,7 +65,7 @@ def _losses_in(marker: int, segment: bytes) -> list[str]:
     return [f"application data of JPEG ({name or f'APP{marker - 0xE0}'}) is dropped"]
 
 
-def _losses_behind(file: BinaryIO) -> Iterator[str]:
+def _dropped_behind(file: BinaryIO) -> Iterator[str]:
     """Look at what follows the end of the first picture, from its first scan on."""
     rest = file.read()
     end = rest.find(b"\xff\xd9")  # which is in no scan, nor in the tables between scans

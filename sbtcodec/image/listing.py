@@ -19,6 +19,16 @@ from typing import TypeAlias, TypeVar
 _UNREAD = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"})
 _READ_AS_ANOTHER = frozenset({"MPO"})  # a JPEG file with more behind it
 
+DATASET_SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".ppm"}
+)
+"""Extensions, in lower case, of the images that a folder gives to training and to measuring.
+
+Not those of `image_suffixes`, which grow with Pillow and its plugins: a folder has to be the same
+data set everywhere, or numbers about it do not compare; and icons, palettes and animations are no
+photographs.
+"""
+
 _Identity: TypeAlias = tuple[int, int]
 _P = TypeVar("_P", bound=PurePath)
 

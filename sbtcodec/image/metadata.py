@@ -1,6 +1,5 @@
 """EXIF, XMP and the orientation in them: found in a PIL image, and made to fit upright pixels."""
 
-import io
 import re
 from typing import Any
 
@@ -8,13 +7,15 @@ from PIL import ExifTags, Image
 
 from sbtcodec.image.exif import (
     DESCRIPTIVE,
+    INTEROP,
+    NESTED,
     exif_of_tiff,
     without_orientation,
     without_thumbnail,
 )
 from sbtcodec.image.picture import EXIF_PREFIX
 from sbtcodec.image.png import RAW_PROFILE, raw_profile
-from sbtcodec.image.tiff import INTEROP, NESTED, fields_at, head_of
+from sbtcodec.image.tiff import first_directory
 from sbtcodec.limits import MAX_METADATA_BYTES
 
 _ORIENTATION = ExifTags.Base.Orientation
@@ -72,8 +73,8 @@ def upright(
     if turn is None:
         return image, payload, xmp
     turned = image.transpose(turn)
-    payload, xmp, lost = of_a_part(payload, xmp, turned.size, why="the picture is turned")
-    notices += lost
+    payload, xmp, dropped = of_a_part(payload, xmp, turned.size, why="the picture is turned")
+    notices += dropped
     return turned, payload, xmp
 
 
@@ -118,10 +119,9 @@ def tiff_tags(image: Image.Image, notices: list[str]) -> bytes | None:
 
 
 def resolution_notices(info: dict[Any, Any], exif: bytes | None) -> list[str]:
-    """Return what is lost with the resolution of an image, unless it is in the EXIF data."""
+    """Return a notice that the resolution of an image is dropped, unless EXIF data has it."""
     try:
-        order, offset = head_of(exif[:8]) if exif else ("<", 0)
-        if exif and _X_RESOLUTION in fields_at(io.BytesIO(exif), order, offset)[0]:
+        if exif and first_directory(exif).fields({_X_RESOLUTION}):
             return []
         across, down = (float(number) for number in info.get("dpi", info.get("aspect", (0, 0))))
         if "dpi" not in info:

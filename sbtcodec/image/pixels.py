@@ -31,7 +31,7 @@ from PIL.ImageFile import ImageFile
 from sbtcodec.errors import ImageError
 from sbtcodec.image.colour_tags import colours_of
 from sbtcodec.image.colours import MODE_NOTICES, split_alpha, with_code_points, with_profile
-from sbtcodec.image.losses import losses_of
+from sbtcodec.image.file_scan import scan_of
 from sbtcodec.image.metadata import resolution_notices, tiff_tags, upright, within_limit
 from sbtcodec.image.opening import EmptyFileError, PixelLimitError, open_image, pixel_limit
 from sbtcodec.image.picture import Picture
@@ -84,16 +84,16 @@ def as_rgb(
     try:
         if (frames := getattr(image, "n_frames", 1)) > 1:
             notices.append(f"only frame {image.tell() + 1} of {frames} is kept")
-        found, tags = losses_of(image), tiff_tags(image, notices)
+        scan, tags = scan_of(image), tiff_tags(image, notices)
         mode = image.mode
         image = loaded(image, name, notices)
         _check_size(image, name, max_pixels)  # which may be another now
         turned, exif, xmp = upright(image, notices, tags)
-        xmp = xmp or found.info.get("xmp")
+        xmp = xmp or scan.info.get("xmp")
         colours, alpha = split_alpha(turned, name)
         if mode in MODE_NOTICES:
             notices.append(MODE_NOTICES[mode])
-        profile, cicp = colours_of(image, found.info, exif, notices)
+        profile, cicp = colours_of(image, scan.info, exif, notices)
         profile = within_limit(profile, "the colour profile", notices)
         if cicp is None:
             colours, icc = with_profile(colours, profile, notices, strip=strip)
@@ -104,7 +104,7 @@ def as_rgb(
         if strip:
             exif = xmp = None
         else:
-            notices += found.notices + resolution_notices(image.info, exif)
+            notices += scan.notices + resolution_notices(image.info, exif)
         return Picture(
             rgb=np.array(colours.convert("RGB")),
             grayscale=colours.mode == "L",

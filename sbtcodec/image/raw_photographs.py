@@ -7,10 +7,10 @@ is made of the others by a raw converter.
 from pathlib import PurePath
 
 from sbtcodec.errors import ImageError
-from sbtcodec.image.tiff_directory import Directory
+from sbtcodec.image.tiff import Directory, nested
+from sbtcodec.image.tiff_layout import Tag
 
-_WIDTH, _HEIGHT, _PHOTOMETRIC = 256, 257, 262
-_NEW_SUBFILE_TYPE, _SUBFILE_TYPE, _DNG_VERSION = 254, 255, 50706
+_NEW_SUBFILE_TYPE, _SUBFILE_TYPE, _SUB_IFDS, _DNG_VERSION = 254, 255, 330, 50706
 _REDUCED, _MASK, _OLD_REDUCED = 1, 4, 2
 # Colour filter array, linear raw, and the depth and mask that only DNG files have.
 _RAW_INTERPRETATIONS = frozenset({32803, 34892, 51177, 52527})
@@ -34,13 +34,13 @@ def check_no_raw(directory: Directory, file_name: str, name: str) -> int:
     Raises `ImageError` for raw files, and where the picture is only nested in a preview.
     """
     pages = directory.pages()
-    nested = [inside for page in pages for inside in page.nested()]
-    every = pages + nested
+    inside = nested(pages, _SUB_IFDS)
+    every = pages + inside
     directory.file.seek(8)
     if (
         directory.file.read(2) == _CANON
         or any(_DNG_VERSION in each.entries for each in every)
-        or any(each.number(_PHOTOMETRIC) in _RAW_INTERPRETATIONS for each in every)
+        or any(each.number(Tag.PHOTOMETRIC) in _RAW_INTERPRETATIONS for each in every)
         or PurePath(file_name).suffix.lower() in _EXTENSIONS
     ):
         raise ImageError(
@@ -51,7 +51,7 @@ def check_no_raw(directory: Directory, file_name: str, name: str) -> int:
     number = next(finished, None)
     if number is None and len(every) == 1:  # then there is nothing that it could be a preview of
         return 0
-    largest = max(map(_pixels, nested), default=0)
+    largest = max(map(_pixels, inside), default=0)
     if number is None or _pixels(pages[number]) < largest:
         raise ImageError(
             f"{name} is a TIFF file whose first page is a preview of {_pixels(pages[0])} pixels,"
@@ -66,4 +66,4 @@ def _is_secondary(directory: Directory) -> bool:
 
 
 def _pixels(directory: Directory) -> int:
-    return directory.number(_WIDTH) * directory.number(_HEIGHT)
+    return directory.number(Tag.WIDTH) * directory.number(Tag.HEIGHT)

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sbtcodec.errors import ImageError
-from sbtcodec.image.bits import rounded_to_8
+from sbtcodec.image.bits import check_sixteen_bits, rounded_to_8
 from sbtcodec.image.opening import open_image
+from sbtcodec.image.tiff_layout import ADVICE, UNSIGNED, Tag
 from sbtcodec.image.tiff_samples import readable
 
-_ADVICE = "export it as 8- or 16-bit TIFF or PNG first"
 _LOW_BITS = {"L;2": 2, "L;4": 4}
 # The raw modes that give the upper bytes, and those that give the lower ones.
 _LOWER = {"L;16B": "L;16", "RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L"}
@@ -45,6 +45,8 @@ def loaded(image: Image.Image, name: str, notices: list[str]) -> Image.Image:
     exact = image.tell() == 0 and raw_mode in (*_LOWER, _PNG_GRAY_ALPHA) and bits == 16
     content = _content(image) if exact or codec == "SGI16" else b""
     image.load()
+    if image.mode == "I" and image.format == "TIFF":
+        _check_integers_of_tiff(image, name)
     if image.mode.startswith("I"):
         bits = max(bits, 16) if bits == 8 else bits
     if bits > 8:
@@ -64,6 +66,13 @@ def loaded(image: Image.Image, name: str, notices: list[str]) -> Image.Image:
         image = image.copy()  # of the value, the standard says, the lowest bits count
         image.info["transparency"] = tuple(value & 255 for value in transparent)
     return image
+
+
+def _check_integers_of_tiff(image: Image.Image, name: str) -> None:
+    """Refuse integers of 32 bits by their own values: Pillow has them signed, whatever they are."""
+    kind = getattr(image, "tag_v2", {}).get(Tag.FORMAT, (UNSIGNED,))
+    if kind in (UNSIGNED, (UNSIGNED,)):
+        check_sixteen_bits(np.asarray(image).view(np.uint32), name)
 
 
 def _with_whole_palette(image: Image.Image, notices: list[str]) -> Image.Image:
@@ -91,7 +100,7 @@ def _bits(image: Image.Image, codec: str, raw_mode: str, arguments: Any, name: s
     if image.format == "FITS" and image.mode != "L":
         raise ImageError(
             f"{name} is a FITS file of mode {image.mode}, of which the range is not known, expected"
-            f" 8 bits a sample; {_ADVICE}"
+            f" 8 bits a sample; {ADVICE}"
         )
     if codec in ("ppm", "ppm_plain") and image.mode != "1":
         return max(8, int(arguments[-1]).bit_length())
@@ -114,7 +123,7 @@ def _bits_of_jpeg_2000(image: Image.Image, name: str) -> int:
     if bits > 8 and (image.mode != "I;16" or bits > 16):
         raise ImageError(
             f"{name} is a JPEG 2000 file of {bits} bits a sample in {components} channels, expected"
-            f" 8 bits a sample, or gray; {_ADVICE}"
+            f" 8 bits a sample, or gray; {ADVICE}"
         )
     return max(8, bits)
 

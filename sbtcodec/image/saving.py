@@ -143,7 +143,7 @@ def _fitted(picture: Picture, image_format: Format) -> Picture:
 
 
 def _code_point_notices(picture: Picture, image_format: Format) -> list[str]:
-    """Return what is lost with the code points of a picture, if the profile does not say it."""
+    """Return notices of code points that are dropped, if the profile does not say the same."""
     assert picture.cicp is not None
     if code_points.profile_of(picture.cicp, gray=picture.grayscale) is not None and picture.icc:
         return []

@@ -1,194 +1,208 @@
-"""TIFF structures, which EXIF data is too, as bytes: directories read, built and added to a file.
+"""Directories of TIFF files, classic and BigTIFF, and of EXIF data, which is such a file: read.
 
-Values are copied and never interpreted, so that text keeps its bytes whatever its encoding. What is
-read is bounded: a directory by its number of fields, a value by the size of metadata.
+What is read is bounded: a directory by its number of entries, directories by their number, a value
+of metadata by the size that metadata can have, the values of a directory by that of the file.
+`tiff_writing` builds directories, and replaces them in a file.
 """
 
+import io
 import struct
-from typing import BinaryIO, NamedTuple, TypeAlias
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from typing import BinaryIO, NamedTuple
 
 from sbtcodec.limits import MAX_METADATA_BYTES
 
-EXIF, GPS, INTEROP = 0x8769, 0x8825, 0xA005
-# Directories inside of a directory, by the tag of the one that points to them.
-NESTED = {None: (EXIF, GPS), EXIF: (INTEROP,)}
+SHORT, LONG, LONG8 = 3, 4, 16  # types of values
+# The types of integers, as `struct` knows them.
+INTEGERS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
+# How many bytes an element of each type has.
+_SIZES = {2: 1, 5: 8, 7: 1, 10: 8, 11: 4, 12: 8} | {
+    kind: struct.calcsize("=" + code) for kind, code in INTEGERS.items()
+}
+BIG_TYPES = frozenset({16, 17, 18})  # of BigTIFF alone
+_BIG = 43
+_MAX_ENTRIES = 4096  # a damaged file may declare more than it has bytes
+_MAX_DIRECTORIES = 256
 
-_LONG = 4
-# How many bytes an element of each kind has, and those that change places with the byte order.
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
-_BIG_SIZES = {16: 8, 17: 8, 18: 8}
-_WORDS = {3: 2, 4: 4, 5: 4, 8: 2, 9: 4, 10: 4, 11: 4, 12: 8, 13: 4}
-_MAX_FIELDS = 4096
+
+class DirectoryError(ValueError):
+    """A directory is cut or damaged, or would be too far into its file."""
 
 
 class Field(NamedTuple):
-    """A value of a directory: its kind, the number of its elements, their bytes, where it stands.
-
-    `entry` is the offset of the 12 bytes of the field, `value` that of its bytes.
-    """
+    """A value: its type (`kind`), the number of its elements, their bytes, and where they stand."""
 
     kind: int
-    number: int
+    elements: int
     data: bytes
-    entry: int = 0
-    value: int = 0
+    offset: int = 0
 
 
-Directory: TypeAlias = "dict[int, Field | Directory]"
+class Entry(NamedTuple):
+    """What stands in a directory: `data` are the bytes of the value, or their offset if longer."""
+
+    tag: int
+    kind: int
+    elements: int
+    data: bytes
+    offset: int
+
+    @property
+    def size(self) -> int:
+        """Of the value in bytes, 0 if its type is unknown."""
+        return _SIZES.get(self.kind, 0) * self.elements
 
 
-def head_of(head: bytes) -> tuple[str, int]:
-    """Return the byte order, "<" or ">", and the offset of the first directory.
+@dataclass(frozen=True)
+class Directory:
+    """The entries of one image in a TIFF file, or of EXIF data, as they stand there.
 
-    Raises `ValueError` if these are not the first 8 bytes of a TIFF structure, or of BigTIFF.
+    Attributes:
+        file: the file, left open at any position.
+        order: "<" or ">", the byte order of the file.
+        big: whether it is a BigTIFF file.
+        offset: where it begins.
+        following: offset of the next directory, 0 after the last.
+        table: its entries in their order; a tag may stand there twice.
     """
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(head[:4])
-    if order is None or len(head) < 8:
-        raise ValueError(f"found {head[:4].hex(' ') or 'nothing'}, expected a TIFF structure")
-    return order, struct.unpack(order + "I", head[4:8])[0]
 
+    file: BinaryIO
+    order: str
+    big: bool
+    offset: int
+    following: int
+    table: tuple[Entry, ...]
 
-def fields_at(
-    file: BinaryIO,
-    order: str,
-    offset: int,
-    wanted: frozenset[int] | None = None,
-    *,
-    big: bool = False,
-) -> tuple[dict[int, Field], int]:
-    """Read the fields of a directory, and the offset of the next one, 0 if there is none.
+    @cached_property
+    def entries(self) -> Mapping[int, Entry]:
+        """The entries by tag, the last of each, as Pillow has it."""
+        return {entry.tag: entry for entry in self.table}
 
-    Fields of unknown kind, or whose value leaves the file, are left out, and so are those not in
-    `wanted`. `big` is for BigTIFF. Raises `ValueError` if there is no directory at `offset`.
-    """
-    counts, pointers = ("Q", "Q") if big else ("H", "I")
-    width, pointer = (20, 8) if big else (12, 4)
-    file.seek(offset)
-    start = struct.calcsize(counts)
-    (count,) = _unpacked(order + counts, file.read(start))
-    if count > _MAX_FIELDS:
-        raise ValueError(f"a directory of {count} fields, expected at most {_MAX_FIELDS}")
-    table = file.read(width * count)
-    if len(table) < width * count:
-        raise ValueError(f"the directory at {offset} leaves the file")
-    following = file.read(pointer)
-    found: dict[int, Field] = {}
-    for index in range(count):
-        tag, kind, elements = struct.unpack_from(order + "HH" + pointers, table, width * index)
-        size = (_SIZES | _BIG_SIZES if big else _SIZES).get(kind, 0) * elements
-        if not 0 < size <= MAX_METADATA_BYTES or (wanted is not None and tag not in wanted):
-            continue
-        entry = offset + start + width * index
-        value = entry + 4 + pointer
-        if size > pointer:
-            (value,) = struct.unpack_from(order + pointers, table, width * index + 4 + pointer)
-        if value >= 2**62:  # which files cannot seek to
-            continue
-        file.seek(value)
-        data = file.read(size)
-        if len(data) == size:
-            found.setdefault(tag, Field(kind, elements, data, entry, value))
-    whole = len(following) == pointer
-    return found, struct.unpack(order + pointers, following)[0] if whole else 0
+    def fields(self, wanted: Collection[int] | None = None) -> dict[int, Field]:
+        """Return the values by tag, of those in `wanted` or of all, the first of each.
 
-
-def directory_at(
-    file: BinaryIO,
-    order: str,
-    offset: int,
-    wanted: frozenset[int] | None = None,
-    *,
-    parent: int | None = None,
-    big: bool = False,
-) -> Directory:
-    """Read a directory with those inside of it; `wanted` is for the outermost one, `big` BigTIFF.
-
-    Raises `ValueError` if there is none at `offset`; inner ones that are damaged are left out.
-    """
-    inner = NESTED.get(parent, ())
-    if wanted is not None:
-        wanted = wanted | {*inner}
-    fields, _ = fields_at(file, order, offset, wanted, big=big)
-    found: Directory = {}
-    for tag, field in fields.items():
-        if tag not in inner:
-            if field.kind in _SIZES:
-                found[tag] = field
-        elif len(field.data) in (4, 8):
-            at = int.from_bytes(field.data, "little" if order == "<" else "big")
-            try:
-                found[tag] = directory_at(file, order, at, parent=tag, big=big)
-            except (ValueError, OverflowError):
+        Those of unknown type are left out, and so are those that leave the file, are longer than
+        metadata can be, or do not fit into the file beside the others.
+        """
+        room = self.file.seek(0, io.SEEK_END)  # more than that has to overlap
+        found: dict[int, Field] = {}
+        for entry in self.table:
+            if entry.tag in found or (wanted is not None and entry.tag not in wanted):
                 continue
-    return found
+            known = self.big or entry.kind not in BIG_TYPES
+            if known and 0 < entry.size <= min(room, MAX_METADATA_BYTES):
+                with suppress(DirectoryError):
+                    found[entry.tag] = self._field(entry)
+                    room -= entry.size
+        return found
+
+    def numbers(self, tag: int, most: int | None = None) -> tuple[int, ...]:
+        """Return the integers of a tag, the first `most`; none if it is missing or of another type.
+
+        Raises `DirectoryError` if the file ends before all of them.
+        """
+        entry = self.entries.get(tag)
+        if entry is None or entry.kind not in INTEGERS:
+            return ()
+        count = entry.elements if most is None else min(most, entry.elements)
+        data = self._field(entry, count * _SIZES[entry.kind]).data
+        return struct.unpack(f"{self.order}{count}{INTEGERS[entry.kind]}", data)
+
+    def number(self, tag: int, default: int = 0) -> int:
+        """Return the first integer of a tag, or the default."""
+        found = self.numbers(tag, 1)
+        return found[0] if found else default
+
+    def pages(self) -> list["Directory"]:
+        """Return this one and those that follow it, up to one that is cut or damaged."""
+        found, seen, directory = [self], {self.offset}, self
+        while directory.following not in (0, *seen) and len(found) < _MAX_DIRECTORIES:
+            try:
+                directory = read_directory(self.file, directory.following)
+            except DirectoryError:
+                break
+            seen.add(directory.offset)
+            found.append(directory)
+        return found
+
+    def _field(self, entry: Entry, most: int | None = None) -> Field:
+        """Return the value of an entry, `most` bytes of it; all of it has to be in the file."""
+        size = entry.size
+        if size <= len(entry.data):
+            return Field(entry.kind, entry.elements, entry.data[:size][:most], entry.offset)
+        (at,) = struct.unpack(self.order + "IQ"[self.big], entry.data)
+        return Field(entry.kind, entry.elements, _read(self.file, at, size, most), at)
 
 
-def swapped(directory: Directory) -> Directory:
-    """Return the same directory in the other byte order."""
-    found: Directory = {}
-    for tag, field in directory.items():
-        if not isinstance(field, Field):
-            found[tag] = swapped(field)
-            continue
-        word = _WORDS.get(field.kind, 1)
-        data = b"".join(field.data[at : at + word][::-1] for at in range(0, len(field.data), word))
-        found[tag] = field._replace(data=data if word > 1 else field.data)
-    return found
+def nested(directories: Collection[Directory], tag: int) -> list[Directory]:
+    """Return what a tag of directories of a file points to, without what is cut or damaged.
 
-
-def built(directory: Directory, order: str) -> bytes:
-    """Return a TIFF structure of a directory whose values are in this byte order."""
-    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8)
-    return head + _laid_out(directory, order, 8)
-
-
-def added(file: bytes, more: Directory) -> bytes:
-    """Return a TIFF file whose first directory has more fields, their values in its byte order.
-
-    They replace those of the same tag. The old directory stays in the file, unused.
+    Each is read once, however many point to it.
     """
-    order, offset = head_of(file[:8])
-    (count,) = struct.unpack_from(order + "H", file, offset)
-    kept = {}
-    for at in range(offset + 2, offset + 2 + 12 * count, 12):
-        (tag,) = struct.unpack_from(order + "H", file, at)
-        kept[tag] = file[at : at + 12]
-    following = file[offset + 2 + 12 * count : offset + 6 + 12 * count]
-    body = file + bytes(len(file) % 2)
-    directory = _laid_out(more, order, len(body), kept=kept, following=following)
-    return body[:4] + struct.pack(order + "I", len(body)) + body[8:] + directory
+    found: dict[int, Directory | None] = {}
+    for directory in directories:
+        with suppress(DirectoryError):
+            for offset in directory.numbers(tag, _MAX_DIRECTORIES):
+                if offset in found or len(found) == _MAX_DIRECTORIES:
+                    continue
+                found[offset] = None
+                with suppress(DirectoryError):
+                    found[offset] = read_directory(directory.file, offset)
+    return [directory for directory in found.values() if directory is not None]
 
 
-def _laid_out(
-    directory: Directory,
-    order: str,
-    offset: int,
-    *,
-    kept: dict[int, bytes] | None = None,
-    following: bytes = bytes(4),
-) -> bytes:
-    """Return the bytes of a directory that stands at `offset`, its values behind it."""
-    entries = dict(kept or {})
-    tail_at = offset + 2 + 12 * len(entries.keys() | directory.keys()) + 4
-    tail = b""
-    for tag, field in sorted(directory.items()):
-        at = tail_at + len(tail)
-        if not isinstance(field, Field):
-            tail += _laid_out(field, order, at)
-            pointer = struct.pack(order + "I", at)
-            entries[tag] = struct.pack(order + "HHI", tag, _LONG, 1) + pointer
-            continue
-        start = struct.pack(order + "HHI", tag, field.kind, field.number)
-        if len(field.data) <= 4:
-            entries[tag] = start + field.data.ljust(4, b"\0")
-        else:
-            entries[tag] = start + struct.pack(order + "I", at)
-            tail += field.data + bytes(len(field.data) % 2)
-    table = b"".join(entry for _, entry in sorted(entries.items()))
-    return struct.pack(order + "H", len(entries)) + table + following + tail
+def read_directory(file: BinaryIO, offset: int | None = None) -> Directory:
+    """Read the directory at an offset, the first one if it is not given.
+
+    Raises `DirectoryError` if it is cut or damaged, or the file is no TIFF file.
+    """
+    head = _read(file, 0, 8)
+    if head[:2] not in (b"II", b"MM") or not {42, _BIG} & {head[2], head[3]}:
+        raise DirectoryError("no TIFF file")
+    order, big = "<" if head[:2] == b"II" else ">", _BIG in head[2:4]
+    pointer, counter, layout = layouts(order, big)
+    if offset is None:
+        (offset,) = pointer.unpack(_read(file, 8, 8) if big else head[4:])
+    start = offset + counter.size
+    (count,) = counter.unpack(_read(file, offset, counter.size))
+    if count > _MAX_ENTRIES:
+        raise DirectoryError(f"{count} entries")
+    size = layout.size + pointer.size
+    raw = _read(file, start, count * size)
+    tail = file.read(pointer.size)  # which some files lack at their end
+    table = []
+    for at in range(0, len(raw), size):
+        tag, kind, elements = layout.unpack_from(raw, at)
+        inline = at + layout.size
+        table.append(Entry(tag, kind, elements, raw[inline : at + size], start + inline))
+    following = pointer.unpack(tail)[0] if len(tail) == pointer.size else 0
+    return Directory(file, order, big, offset, following, tuple(table))
 
 
-def _unpacked(layout: str, data: bytes) -> tuple[int, ...]:
-    if len(data) < struct.calcsize(layout):
-        raise ValueError("a directory begins behind the end")
-    return struct.unpack(layout, data)
+def first_directory(data: bytes) -> Directory:
+    """Return the first directory of a TIFF structure in memory, such as EXIF data.
+
+    Raises `DirectoryError` if it is no such structure, or of BigTIFF.
+    """
+    if data[:4] not in (b"II*\0", b"MM\0*") or len(data) < 8:
+        shown = data[:4].hex(" ") or "nothing"
+        raise DirectoryError(f"found {shown}, expected a TIFF structure")
+    return read_directory(io.BytesIO(data))
+
+
+def layouts(order: str, big: bool) -> tuple[struct.Struct, struct.Struct, struct.Struct]:
+    """Return how an offset, the number of entries, and an entry less its data are stored."""
+    codes = ("Q", "Q", "HHQ") if big else ("I", "H", "HHI")
+    pointer, counter, layout = (struct.Struct(order + code) for code in codes)
+    return pointer, counter, layout
+
+
+def _read(file: BinaryIO, offset: int, size: int, most: int | None = None) -> bytes:
+    """Return bytes of a file, `most` of them at the most, if all are there."""
+    if offset + size > file.seek(0, io.SEEK_END):  # before so much memory is asked for
+        raise DirectoryError(f"it ends before {offset + size} bytes")
+    file.seek(offset)
+    return file.read(size if most is None else min(most, size))

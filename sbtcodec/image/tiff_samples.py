@@ -9,7 +9,6 @@ rows are of plain bytes.
 
 import io
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,61 +18,30 @@ from sbtcodec.errors import ImageError
 from sbtcodec.image.bits import associated_divided, rounded_to_8, unpacked
 from sbtcodec.image.opening import check_pixels, open_image, pixel_limit
 from sbtcodec.image.raw_photographs import check_no_raw
-from sbtcodec.image.tiff_directory import (
-    Directory,
-    DirectoryError,
-    end_of,
-    read_directory,
-    with_directory,
+from sbtcodec.image.tiff import Directory, DirectoryError, read_directory
+from sbtcodec.image.tiff_layout import (
+    ADVICE,
+    ASSOCIATED,
+    BLACK_IS_0,
+    SIGNED,
+    UNASSOCIATED,
+    UNSPECIFIED,
+    WHITE_IS_0,
+    Layout,
+    Tag,
+    described,
+    layout_of,
+    unknown,
 )
+from sbtcodec.image.tiff_writing import end_of, with_directory
 
-_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
-_FILL_ORDER, _STRIPS, _ORIENTATION, _SAMPLES, _ROWS, _STRIP_BYTES = 266, 273, 274, 277, 278, 279
-_PLANAR, _PREDICTOR, _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_BYTES = 284, 317, 322, 323, 324, 325
-_INK_SET, _EXTRA, _FORMAT, _SUBSAMPLING, _BLACK_WHITE = 332, 338, 339, 530, 532
+_HORIZONTAL = 2  # the predictor: differences of neighbours
 # Of the range of samples and of how they are stored, which is other afterwards.
-_OF_SAMPLES = (280, 281, 340, 341, _FILL_ORDER, _PREDICTOR, _FORMAT, _EXTRA, 292, 293, 347)
-
-_WHITE_IS_0, _BLACK_IS_0, _RGB, _CMYK, _YCBCR = 0, 1, 2, 5, 6
-_COLOURS = {_WHITE_IS_0: 1, _BLACK_IS_0: 1, _RGB: 3, _CMYK: 4}
-_UNSPECIFIED, _ASSOCIATED, _UNASSOCIATED = 0, 1, 2
-_UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
-_SAMPLE_FORMATS = {_SIGNED: "signed", _FLOAT: "floating-point", 4: "undefined"}
-_HORIZONTAL = 2
-# None, LZW, both kinds of deflate, PackBits, LZMA and Zstandard: of bytes, whatever they mean.
-_BYTE_COMPRESSIONS = frozenset({1, 5, 8, 32946, 32773, 34925, 50000})
-_MAX_EXTRA = 4
-
-_ADVICE = "export it as 8- or 16-bit TIFF or PNG first"
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """What the tags say of the samples: counts and codes as in the file."""
-
-    width: int
-    height: int
-    bits: int
-    photometric: int
-    extra: tuple[int, ...]
-    planar: bool
-    compression: int
-
-    @property
-    def colours(self) -> int:
-        return _COLOURS[self.photometric]
-
-    @property
-    def samples(self) -> int:
-        return self.colours + len(self.extra)
-
-    @property
-    def alpha(self) -> int:
-        """Where the alpha channel is among the samples; 0 if there is none."""
-        for index, kind in enumerate(self.extra, self.colours):
-            if kind in (_ASSOCIATED, _UNASSOCIATED):
-                return index
-        return 0
+_OF_SAMPLES = (
+    *(280, 281, 340, 341, 292, 293, 347),
+    *(Tag.FILL_ORDER, Tag.PREDICTOR, Tag.FORMAT, Tag.EXTRA),
+    *(Tag.TILE_WIDTH, Tag.TILE_HEIGHT, Tag.TILES, Tag.TILE_BYTES),
+)
 
 
 def readable(image: Image.Image, name: str, notices: list[str]) -> Image.Image:
@@ -124,13 +92,13 @@ def converted(data: bytes, name: str, notices: list[str]) -> bytes | None:
         if directory.big and directory.order == ">":
             raise ImageError(
                 f"{name} is a BigTIFF file in big-endian order, expected little-endian order;"
-                f" {_ADVICE}"
+                f" {ADVICE}"
             )
         content = _converted(directory, name, notices, known=False)
     except DirectoryError as error:
         raise ImageError(f"{name} cannot be decoded ({error}); it is cut or damaged") from error
     if content is None:
-        raise _unknown(name, _described(directory))
+        raise unknown(name, described(directory))
     return content
 
 
@@ -139,12 +107,14 @@ def _converted(directory: Directory, name: str, notices: list[str], *, known: bo
 
     `known` says whether Pillow opens it.
     """
-    layout = _layout(directory, name, known=known)
-    extra = directory.numbers(_EXTRA)
-    if len(extra) > any(kind != _UNSPECIFIED for kind in extra):
+    layout = layout_of(directory, name, known=known)
+    extra = directory.numbers(Tag.EXTRA)
+    if len(extra) > any(kind != UNSPECIFIED for kind in extra):
         notices.append("extra channels that are not transparency are left out")
     if layout is None:
-        return None
+        if not _is_one_plane(directory):
+            return None
+        return with_directory(directory, {Tag.PLANAR: (1,)})
     check_pixels((layout.width, layout.height))
     with pixel_limit(2**40):  # of bytes; the pixels are limited already
         samples = _samples(directory, layout)
@@ -152,9 +122,9 @@ def _converted(directory: Directory, name: str, notices: list[str], *, known: bo
         notices.append(f"{layout.bits} bits a sample are rounded to 8")
     alpha = layout.alpha
     colours = samples[:, :, : layout.colours]
-    if layout.photometric == _WHITE_IS_0:
+    if layout.photometric == WHITE_IS_0:
         colours = (2**layout.bits - 1) - colours
-    if alpha and layout.extra[alpha - layout.colours] == _ASSOCIATED:
+    if alpha and layout.extra[alpha - layout.colours] == ASSOCIATED:
         colours = associated_divided(colours, samples[:, :, alpha], layout.bits)
     kept = [rounded_to_8(colours, layout.bits)]
     if alpha:
@@ -162,72 +132,42 @@ def _converted(directory: Directory, name: str, notices: list[str], *, known: bo
     pixels = np.concatenate(kept, 2)
     channels = pixels.shape[2]
     changes: dict[int, tuple[int, ...] | None] = dict.fromkeys(_OF_SAMPLES)
-    changes |= dict.fromkeys((_TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_BYTES))
     changes |= {
-        _BITS: (8,) * channels,
-        _COMPRESSION: (1,),
-        _PHOTOMETRIC: (layout.photometric or _BLACK_IS_0,),
-        _STRIPS: (end_of(directory),),
-        _SAMPLES: (channels,),
-        _ROWS: (layout.height,),
-        _STRIP_BYTES: (pixels.size,),
-        _PLANAR: (1,),
+        Tag.BITS: (8,) * channels,
+        Tag.COMPRESSION: (1,),
+        Tag.PHOTOMETRIC: (layout.photometric or BLACK_IS_0,),
+        Tag.STRIPS: (end_of(directory),),
+        Tag.SAMPLES: (channels,),
+        Tag.ROWS: (layout.height,),
+        Tag.STRIP_BYTES: (pixels.size,),
+        Tag.PLANAR: (1,),
     }
     if alpha:
-        changes[_EXTRA] = (_UNASSOCIATED,)
+        changes[Tag.EXTRA] = (UNASSOCIATED,)
     return with_directory(directory, changes, pixels.tobytes())
 
 
-def _layout(directory: Directory, name: str, *, known: bool) -> _Layout | None:
-    """Return the layout of samples; None if Pillow reads it rightly, or says that it does not.
+def _is_one_plane(directory: Directory) -> bool:
+    """Whether an uncompressed channel stands in a plane of its own, as the only one.
 
-    Raises `ImageError` for what nothing here reads rightly.
+    That says nothing, but of the kind of samples Pillow then forgets all but the first letter: that
+    they are white at 0, packed, or in the other byte order.
     """
-    photometric = directory.number(_PHOTOMETRIC)
-    compression = directory.number(_COMPRESSION, 1)
-    samples = directory.number(_SAMPLES, 1)
-    bits = set(directory.numbers(_BITS)[:samples] or (1,))
-    formats = set(directory.numbers(_FORMAT)) or {_UNSIGNED}
-    extra = directory.numbers(_EXTRA)
-    planar = directory.number(_PLANAR, 1) == 2 and samples > 1
-    found = _described(directory)
-    # as Pillow does: 32-bit integers of one channel are looked at by what they hold
-    if formats != {_UNSIGNED} and not (bits == {32} and samples == 1):
-        raise _unknown(name, found)
-    if photometric == _YCBCR and compression == 1 and samples == 3:
-        _check_plain_ycbcr(directory, name, found)
-    if photometric == _CMYK and directory.number(_INK_SET, 1) != 1:
-        raise _unknown(name, f"{found}, of other inks than CMYK")
-    deep = max(bits) > 8 and bits != {32}
-    if known and not planar and not deep:
-        return None
-    if len(bits) > 1 or photometric not in _COLOURS or not 1 <= min(bits) <= 16:
-        raise _unknown(name, found)
-    if compression not in _BYTE_COMPRESSIONS:
-        raise _unknown(name, f"{found} of compression {compression}")
-    missing = samples - _COLOURS[photometric] - len(extra)
-    if missing == 1 and photometric == _RGB and not extra:  # as Pillow takes it for 8 bits
-        extra, missing = (_UNASSOCIATED,), 0
-    if missing or len(extra) > _MAX_EXTRA or any(kind not in (0, 1, 2) for kind in extra):
-        raise _unknown(name, f"{found} in {samples} channels")
-    size = directory.number(_WIDTH), directory.number(_HEIGHT)
-    layout = _Layout(*size, min(bits), photometric, extra, planar, compression)
-    if photometric == _CMYK and layout.alpha:
-        raise _unknown(name, f"{found} with transparency")
-    return layout
+    alone = directory.number(Tag.SAMPLES, 1) == 1 and directory.number(Tag.PLANAR, 1) == 2
+    return alone and directory.number(Tag.COMPRESSION, 1) == 1
 
 
-def _samples(directory: Directory, layout: _Layout) -> NDArray[np.uint16]:
+def _samples(directory: Directory, layout: Layout) -> NDArray[np.uint16]:
     """Return the samples as stored, uint16 [height, width, samples]."""
     planes = layout.samples if layout.planar else 1
     together = 1 if layout.planar else layout.samples
-    tiled = bool(directory.numbers(_TILES))
-    offsets = directory.numbers(_TILES if tiled else _STRIPS)
-    lengths = directory.numbers(_TILE_BYTES if tiled else _STRIP_BYTES)
+    tiled = bool(directory.numbers(Tag.TILES))
+    offsets = directory.numbers(Tag.TILES if tiled else Tag.STRIPS)
+    lengths = directory.numbers(Tag.TILE_BYTES if tiled else Tag.STRIP_BYTES)
     width, height = layout.width, layout.height
-    columns, rows = width, min(directory.number(_ROWS, height), height)
+    columns, rows = width, min(directory.number(Tag.ROWS, height), height)
     if tiled:
-        columns, rows = directory.number(_TILE_WIDTH), directory.number(_TILE_HEIGHT)
+        columns, rows = directory.number(Tag.TILE_WIDTH), directory.number(Tag.TILE_HEIGHT)
     if min(columns, rows) < 1:
         raise DirectoryError("strips or tiles without a size")
     across, down = math.ceil(width / columns), math.ceil(height / rows)
@@ -242,36 +182,33 @@ def _samples(directory: Directory, layout: _Layout) -> NDArray[np.uint16]:
         part = slice(plane * each, (plane + 1) * each)
         changes: dict[int, tuple[int, ...] | None] = dict.fromkeys(directory.entries)
         changes |= {
-            _WIDTH: (across * row_bytes,),
-            _HEIGHT: (down * rows if tiled else height,),
-            _BITS: (8,),
-            _COMPRESSION: (layout.compression,),
-            _PHOTOMETRIC: (_BLACK_IS_0,),
-            _FILL_ORDER: (directory.number(_FILL_ORDER, 1),),
-            _SAMPLES: (1,),
+            Tag.WIDTH: (across * row_bytes,),
+            Tag.HEIGHT: (down * rows if tiled else height,),
+            Tag.BITS: (8,),
+            Tag.COMPRESSION: (layout.compression,),
+            Tag.PHOTOMETRIC: (BLACK_IS_0,),
+            Tag.FILL_ORDER: (directory.number(Tag.FILL_ORDER, 1),),
+            Tag.SAMPLES: (1,),
         }
         if tiled:
-            changes |= {_TILE_WIDTH: (row_bytes,), _TILE_HEIGHT: (rows,), _TILES: offsets[part]}
+            changes |= {
+                Tag.TILE_WIDTH: (row_bytes,),
+                Tag.TILE_HEIGHT: (rows,),
+                Tag.TILES: offsets[part],
+            }
         else:
-            changes |= {_STRIPS: offsets[part], _ROWS: (rows,)}
+            changes |= {Tag.STRIPS: offsets[part], Tag.ROWS: (rows,)}
         if lengths:
-            changes[_TILE_BYTES if tiled else _STRIP_BYTES] = lengths[part]
+            changes[Tag.TILE_BYTES if tiled else Tag.STRIP_BYTES] = lengths[part]
         with open_image(io.BytesIO(with_directory(directory, changes)), ("TIFF",)) as image:
             stored = np.asarray(image).reshape(-1, row_bytes)  # a row of a tile each
         unfolded = unpacked(stored, layout.bits, columns * together, directory.order)
         unfolded = unfolded.reshape(-1, columns, together)
-        if directory.number(_PREDICTOR, 1) == _HORIZONTAL:
+        if directory.number(Tag.PREDICTOR, 1) == _HORIZONTAL:
             unfolded = np.cumsum(unfolded, 1, dtype=np.uint16)
             unfolded &= np.uint16(2**layout.bits - 1)
         found.append(unfolded.reshape(-1, across * columns, together)[:height, :width])
     return np.concatenate(found, 2)
-
-
-def _check_plain_ycbcr(directory: Directory, name: str, found: str) -> None:
-    """Refuse what Pillow would read as if each pixel had its own Cb and Cr, of full range."""
-    subsampling = directory.numbers(_SUBSAMPLING) or (2, 2)  # by the standard
-    if subsampling != (1, 1):
-        raise _unknown(name, f"{found}, uncompressed and subsampled {subsampling}")
 
 
 def _check_loaded(image: Image.Image, name: str, notices: list[str]) -> None:
@@ -282,12 +219,12 @@ def _check_loaded(image: Image.Image, name: str, notices: list[str]) -> None:
         found = tags.get(tag, default)
         return found if isinstance(found, tuple) else (found,)
 
-    bits, samples = max(numbers(_BITS, 1)), numbers(_SAMPLES, 1)[0]
+    bits, samples = max(numbers(Tag.BITS, 1)), numbers(Tag.SAMPLES, 1)[0]
     wrong = (
         bits == 12
-        or (bits == 16 and numbers(_PHOTOMETRIC, 0)[0] == _WHITE_IS_0)
-        or (bits == 16 and numbers(_PLANAR, 1)[0] == 2 and samples > 1)
-        or (bits in (8, 16) and numbers(_FORMAT, 1)[0] == _SIGNED)
+        or (bits == 16 and numbers(Tag.PHOTOMETRIC, 0)[0] == WHITE_IS_0)
+        or (bits == 16 and numbers(Tag.PLANAR, 1)[0] == 2 and samples > 1)
+        or (bits in (8, 16) and numbers(Tag.FORMAT, 1)[0] == SIGNED)
     )
     if wrong:
         raise ImageError(
@@ -296,20 +233,3 @@ def _check_loaded(image: Image.Image, name: str, notices: list[str]) -> None:
         )
     if bits == 16 and not image.mode.startswith("I"):
         notices.append("16 bits a sample are rounded to 8")
-
-
-def _described(directory: Directory) -> str:
-    samples = directory.number(_SAMPLES, 1)
-    bits = "/".join(map(str, sorted(set(directory.numbers(_BITS)[:samples] or (1,)))))
-    kind = directory.number(_FORMAT, _UNSIGNED)
-    shown = "" if kind == _UNSIGNED else f"{_SAMPLE_FORMATS.get(kind, 'complex')} samples, "
-    return f"{shown}{bits} bits a sample in photometric interpretation" + (
-        f" {directory.number(_PHOTOMETRIC)}"
-    )
-
-
-def _unknown(name: str, found: str) -> ImageError:
-    return ImageError(
-        f"{name} is a TIFF file of {found}, expected unsigned integers of 1 to 16 bits, gray, RGB"
-        f" or CMYK; {_ADVICE}"
-    )

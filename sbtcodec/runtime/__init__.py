@@ -1,7 +1,9 @@
 """What the codec asks of the process and of torch; nothing here knows of pictures.
 
-cores     how many this process may use
-forking   what a forked child must not use of its parent's threads
-modes     inference and differentiation, whatever modes the caller is in
-tensors   rounding with a gradient, and initial weights
+Read in this order:
+
+    cores     how many this process may use
+    forking   what a forked child must not use of its parent's threads
+    modes     inference and differentiation, whatever modes the caller is in
+    tensors   rounding with a gradient, and initial weights
 """

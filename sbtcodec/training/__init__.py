@@ -1,1 +1,14 @@
-"""The trainer that makes the weights."""
+"""Training: photographs to a checkpoint, and a checkpoint to released weights.
+
+Read in this order:
+
+    config       what a run is told
+    data         photographs as crops
+    step         the forward pass: the whole codec, made differentiable
+    objective    what a step minimises: rate and distortion
+    state        optimisers, one of them `muon`, and one update of the weights
+    run          the loop, resumable at any time; `checkpoint` its files
+    revival      a second chance for local channels that carry nothing
+    growth       a larger model that starts as good as a smaller one
+    publish      a checkpoint to released weights: fitted tables, manifest
+"""

@@ -12,9 +12,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sbtcodec.errors import DatasetError
+from sbtcodec.image.listing import DATASET_SUFFIXES
 from sbtcodec.image.opening import open_image
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".ppm"}
 LONGEST_SIDE = 1024  # larger photographs are reduced: their pixels are mostly camera noise
 RESIZED_SHARE = 0.5  # of the crops; the data are mostly JPEG, and reducing removes its artefacts
 # Saturated colours are rare in photographs, and networks that saw few of them code them badly.
@@ -33,7 +33,7 @@ def photograph_paths(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise DatasetError(f"{folder} is not a folder; expected a folder of photographs")
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in DATASET_SUFFIXES)
     if not paths:
         raise DatasetError(f"{folder} holds no image")
     return paths

@@ -1,7 +1,7 @@
-"""What an image file holds that is not kept, found in its segments, chunks and blocks.
+"""What Pillow does not tell of an image file: metadata that it skips, and what is dropped.
 
-Files are walked, not decoded, before Pillow decodes them; whatever in them is damaged ends the
-walk, and what was found before it counts.
+The segments, chunks and blocks of a file are walked before Pillow decodes it; whatever in them is
+damaged ends the walk, and what was found before it counts.
 """
 
 import struct
@@ -14,7 +14,7 @@ from PIL import Image, TiffTags
 from sbtcodec.image import png
 from sbtcodec.image.boxes import boxes_of
 from sbtcodec.image.exif import DESCRIPTIVE as EXIF_TAGS
-from sbtcodec.image.jpeg import CREDENTIALS, DEPTH, GAIN_MAP, MORE_PICTURES, jpeg_losses
+from sbtcodec.image.jpeg import CREDENTIALS, DEPTH, GAIN_MAP, MORE_PICTURES, dropped_of_jpeg
 from sbtcodec.limits import MAX_METADATA_BYTES
 
 _MAX_BLOCKS = 2**20
@@ -42,8 +42,8 @@ _WEBP_KNOWN = frozenset((b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF", b
 
 
 @dataclass
-class Found:
-    """What a walk finds.
+class FileScan:
+    """What a walk through a file finds.
 
     Attributes:
         notices: one sentence for each thing that is not kept.
@@ -54,44 +54,44 @@ class Found:
     info: dict[str, bytes] = field(default_factory=dict)
 
 
-def losses_of(image: Image.Image) -> Found:
+def scan_of(image: Image.Image) -> FileScan:
     """Walk the file of an image that was opened and not decoded yet; its position stays.
 
     Nothing is found in an image without a file, or of another format than JPEG, PNG, GIF, WebP,
     TIFF, AVIF, HEIF and JPEG XL.
     """
-    found = Found()
+    scan = FileScan()
     if tags := getattr(image, "tag_v2", None):
-        found.notices += _tiff_losses(tags)
+        scan.notices += _dropped_of_tiff(tags)
     walk = _WALKS.get(image.format or "")
     file = getattr(image, "fp", None)
     if walk is None or file is None:
-        return found
+        return scan
     try:
         position = file.tell()
     except (AttributeError, OSError, ValueError):  # closed, or none that can be walked
-        return found
+        return scan
     try:
-        walk(file, found)
+        walk(file, scan)
     except (struct.error, IndexError, ValueError, OSError, AttributeError):
         pass  # what is damaged is for the decoder to judge
     finally:
         file.seek(position)
-    found.notices = list(dict.fromkeys(found.notices))
-    return found
+    scan.notices = list(dict.fromkeys(scan.notices))
+    return scan
 
 
-def _walk_jpeg(file: BinaryIO, found: Found) -> None:
-    for sentence in jpeg_losses(file):
-        found.notices.append(sentence)
+def _walk_jpeg(file: BinaryIO, scan: FileScan) -> None:
+    for sentence in dropped_of_jpeg(file):
+        scan.notices.append(sentence)
 
 
-def _walk_mpo(file: BinaryIO, found: Found) -> None:
-    _walk_jpeg(file, found)
-    found.notices = [notice for notice in found.notices if notice != MORE_PICTURES]  # its frames
+def _walk_mpo(file: BinaryIO, scan: FileScan) -> None:
+    _walk_jpeg(file, scan)
+    scan.notices = [notice for notice in scan.notices if notice != MORE_PICTURES]  # its frames
 
 
-def _walk_png(file: BinaryIO, found: Found) -> None:
+def _walk_png(file: BinaryIO, scan: FileScan) -> None:
     texts: list[str] = []
     others: list[str] = []
     offset = 8
@@ -106,17 +106,17 @@ def _walk_png(file: BinaryIO, found: Found) -> None:
             if not png.is_kept(key):
                 texts.append(key.decode("latin-1"))
         elif kind == b"caBX":
-            found.notices.append(CREDENTIALS)
+            scan.notices.append(CREDENTIALS)
         elif kind not in _PNG_KNOWN and kind.isalpha():
             others.append(kind.decode("ascii"))
         offset += length + 12
     iptc = [name for name in texts if name.lower().endswith(("type iptc", "type 8bim"))]
     if iptc:
-        found.notices.append("IPTC data is dropped")
+        scan.notices.append("IPTC data is dropped")
     if named := _names([name for name in texts if name not in iptc]):
-        found.notices.append(f"PNG text is dropped: {named}")
+        scan.notices.append(f"PNG text is dropped: {named}")
     if named := _names(others):
-        found.notices.append(f"PNG chunks are dropped: {named}")
+        scan.notices.append(f"PNG chunks are dropped: {named}")
 
 
 def _names(names: list[str]) -> str:
@@ -126,7 +126,7 @@ def _names(names: list[str]) -> str:
     return ", ".join(each[:_MAX_NAMED]) + more
 
 
-def _walk_gif(file: BinaryIO, found: Found) -> None:
+def _walk_gif(file: BinaryIO, scan: FileScan) -> None:
     file.seek(10)
     flags = file.read(3)[0]
     file.seek(13 + (3 << (flags & 7) + 1 if flags & 128 else 0))
@@ -140,15 +140,15 @@ def _walk_gif(file: BinaryIO, found: Found) -> None:
             label = file.read(1)
             first = file.read(file.read(1)[0])
             if label == b"\xff" and first == b"XMP DataXMP":
-                found.info["xmp"] = _blocks(file, with_sizes=True)[:-257]  # a trailer of its own
+                scan.info["xmp"] = _blocks(file, with_sizes=True)[:-257]  # a trailer of its own
             elif label == b"\xff" and first == b"ICCRGBG1012":
-                found.info["icc_profile"] = _blocks(file)
+                scan.info["icc_profile"] = _blocks(file)
             elif first:
                 _blocks(file, keep=False)
             if label == b"\xfe":
-                found.notices.append("the GIF comment is dropped")
+                scan.notices.append("the GIF comment is dropped")
             elif label == b"\1":
-                found.notices.append("GIF text is dropped")
+                scan.notices.append("GIF text is dropped")
         else:
             break
 
@@ -163,18 +163,18 @@ def _blocks(file: BinaryIO, *, keep: bool = True, with_sizes: bool = False) -> b
     return bytes(data)
 
 
-def _tiff_losses(tags: Iterable[int]) -> list[str]:
-    lost, others = [], []
+def _dropped_of_tiff(tags: Iterable[int]) -> list[str]:
+    known, others = [], []
     for tag in sorted(set(tags) - _TIFF_KNOWN):
         if tag in _TIFF_NOTICES:
-            lost.append(_TIFF_NOTICES[tag])
+            known.append(_TIFF_NOTICES[tag])
         else:
             name = TiffTags.lookup(tag).name
             others.append(str(tag) if name == "unknown" else name)
-    return lost + ([f"TIFF tags are dropped: {_names(others)}"] if others else [])
+    return known + ([f"TIFF tags are dropped: {_names(others)}"] if others else [])
 
 
-def _walk_webp(file: BinaryIO, found: Found) -> None:
+def _walk_webp(file: BinaryIO, scan: FileScan) -> None:
     offset = 12
     others = []
     for _ in range(_MAX_BLOCKS):
@@ -184,28 +184,28 @@ def _walk_webp(file: BinaryIO, found: Found) -> None:
             break
         kind, length = struct.unpack("<4sI", head)
         if kind == b"C2PA":
-            found.notices.append(CREDENTIALS)
+            scan.notices.append(CREDENTIALS)
         elif kind not in _WEBP_KNOWN and kind != b"XMP ":
             others.append(kind.decode("latin-1"))
         offset += 8 + length + length % 2
     if named := _names(others):
-        found.notices.append(f"WebP chunks are dropped: {named}")
+        scan.notices.append(f"WebP chunks are dropped: {named}")
 
 
-def _walk_boxes(file: BinaryIO, found: Found) -> None:
+def _walk_boxes(file: BinaryIO, scan: FileScan) -> None:
     boxes = boxes_of(file)
     if boxes.cicp and not boxes.has_profile:
-        found.info["cicp"] = boxes.cicp
+        scan.info["cicp"] = boxes.cicp
     if boxes.xmp:
-        found.info["xmp"] = boxes.xmp
+        scan.info["xmp"] = boxes.xmp
     if {b"brob Exif", b"brob xml "} & boxes.kinds:
-        found.notices.append("packed EXIF or XMP data is dropped")
+        scan.notices.append("packed EXIF or XMP data is dropped")
     if b"tmap" in boxes.items or b"jhgm" in boxes.kinds:
-        found.notices.append(GAIN_MAP)
+        scan.notices.append(GAIN_MAP)
     if boxes.depth:
-        found.notices.append(DEPTH)
+        scan.notices.append(DEPTH)
     if boxes.c2pa:
-        found.notices.append(CREDENTIALS)
+        scan.notices.append(CREDENTIALS)
 
 
 _WALKS = {
