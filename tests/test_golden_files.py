@@ -67,6 +67,7 @@ def plain_model(codec: Codec, weights: Path) -> plain_reader.Model:
     """The integers of a model as the reader takes them."""
     config, t = codec.release.model.config, codec.tokenizer.config
     sizes = {"levels": t.levels, "groups": t.groups, "heads": t.heads, "shapes": config.shapes}
+    sizes["signs"] = config.scale_signs
     return plain_reader.Model(weights, sizes)
 
 
@@ -181,3 +182,28 @@ def test_integers_survive_reading_and_exporting(codec: Codec, tmp_path: Path) ->
     config, state, _ = read_state(weights)
     export(state, config, tmp_path / "again", card={}, like=weights)
     assert digests(tmp_path / "again") == digests(weights)
+
+
+def test_deeper_networks_that_see_signs_are_read_likewise(
+    tmp_path: Path, photo: np.ndarray
+) -> None:
+    torch.manual_seed(6)
+    tiny = TRAINING_MODELS["tiny"]
+    tokenizer = replace(tiny.tokenizer, refine_depth=2)
+    config = replace(tiny, tokenizer=tokenizer, prior_depth=3, scale_depth=2, scale_signs=True)
+    model = CodecModel(config)
+    for name, p in model.named_parameters():
+        if ".deeper." in name and p.ndim > 1:  # which start without effect
+            torch.nn.init.normal_(p, 0, 0.3)
+    state = {k: v.detach() for k, v in model.named_parameters()}
+    export(state, config, tmp_path / "new", card={})
+    weights = add(tmp_path, tmp_path / "new")
+    codec = Codec.load("cpu", weights=tmp_path)
+    data = codec.compress(photo[:90, :100], 70)
+    reader = plain_model(codec, weights)
+    assert reader.digest == codec.release.digest
+    levels, symbols = plain_reader.read(data, reader)
+    expected = codec.tokens_of(data)
+    assert (expected.symbols < 0).any()
+    assert np.array_equal(levels, expected.levels)
+    assert np.array_equal(symbols, expected.symbols)

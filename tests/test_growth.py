@@ -43,6 +43,29 @@ def test_a_grown_model_starts_with_the_pictures_of_the_old_one() -> None:
     assert (after.token_bits > before.token_bits + 3).all()
 
 
+def test_deeper_networks_start_as_the_shallower_ones() -> None:
+    torch.manual_seed(0)
+    old = MODELS["tiny"]
+    tokenizer = replace(old.tokenizer, refine_depth=3)
+    new = replace(old, tokenizer=tokenizer, prior_depth=3, scale_depth=2, scale_signs=True)
+    small, large = CodecModel(old), CodecModel(new)
+    made = grown(parameters(small), old, new, large)
+    assert len(made) > len(parameters(small))
+    large.load_state_dict(made, strict=False)
+    before, after = forward(small), forward(large)
+    assert (before.detail_bpp[1] > 0.1).all()
+    for name in ("mse", "detail_bpp", "token_bits"):
+        assert torch.allclose(getattr(before, name), getattr(after, name), rtol=1e-5)
+    with torch.no_grad():  # and are no longer once they have learned
+        for name, p in large.named_parameters():
+            if ".deeper." in name:
+                p.add_(0.1)
+    learned = forward(large)
+    assert not torch.allclose(after.mse, learned.mse, rtol=1e-3)
+    assert not torch.allclose(after.detail_bpp, learned.detail_bpp, rtol=1e-3)
+    assert not torch.allclose(after.token_bits, learned.token_bits, rtol=1e-3)
+
+
 def test_finer_levels_are_as_likely_as_the_coarser_ones_around_them() -> None:
     torch.manual_seed(0)
     old, new = with_levels((8, 6)), with_levels((9, 6))

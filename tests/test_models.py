@@ -230,7 +230,8 @@ def test_the_digest_covers_the_sizes_that_give_tensors_their_meaning(
         )
     }
     found.add(symbols_digest(replace(config, shapes=2), tensors))
-    assert len(found) == 5
+    found.add(symbols_digest(replace(config, scale_signs=True), tensors))
+    assert len(found) == 6
     assert symbols_digest(replace(config, tokenizer=replace(t, encoder=False)), tensors) in found
 
 
