@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+import sbtcodec.codec.checks
 import sbtcodec.codec.decoder
 from sbtcodec.codec.codec import Codec
 from sbtcodec.container import (
@@ -178,11 +179,11 @@ def with_right_check(codec: Codec, data: bytes) -> bytes:
         return data
     tile = TileSymbols(codec.release, header.quality, header.tiles[0])
     tile.levels = torch.from_numpy(tokens.levels.astype(np.int64)).permute(2, 0, 1)[None]
-    crc = tile.check(0, sbtcodec.codec.decoder.seed_of(header, codec.release, 0))
+    crc = tile.check(0, sbtcodec.codec.checks.seed_of(header, codec.release, 0))
     size = header.check_bytes(0)
     at = len(data) - sum(part.length for layer in container.layers for part in layer.parts)
     at += container.layers[0].parts[0].length
-    return data[: at - size] + sbtcodec.codec.decoder.check_bytes(crc, size) + data[at:]
+    return data[: at - size] + sbtcodec.codec.checks.check_bytes(crc, size) + data[at:]
 
 
 def _kind(error: Exception) -> str:

@@ -40,7 +40,7 @@ def test_a_size_a_rate_or_a_score_is_searched_for(tiny_codec):
 
 
 @pytest.mark.parametrize(
-    "aims",
+    "targets",
     [
         {"quality": 80, "size": 900},
         {"globals_only": True, "bpp": 1},
@@ -50,13 +50,13 @@ def test_a_size_a_rate_or_a_score_is_searched_for(tiny_codec):
     ],
     ids=str,
 )
-def test_aims_exclude_each_other_as_on_the_command_line(aims):
-    with pytest.raises(ArgumentError, match=f"{' and '.join(aims)} exclude each other"):
-        sbtcodec.compress(PHOTO, **aims)
+def test_aims_exclude_each_other_as_on_the_command_line(targets):
+    with pytest.raises(ArgumentError, match=f"{' and '.join(targets)} exclude each other"):
+        sbtcodec.compress(PHOTO, **targets)
 
 
 @pytest.mark.parametrize(
-    "aim",
+    "target",
     [
         {"size": 0},
         {"size": 1.5},
@@ -74,9 +74,9 @@ def test_aims_exclude_each_other_as_on_the_command_line(aims):
     ],
     ids=str,
 )
-def test_what_cannot_be_aimed_at_is_refused(aim):
+def test_what_cannot_be_aimed_at_is_refused(target):
     with pytest.raises(ArgumentError):
-        sbtcodec.compress(PHOTO, **aim)
+        sbtcodec.compress(PHOTO, **target)
 
 
 def test_metadata_are_stripped_as_asked_for():

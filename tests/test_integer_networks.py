@@ -157,12 +157,12 @@ def test_scales_see_only_earlier_steps() -> None:
     features = scales.features(centred(some_levels(2, 2), LEVELS).float())
     anchor_weights = torch.tensor([64, 0, 0]).float().view(1, 3, 1, 1)
     seen = torch.zeros(1, 6, 4, 4)
-    before = scales.scales(0, features, anchor_weights, seen)
-    later = scales.scales(0, features, anchor_weights, torch.full_like(seen, 80.0))
+    before = scales.sums(0, features, anchor_weights, seen)
+    later = scales.sums(0, features, anchor_weights, torch.full_like(seen, 80.0))
     assert torch.equal(before, later)
     assert not torch.equal(
-        scales.scales(2, features, anchor_weights, seen),
-        scales.scales(2, features, anchor_weights, torch.full_like(seen, 80.0)),
+        scales.sums(2, features, anchor_weights, seen),
+        scales.sums(2, features, anchor_weights, torch.full_like(seen, 80.0)),
     )
 
 
@@ -173,6 +173,6 @@ def test_scales_at_some_places_are_those_of_the_whole_grid() -> None:
     seen = torch.randint(0, 161, (1, 6, 6, 8)).float()
     places = torch.rand(6, 8) < 0.5
     for step in range(4):
-        whole = scales.scales(step, features, anchor_weights, seen)
-        some = scales.scales(step, features, anchor_weights, seen, places)
+        whole = scales.sums(step, features, anchor_weights, seen)
+        some = scales.sums(step, features, anchor_weights, seen, places)
         assert torch.equal(some[0, :, :, 0], whole[0][:, places])

@@ -14,7 +14,7 @@ from sbtcodec.codec.rate_control import compress_to_bpp, compress_to_score, comp
 from sbtcodec.container import unpack
 from sbtcodec.errors import ImageError, RateError
 from sbtcodec.evaluation.metrics import ms_ssim, psnr
-from sbtcodec.rdo import token_search as token_refinement
+from sbtcodec.rdo import token_search
 from sbtcodec.tokenizer.token_adapter import STEPS_ALONE
 
 CODES = np.arange(256) * (100 / 255)
@@ -133,8 +133,8 @@ def test_windows_refine_nearly_like_the_whole(
 
 def globals_cost(codec: Codec, image: NDArray[np.uint8], effort: int) -> float:
     data = codec.compress(image, globals_only=True, effort=effort)
-    lmbda = token_refinement.lmbda_of_globals(codec.release)
-    return 8 * len(data) + lmbda * errors(codec, data, image, token_refinement.MS_SSIM_SHARE)
+    lmbda = token_search.lmbda_of_globals(codec.release)
+    return 8 * len(data) + lmbda * errors(codec, data, image, token_search.MS_SSIM_SHARE)
 
 
 def test_effort_makes_better_global_tokens(codec: Codec, photo: NDArray[np.uint8]) -> None:

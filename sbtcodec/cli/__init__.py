@@ -1,5 +1,6 @@
 """The command line: what is common to all commands; each command has a file of its own.
 
+What they share is in `sbtcodec.cli.common`; `reference` writes their help into docs/commands.md.
 Nothing here, and no command before it needs to, imports torch: help and errors come at once.
 """
 

@@ -1,7 +1,7 @@
 """The pipeline: pixels to a `.sbt` file and back.
 
-    compress:    x -> y -> z          then the symbols of y, step by step, each under what is known
-    decompress:  the same symbols     -> y_hat -> x_hat
+    compress:    x -> y -> z -> levels   and then the symbols of y, each under what is known
+    decompress:  the same symbols        -> y_hat -> x_hat
 
 The float networks are in `sbtcodec.latents.blocks`, the prediction of y is in `estimate` there;
 symbols and their distributions, which encoder and decoder share, in `sbtcodec.latents.symbols`.
@@ -105,8 +105,8 @@ class Codec(LoadedCodec):
     ) -> Coding:
         """Code what `analyse` found; arguments and errors as for `compress`."""
         code = code_of(_checked_request(quality, effort))
-        work = search_steps_of(effort)
-        return encode(self.networks, analysis, code, globals_only=globals_only, work=work)
+        search = search_steps_of(effort)
+        return encode(self.networks, analysis, code, globals_only=globals_only, search=search)
 
     def reconstruct(self, coding: Coding) -> RGB:
         """The picture that this codec decodes from `coding.data`, without decoding it.

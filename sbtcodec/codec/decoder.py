@@ -1,15 +1,15 @@
 """From a file to symbols, which are integers and checked, and from them to pixels."""
 
-import zlib
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from sbtcodec.codec.checks import compare, seed_of
 from sbtcodec.codec.chunks import picture_of
 from sbtcodec.codec.tokens import Tokens
-from sbtcodec.container import Container, Header, checked_header
+from sbtcodec.container import Container, Header
 from sbtcodec.entropy.coder import LayerDecoder
 from sbtcodec.errors import InvalidFileError
 from sbtcodec.grid import LATENT_STRIDE, LATENTS_PER_TOKEN, Box, Crop, part_of, tokens_of
@@ -106,7 +106,7 @@ def decode(
     all_latents = whole.times(LATENTS_PER_TOKEN)
     latents = crop.over(LATENT_STRIDE)
     # what was sent this near changes the crop's prediction or its pixels
-    refinements = networks.tokenizer.steps + 1  # one after the other
+    refinements = networks.tokenizer.steps + 1  # one after the other, and one to spare
     reach = refinements * networks.tokenizer.config.refine_depth
     near = latents.grown(HALO + reach, all_latents)
     area = near.grown(SPREAD_HALO, all_latents).over(LATENTS_PER_TOKEN)
@@ -213,28 +213,3 @@ def levels_in(tokens: Box, tiles: dict[int, TileSymbols]) -> Tensor:
         to, source = shared.seen_from(tokens), shared.seen_from(tile.tokens)
         levels[:, :, to.rows, to.columns] = tile.levels[:, :, source.rows, source.columns]
     return levels
-
-
-def seed_of(header: Header, release: Release, index: int) -> int:
-    """What the checks of a tile begin with: the CRC-32 of header, model and the tile's number."""
-    seed = zlib.crc32(checked_header(header) + release.digest)
-    return zlib.crc32(index.to_bytes(2, "little"), seed)
-
-
-def check_bytes(crc: int, size: int) -> bytes:
-    """A check as a file has it: the beginning of its four bytes."""
-    return crc.to_bytes(4, "little")[:size]
-
-
-def compare(crc: int, expected: bytes, what: str, advice: str) -> None:
-    """Raise if the check of decoded symbols is not what the file says.
-
-    Raises:
-        InvalidFileError: they differ.
-    """
-    found = check_bytes(crc, len(expected))
-    if found != expected:
-        raise InvalidFileError(
-            f"the {what} is damaged or cut: its symbols give check {found.hex()}, the file"
-            f" says {expected.hex()}; {advice}"
-        )

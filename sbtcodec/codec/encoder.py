@@ -1,11 +1,11 @@
-"""From a picture to a file: tokens once, symbols for every quality."""
+"""From an analysed picture to a file: levels, local tokens and symbols for one quality."""
 
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from torch import Tensor
 
-from sbtcodec.codec.decoder import check_bytes, seed_of
+from sbtcodec.codec.checks import check_bytes, seed_of
 from sbtcodec.container import FORMAT_VERSION, Chunk, Container, Header, Layer, Part, pack
 from sbtcodec.entropy.coder import LayerEncoder
 from sbtcodec.entropy.entropy_parameters import MAX_SYMBOL
@@ -14,8 +14,8 @@ from sbtcodec.image.picture import Picture
 from sbtcodec.latents.blocks import RGB, Networks
 from sbtcodec.latents.symbols import TileSymbols
 from sbtcodec.rdo.effort import SearchSteps
-from sbtcodec.rdo.latent_search import refined
-from sbtcodec.rdo.token_search import details_profit, refined_levels
+from sbtcodec.rdo.latent_search import searched_latents
+from sbtcodec.rdo.token_search import details_profit, searched_tokens
 from sbtcodec.tokenizer.token_adapter import STEPS_ALONE, STEPS_BEFORE_DETAILS
 
 
@@ -28,8 +28,8 @@ class Analysis:
         chunks: what it has beside its pixels.
         y: its local tokens, float32 [1, local_channels, H, W], on the codec's device.
         z: its global tokens before they are quantised, float32 [1, dims, h, w], there too.
-        fitted: levels that were fitted to the picture already, by the steps of the adapter and the
-            rounds of refinement.
+        fitted: levels that were found already, by the steps of the token adapter and the rounds of
+            the token search.
     """
 
     picture: Picture
@@ -65,7 +65,7 @@ class Coding:
 
 
 def encode(
-    networks: Networks, analysis: Analysis, quality: int, *, globals_only: bool, work: SearchSteps
+    networks: Networks, analysis: Analysis, quality: int, *, globals_only: bool, search: SearchSteps
 ) -> Coding:
     """The file of an analysed picture.
 
@@ -74,7 +74,7 @@ def encode(
         analysis: of the picture.
         quality: code, 0..255.
         globals_only: send the global tokens alone.
-        work: to spend on better tokens.
+        search: steps to spend on better tokens.
     """
     release = networks.release
     height, width = analysis.rgb.shape[:2]
@@ -92,17 +92,17 @@ def encode(
         tiles = tuple(TileSymbols(release, quality, box) for box in header.tiles)
         y = analysis.y
         if globals_only or details_profit(release, quality):
-            alone = globals_only or work.rounds > 0
+            alone = globals_only or search.rounds > 0
             steps = STEPS_ALONE if alone else STEPS_BEFORE_DETAILS
-            levels = _fitted_levels(networks, analysis, steps, work.rounds)
+            levels = _fitted_levels(networks, analysis, steps, search.rounds)
         else:
             levels = networks.levels(analysis.z)
         if not globals_only:
             whole = tokens_of(width, height)
             estimate = networks.estimate(quality, levels, whole, whole.times(LATENTS_PER_TOKEN))
             y = networks.adapted(y, estimate, quality)
-            if work.steps:
-                y = refined(release, analysis.rgb, y, levels, quality, work.steps)
+            if search.steps:
+                y = searched_latents(release, analysis.rgb, y, levels, quality, search.steps)
         coded = [[_put_levels(tile, levels) for tile in tiles]]
         if not globals_only:
             for tile in tiles:
@@ -133,7 +133,9 @@ def _fitted_levels(networks: Networks, analysis: Analysis, steps: int, rounds: i
     if (steps, rounds) not in analysis.fitted:
         levels = networks.fitted_levels(analysis.y, analysis.z, steps)
         if rounds:
-            levels = refined_levels(networks.release, analysis.rgb, levels, rounds, networks.device)
+            levels = searched_tokens(
+                networks.release, analysis.rgb, levels, rounds, networks.device
+            )
         analysis.fitted[steps, rounds] = levels
     return analysis.fitted[steps, rounds]
 

@@ -69,7 +69,9 @@ class RateTarget:
         return "" if self.target is None else f"{self.target.metric}={self.target.value:g}"
 
     def found(self, codec: "Codec", picture: "Picture", measure: "Score | None") -> "Encoded":
-        """Search for the file of a picture; `measure` is that of the target, if there is one.
+        """Search for the file of a picture.
+
+        `measure` is that of the target, if there is one: `sbtcodec.evaluation.metrics.measure_of`.
 
         Raises `RateError` if no file has the size or reaches the score, `ImageError`.
         """

@@ -3,11 +3,11 @@
 Read in this order:
 
     parts         header, layers of parts, chunks; every range
+    fields        integers of one to four bytes, never past the end of the data
     reading       `unpack`: bytes to a container; every way in which a file can be bad
     writing       `pack`: a container to bytes
     description   `describe`: what can be told without decoding
     quality       the number that people ask for, and the code in the file
-    fields        integers of one to four bytes, never past the end of the data
     pixel_limit   files refused for the size that they declare
 
 What the coded bytes of a part mean is left to `sbtcodec.entropy` and `sbtcodec.latents.symbols`.

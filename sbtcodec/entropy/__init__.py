@@ -7,6 +7,6 @@ Read in this order:
     integer_net          networks of integers: the same result on every machine
     prior                P(z) of global tokens
     entropy_parameters   the table of every detail symbol
-    step_size            what a quality code means: a place between learned step sizes
+    step_size            from a quality code to step sizes: a place between learned gains
     token_rate           the rate of global tokens made differentiable
 """

@@ -106,7 +106,7 @@ class EntropyParameters(IntegerNet):
         magnitude = self.magnitudes[q.abs().long().clamp_max(MAX_SYMBOL)]
         return magnitude * q.sign() if self.signs else magnitude
 
-    def scales(
+    def sums(
         self,
         step: int,
         features: Tensor,
@@ -146,7 +146,7 @@ def table_index(total: Tensor, gain_offset: Tensor, shapes: int = 1) -> Tensor:
     """Accumulators and integer gain offsets to table indices, integer-valued float.
 
     Args:
-        total: of `EntropyParameters.scales`, [B, C, H, W], or with shapes [B, 2 C, H, W].
+        total: of `EntropyParameters.sums`, [B, C, H, W], or with shapes [B, 2 C, H, W].
         gain_offset: of the C channels, [B or 1, C, 1, 1], or without the first dimension.
         shapes: of tables.
 
@@ -159,8 +159,3 @@ def table_index(total: Tensor, gain_offset: Tensor, shapes: int = 1) -> Tensor:
         return index
     shape = torch.floor(total[:, gain_offset.shape[-3] :] * (1.0 / SUMS_PER_INDEX) + 0.5)
     return index + TABLES * shape.clamp(0, shapes - 1)
-
-
-def gain_offset(log_gains: Tensor) -> Tensor:
-    """The shift of the scale accumulators that corresponds to gains of exp(log_gains)."""
-    return log_gains * (SUMS_PER_INDEX / SCALE_STEP)

@@ -1,12 +1,19 @@
-"""What a quality code 0..255 means: a position between learned anchors.
+"""From a quality code 0..255 to step sizes: a position between learned anchors of the gains.
 
 Gains (1 / step size, per channel) are learned at a few anchor qualities, log-linear in the trade of
 rate for distortion. A code is a position on that scale, in 64ths of the distance between anchors,
 computed by integers alone: straight lines through three points, so that quality 50 is where people
-expect it.
+expect it. The gains of a released model are in `Release.gains`, of one in training in
+`Tokenizer.log_gains_at`.
 """
 
 from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sbtcodec.entropy.entropy_parameters import SCALE_STEP, SUMS_PER_INDEX
 
 ANCHOR_WEIGHT_ONE = 64  # one, in anchor_weights
 CODES = 256
@@ -33,3 +40,14 @@ def integer_anchor_weights(code: int, anchors: int) -> list[int]:
     if fraction:
         anchor_weights[low + 1] = fraction
     return anchor_weights
+
+
+def gain_offset(log_gains: Tensor) -> Tensor:
+    """The shift of the scale accumulators that corresponds to gains of exp(log_gains)."""
+    return log_gains * (SUMS_PER_INDEX / SCALE_STEP)
+
+
+def log_gains_of(gain_offsets: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The inverse, of the integers that a release has: nats; the step size is exp(-log gain)."""
+    nats: NDArray[np.float64] = gain_offsets * np.float64(SCALE_STEP / SUMS_PER_INDEX)
+    return nats

@@ -1,4 +1,4 @@
-"""The rate of global tokens made differentiable: for training, and for refinement."""
+"""The rate of global tokens made differentiable: for training, and for the token search."""
 
 import math
 

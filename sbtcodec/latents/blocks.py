@@ -85,6 +85,7 @@ class Networks:
             if adapter is None:
                 break
             with self.inference():
+                # at any quality: a prediction does not depend on it
                 estimate = self.estimate(0, levels, whole, whole.times(LATENTS_PER_TOKEN))
                 compared = self._pooled(adapter.compare, y, estimate.y_hat)
                 values = self.tokenizer.fsq.to_values(levels.to(self.device).float())

@@ -104,11 +104,11 @@ class TileSymbols:
     def tables(self, step: int) -> Indices:
         """Indices uint8 [n] of the distributions of the symbols of `step`.
 
-        Latents row by row, all channels of the layer for each.
+        Latent by latent, row by row, all channels of the layer for each.
         """
         channels = self.config.group_slice(step // 2)
         scales = self.release.model.scales
-        total = scales.scales(
+        total = scales.sums(
             step,
             _planes(self.features),
             self.anchor_weights,

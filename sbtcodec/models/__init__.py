@@ -3,9 +3,9 @@
 Read in this order:
 
     config         the sizes of all networks, and a model built of them
+    digest         what a number stands for, for ever
     weights_file   tensors, sizes and card of a model as a file, read and written
     export         trained weights to released ones
-    release        a model loaded by its number: checked, frozen and kept in memory
     registry       models by number, from the manifest, without torch
-    digest         what a number stands for, for ever
+    release        a model loaded by its number: checked, frozen and kept in memory
 """

@@ -12,10 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sbtcodec.entropy.entropy_parameters import gain_offset
 from sbtcodec.entropy.frequencies import Frequencies, gaussian_tables, octave_table
 from sbtcodec.entropy.integer_net import SUM_ONE, WEIGHT_ONE
-from sbtcodec.entropy.step_size import ANCHOR_WEIGHT_ONE, CODES, integer_anchor_weights
+from sbtcodec.entropy.step_size import ANCHOR_WEIGHT_ONE, CODES, gain_offset, integer_anchor_weights
 from sbtcodec.models.config import ModelConfig
 from sbtcodec.models.weights_file import integer_net, model_of, read_tensors, write_tensors
 from sbtcodec.runtime import modes
@@ -76,6 +75,7 @@ def export(
     )
     log_gains = tensors["tokenizer.log_gains"].double()
     of_codes = anchor_weights.double() / ANCHOR_WEIGHT_ONE @ log_gains
+    # the name that the file has for anchor weights; it is part of the digest
     tensors["tables.hats"] = anchor_weights.to(torch.int32)
     tensors["tables.gain_offsets"] = gain_offset(of_codes).round().to(torch.int32)
     made = tables if tables is not None else gaussian_tables(config.shapes)

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sbtcodec.entropy.coder import DetailTables
-from sbtcodec.entropy.entropy_parameters import SCALE_STEP, SUMS_PER_INDEX
 from sbtcodec.entropy.frequencies import Frequencies
-from sbtcodec.entropy.step_size import ANCHOR_WEIGHT_ONE
+from sbtcodec.entropy.step_size import ANCHOR_WEIGHT_ONE, log_gains_of
 from sbtcodec.errors import WeightsError
 from sbtcodec.models.config import CodecModel
 from sbtcodec.models.digest import pictures_digest, symbols_digest
@@ -81,12 +80,12 @@ class Release:
         weights = self.integer_anchor_weights[quality] / ANCHOR_WEIGHT_ONE
         place = float(weights @ np.arange(len(weights))) / max(1, len(weights) - 1)
         learned = weights @ self.model.tokenizer.log_gains.detach().cpu().double().numpy()
-        used = self.gain_offsets[quality] * (SCALE_STEP / SUMS_PER_INDEX)
+        used = log_gains_of(self.gain_offsets[quality])
         return math.exp(low + place * (high - low) + 2 * float((used - learned).mean()))
 
     def gains(self, quality: int) -> Tensor:
-        """Steps per unit of each local channel at a quality code: float32 [local_channels]."""
-        nats = self.gain_offsets[quality] * (SCALE_STEP / SUMS_PER_INDEX)
+        """Inverse step size of each local channel at a quality code: float32 [local_channels]."""
+        nats = log_gains_of(self.gain_offsets[quality])
         return torch.from_numpy(np.exp(nats)).float()
 
     def anchor_weights(self, quality: int) -> Tensor:

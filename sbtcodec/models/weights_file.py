@@ -1,7 +1,7 @@
 """A weights file: tensors as they are stored, sizes and card; read and written.
 
-Integer tensors are stored as integers. The names of tensors in the file are those that
-`docs/format.md` fixes, whatever the code calls them.
+Integer tensors are stored as integers. The names of tensors are those that `docs/format.md` fixes;
+parameters have the same ones in the code, and `tables.hats` are its anchor weights.
 """
 
 import hashlib

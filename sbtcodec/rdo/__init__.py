@@ -1,10 +1,10 @@
-"""Rate-distortion optimisation: what effort buys, in the encoder alone.
+"""Rate-distortion optimisation: what effort buys. Training shares its differentiable parts.
 
 Read in this order:
 
     effort              0 to 9, as steps of the two searches
-    soft_quantisation   the detail layers made differentiable; training learns by it too
-    latent_search       local tokens that cost less for the picture that they give
-    token_search        the same for global tokens
     ms_ssim             the distortion: squared error, and MS-SSIM
+    soft_quantisation   the detail layers made differentiable
+    token_search        global tokens that cost less for the picture that they give
+    latent_search       the same for local tokens
 """

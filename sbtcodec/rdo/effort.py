@@ -9,8 +9,8 @@ class SearchSteps(NamedTuple):
     """What an effort buys.
 
     Attributes:
-        rounds: of gradient descent on the global tokens.
-        steps: of gradient descent on the local tokens.
+        rounds: of the token search, of `token_search.STEPS` gradient steps each.
+        steps: of gradient descent of the latent search.
     """
 
     rounds: int

@@ -21,14 +21,13 @@ from torch import Tensor
 
 from sbtcodec.entropy.entropy_parameters import (
     MAX_SYMBOL,
-    SCALE_STEP,
-    SUMS_PER_INDEX,
     TABLES,
     EntropyParameters,
 )
 from sbtcodec.entropy.frequencies import TOTAL
 from sbtcodec.entropy.integer_net import copied_to
 from sbtcodec.entropy.prior import centred
+from sbtcodec.entropy.step_size import log_gains_of
 from sbtcodec.grid import LATENT_STRIDE, LATENTS_PER_TOKEN, Box, blocks
 from sbtcodec.latents.estimate import Estimate
 from sbtcodec.models.release import Release
@@ -38,7 +37,7 @@ from sbtcodec.runtime import modes
 from sbtcodec.tokenizer.layers import planes
 from sbtcodec.tokenizer.model import Tokenizer
 
-WHOLE_LATENTS = 64  # a side up to this is refined whole; about 1 GB for 64 x 64 latents
+WHOLE_LATENTS = 64  # a side up to this is searched whole; about 1 GB for 64 x 64 latents
 WINDOW_LATENTS, HALO_LATENTS = (
     56,
     4,
@@ -50,7 +49,7 @@ LARGEST_MOVE = 0.3  # steps
 UNSEEN_COST = 40.0  # bits of a symbol outside of its table, which the coder clamps
 
 
-def refined(
+def searched_latents(
     release: Release, rgb: NDArray[np.uint8], y: Tensor, levels: Tensor, quality: int, steps: int
 ) -> Tensor:
     """Local tokens that cost less for the picture that they give.
@@ -67,10 +66,10 @@ def refined(
         Local tokens of the same shape.
     """
     with modes.differentiation(y.device):
-        return _refined(release, rgb, y, levels, quality, steps)
+        return _searched_latents(release, rgb, y, levels, quality, steps)
 
 
-def _refined(
+def _searched_latents(
     release: Release, rgb: NDArray[np.uint8], y: Tensor, levels: Tensor, quality: int, steps: int
 ) -> Tensor:
     known = _known(release, levels, quality, y.device)
@@ -124,7 +123,7 @@ def _known(release: Release, levels: Tensor, quality: int, device: torch.device)
     tokens = Box(0, 0, *levels.shape[2:])
     area = tokens.times(LATENTS_PER_TOKEN)
     estimate = Estimate(release, quality, levels, tokens, area, device, bf16=False)
-    log_gains = torch.from_numpy(release.gain_offsets[quality] * (SCALE_STEP / SUMS_PER_INDEX))
+    log_gains = torch.from_numpy(log_gains_of(release.gain_offsets[quality]))
     return Known(
         estimate.features,
         estimate.y_hat,
@@ -138,7 +137,7 @@ def _known(release: Release, levels: Tensor, quality: int, device: torch.device)
 
 @dataclass(frozen=True)
 class _Window:
-    """A part of the picture that is refined at once.
+    """A part of the picture that is searched at once.
 
     Attributes:
         tokenizer: the float networks.

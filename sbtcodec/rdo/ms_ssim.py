@@ -1,4 +1,4 @@
-"""1 - MS-SSIM as a differentiable distortion: for training, and for refinement.
+"""1 - MS-SSIM as a differentiable distortion: for training, and for the searches.
 
 Multi-scale SSIM (Wang, Simoncelli, Bovik 2003) of every image of a batch.
 """

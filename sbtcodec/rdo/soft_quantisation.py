@@ -18,9 +18,9 @@ from sbtcodec.entropy.entropy_parameters import (
     SUMS_PER_INDEX,
     TABLES,
     EntropyParameters,
-    gain_offset,
     table_index,
 )
+from sbtcodec.entropy.step_size import gain_offset
 from sbtcodec.runtime.tensors import round_ste
 from sbtcodec.tokenizer.bootstrap import checkerboard
 from sbtcodec.tokenizer.model import Tokenizer
@@ -35,14 +35,14 @@ class Known(NamedTuple):
         features: of the predictor, float [B, widths[2], H, W].
         y_hat: its first estimate of the local tokens, float32 [B, C, H, W].
         scale_features: of the scale network, activations [B, width, H, W].
-        integer_weights: the quality as weights of the anchors, 64 is one: [B, anchors, 1, 1].
+        integer_anchor_weights: of the quality, 64 is one: [B, anchors, 1, 1].
         log_gain: logarithm of the steps per unit, float32 [B, C, 1, 1].
     """
 
     features: Tensor
     y_hat: Tensor
     scale_features: Tensor
-    integer_weights: Tensor
+    integer_anchor_weights: Tensor
     log_gain: Tensor
 
 
@@ -103,11 +103,11 @@ def detail_pass(
             1,
         )
         width = mine.shape[1]
-        open_cells = coded_now if parity == 1 else torch.ones_like(coded_now)
-        mine = mine + delta[:, :width] * (open_cells * reach)
+        open_latents = coded_now if parity == 1 else torch.ones_like(coded_now)
+        mine = mine + delta[:, :width] * (open_latents * reach)
         rest = rest + delta[:, width:] * reach
 
-        total = scales.scales(step, known.scale_features, known.integer_weights, seen).float()
+        total = scales.sums(step, known.scale_features, known.integer_anchor_weights, seen).float()
         scale = symbol_scale(total[:, :width], offset[:, channels])
         residual = (y[:, channels] - mine) * gain[:, channels]
         cost = gaussian_bits(residual + noise[:, channels], scale)

@@ -30,7 +30,7 @@ from sbtcodec.tokenizer.layers import WINDOW, pixel_rows, planes
 from sbtcodec.tokenizer.model import Tokenizer
 
 STEPS = 6  # of a round
-WHOLE_TOKENS = 4 * WINDOW  # a side up to this is refined whole
+WHOLE_TOKENS = 4 * WINDOW  # a side up to this is searched whole
 BLOCK_TOKENS, HALO_TOKENS = 3 * WINDOW, WINDOW  # else; whole windows of attention
 DECODED_TOKENS = 1  # around a block: what the decoder sees of its neighbours
 # Bits per squared step of the local tokens; twice that of small errors, since these are large.
@@ -53,7 +53,7 @@ def details_profit(release: Release, quality: int) -> bool:
     return release.lmbda(quality) <= WORTH * lmbda_of_globals(release)
 
 
-def refined_levels(
+def searched_tokens(
     release: Release, rgb: NDArray[np.uint8], levels: Tensor, rounds: int, device: torch.device
 ) -> Tensor:
     """Global tokens that cost less for the picture that they give alone.
@@ -69,10 +69,10 @@ def refined_levels(
         Levels of the same shape, on the CPU.
     """
     with modes.differentiation(device):
-        return _refined_levels(release, rgb, levels, rounds, device)
+        return _searched_tokens(release, rgb, levels, rounds, device)
 
 
-def _refined_levels(
+def _searched_tokens(
     release: Release, rgb: NDArray[np.uint8], levels: Tensor, rounds: int, device: torch.device
 ) -> Tensor:
     lmbda = lmbda_of_globals(release)
@@ -104,7 +104,7 @@ def _refined_levels(
 
 @dataclass(frozen=True)
 class _Window:
-    """A part of the picture whose tokens are refined at once.
+    """A part of the picture whose tokens are searched at once.
 
     Attributes:
         tokenizer: the float networks.

@@ -4,6 +4,6 @@ Read in this order:
 
     cores     how many this process may use
     forking   what a forked child must not use of its parent's threads
-    modes     inference and differentiation, whatever modes the caller is in
+    modes     inference, differentiation and construction, whatever modes the caller is in
     tensors   rounding with a gradient, and initial weights
 """

@@ -117,6 +117,6 @@ class Tokenizer(nn.Module):
         anchors = torch.arange(last + 1, device=quality.device)
         return (1 - (at[:, None] - anchors).abs()).clamp_min(0)
 
-    def gains(self, anchor_weights: Tensor) -> Tensor:
+    def log_gains_at(self, anchor_weights: Tensor) -> Tensor:
         """Natural logarithm of the gains (1 / step size): float32 [B, local_channels, 1, 1]."""
         return (anchor_weights @ self.log_gains.float())[:, :, None, None]

@@ -89,7 +89,7 @@ class TrainingPass(nn.Module):
                 y_hat.float(),
                 scales.features(integers),
                 torch.floor(anchor_weights * ANCHOR_WEIGHT_ONE + 0.5)[:, :, None, None],
-                t.gains(anchor_weights),
+                t.log_gains_at(anchor_weights),
             )
             sent = t.adapted(y, known.y_hat, anchor_weights, known.log_gain.exp())
             y_hat, bits, _ = detail_pass(t, scales, known, sent, layers, noise)
