@@ -1,7 +1,8 @@
 """The detail layers made differentiable: what training learns by, and the encoder refines by.
 
-It walks the steps of the codec in the codec's order. Rates see residuals with uniform noise, the
-networks see rounded ones with a straight-through gradient (Minnen & Singh, arXiv 2007.08739).
+It walks the steps of the codec in the codec's order. Rates see residuals with uniform noise, or
+rounded ones; the networks see rounded ones with a straight-through gradient (Minnen & Singh, arXiv
+2007.08739).
 Letters: B images, C local channels, H W rows and columns of the latent grid.
 """
 
@@ -67,7 +68,7 @@ def detail_pass(
     known: Known,
     y: Tensor,
     layers: Tensor,
-    noise: Tensor,
+    noise: Tensor | None,
     costs: Tensor | None = None,
 ) -> Details:
     """Code the local tokens.
@@ -78,7 +79,8 @@ def detail_pass(
         known: what the decoder knows already.
         y: the local tokens, float32 [B, C, H, W].
         layers: int64 [B], detail layers that are sent.
-        noise: float32 [B, C, H, W], uniform in (-0.5, 0.5).
+        noise: float32 [B, C, H, W], uniform in (-0.5, 0.5), which the rate sees instead of
+            rounding; without it, the rate is that of rounded symbols, straight-through.
         costs: bits of the symbols 0..MAX_SYMBOL under each table, float32 [tables, MAX_SYMBOL + 1].
     """
     t = tokenizer
@@ -110,13 +112,14 @@ def detail_pass(
         total = scales.sums(step, known.scale_features, known.integer_anchor_weights, seen).float()
         scale = symbol_scale(total[:, :width], offset[:, channels])
         residual = (y[:, channels] - mine) * gain[:, channels]
-        cost = gaussian_bits(residual + noise[:, channels], scale)
+        coded = round_ste(residual) if noise is None else residual + noise[:, channels]
+        cost = gaussian_bits(coded, scale)
         bits = bits + (cost * (coded_now * sent)).sum(1)
         q = round_ste(residual).clamp(-MAX_SYMBOL, MAX_SYMBOL)
         if costs is not None:
             index = table_index(total, offset[:, channels], scales.shapes).long()
-            coded = costs[index, q.detach().abs().long()]
-            coded_bits = coded_bits + (coded * (coded_now * sent)).sum(1)
+            exact = costs[index, q.detach().abs().long()]
+            coded_bits = coded_bits + (exact * (coded_now * sent)).sum(1)
         mine = torch.where(coded_now & (at > group), mine + q / gain[:, channels], mine)
         y_hat = torch.cat([head, mine, rest], 1)
         number = scales.seen_of(q.detach())

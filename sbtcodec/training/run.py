@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from sbtcodec.errors import WeightsError
@@ -25,6 +25,7 @@ from sbtcodec.training.config import TrainingConfig
 from sbtcodec.training.data import Prefetcher, batch, load_photographs
 from sbtcodec.training.growth import grown
 from sbtcodec.training.objective import draw, fitted_up_to, loss_of
+from sbtcodec.training.parts import part_losses
 from sbtcodec.training.revival import revive
 from sbtcodec.training.state import Run, make_optimisers, optimise
 from sbtcodec.training.step import TrainingPass
@@ -42,7 +43,7 @@ def shapes(run: Run) -> Iterator[tuple[int, int]]:
         yield c.small_crop if run.progress < c.small_share else c.large_crop
 
 
-def log_line(run: Run, path: Path, pixels: float, seconds: float) -> str:
+def log_line(run: Run, path: Path, pixels: int, seconds: float) -> str:
     """Append the means since the last line to the log; the same line for people."""
     line: dict[str, float] = {k: round(sum(v) / len(v), 5) for k, v in run.sums.items()}
     line |= {
@@ -118,18 +119,34 @@ def train(
         tqdm.write(f"{revived} local channels carried nothing and were made anew", sys.stderr)
         for name, value in model.named_parameters():
             averaged[name].copy_(value.detach())
-    forward: nn.Module = TrainingPass(
-        model,
-        with_ms_ssim=config.ms_ssim_share > 0,
-        fitted=fitted_up_to(config),
-        alone=config.globals_share >= 1,
-    )
-    if compiled and (cuda or not fast_bf16("cpu")):
-        forward.compile(dynamic=False)
-    _loop(run, forward, Prefetcher(images, config.seed, rank), out, rank, world, steps)
+    if config.parts:
+        losses = part_losses(run, images, out)
+    else:
+        forward: nn.Module = TrainingPass(
+            model,
+            with_ms_ssim=config.ms_ssim_share > 0,
+            fitted=fitted_up_to(config),
+            alone=config.globals_share >= 1,
+        )
+        if compiled and (cuda or not fast_bf16("cpu")):
+            forward.compile(dynamic=False)
+        losses = whole_losses(run, forward, Prefetcher(images, config.seed, rank), rank)
+    _loop(run, losses, out, rank, world, steps)
     if world > 1:
         dist.destroy_process_group()
     return path
+
+
+def whole_losses(
+    run: Run, forward: nn.Module, crops: Prefetcher, rank: int
+) -> Iterator[tuple[Tensor, int]]:
+    """The loss of each step of the whole codec, and the pixels that it saw."""
+    for raw in crops.batches(run.step, shapes(run)):
+        x = pixel_rows(raw.to(run.device).to(torch.float32).div_(255))
+        quality, layers, noise = draw(run, x.shape[0], x.shape[2], rank)
+        with torch.autocast(run.device.type, torch.bfloat16, enabled=fast_bf16(run.device.type)):
+            result = forward(x, quality, layers, noise)
+        yield loss_of(run, result, quality, layers), x.shape[0] * x.shape[2] * x.shape[3]
 
 
 def _warm_start(run: Run, path: Path) -> None:
@@ -155,8 +172,7 @@ def _warm_start(run: Run, path: Path) -> None:
 
 def _loop(
     run: Run,
-    forward: nn.Module,
-    crops: Prefetcher,
+    losses: Iterator[tuple[Tensor, int]],
     out: Path,
     rank: int,
     world: int,
@@ -165,26 +181,20 @@ def _loop(
     """Steps until the time is over, with a log line and a checkpoint every now and then."""
     bar = tqdm(total=100, unit="%", disable=None if rank == 0 else True, desc="training")
     logged = saved = time.monotonic()
-    pixels = 0.0
-    bf16 = fast_bf16(run.device.type)
-    for raw in crops.batches(run.step, shapes(run)):
-        if run.progress >= 1 or (steps is not None and run.step >= steps):
-            break
+    pixels = 0
+    while run.progress < 1 and (steps is None or run.step < steps):
         start = time.monotonic()
-        x = pixel_rows(raw.to(run.device).to(torch.float32).div_(255))
-        quality, layers, noise = draw(run, x.shape[0], x.shape[2], rank)
-        with torch.autocast(run.device.type, torch.bfloat16, enabled=bf16):
-            result = forward(x, quality, layers, noise)
-        optimise(run, loss_of(run, result, quality, layers), world)
+        loss, seen = next(losses)
+        optimise(run, loss, world)
         run.step += 1
-        pixels += x.shape[0] * x.shape[2] * x.shape[3]
+        pixels += seen
         now = time.monotonic()
         # compiling is not training: a step of a new shape may take minutes
         run.seconds += min(now - start, 5.0)
         if rank == 0 and now - logged > SECONDS_PER_LOG_LINE:
             bar.set_postfix_str(log_line(run, out / LOG, pixels, now - logged)[:60])
             bar.update(int(100 * run.progress) - bar.n)
-            logged, pixels = now, 0.0
+            logged, pixels = now, 0
         if rank == 0 and now - saved > SECONDS_PER_CHECKPOINT:
             checkpoint.save(out / CHECKPOINT, run.model, run.averaged, run.optimisers, run.state())
             saved = now

@@ -1,0 +1,177 @@
+"""Training by parts: what decoder and encoder share learns from kept tokens, all else is frozen.
+
+Predictor, refiners, entropy parameters and prior; no pixel is computed. The error of local tokens
+counts by what the decoder makes of it: its sensitivity to each channel, measured once.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from sbtcodec.entropy.prior import centred
+from sbtcodec.entropy.step_size import ANCHOR_WEIGHT_ONE
+from sbtcodec.entropy.token_rate import token_bits
+from sbtcodec.grid import LATENT_STRIDE
+from sbtcodec.latents.estimate import fast_bf16
+from sbtcodec.models.config import CodecModel
+from sbtcodec.rdo.soft_quantisation import Known, detail_pass
+from sbtcodec.tokenizer.layers import pixel_rows
+from sbtcodec.training.data import batch
+from sbtcodec.training.kept_tokens import Crops, computed, load, save
+from sbtcodec.training.objective import draw, fitted_up_to
+from sbtcodec.training.state import Run
+
+TOKENS = "tokens.safetensors"
+VERSIONS = 2  # of each photograph
+MEASURED = 4  # crops that sensitivities are measured on
+MIDDLE = 128.0  # the quality code at which sensitivities are measured
+NUDGE = 0.3  # steps
+TOKEN_WEIGHT = 0.02  # of the prior, whose parameters learn from nothing else
+PIXELS = LATENT_STRIDE**2  # of a latent
+
+
+@torch.no_grad()
+def sensitivities(model: CodecModel, x: Tensor, seed: int) -> Tensor:
+    """Squared error of pixels (8-bit units, summed over a latent's area) for that of each channel.
+
+    Args:
+        model: its decoder and encoder.
+        x: pictures float32 [B, 3, 16H, 16W] in [0, 1].
+        seed: of the noise that is added to a channel.
+
+    Returns:
+        float32 [1, local_channels, 1, 1].
+    """
+    t = model.tokenizer
+    y = t.encoders[0](x).float()
+    weights = t.anchor_weights(torch.full((len(x),), MIDDLE, device=x.device))
+    layers = torch.full((len(x),), t.config.layers, device=x.device)
+    whole = t.decoder(y, weights, layers).float()
+    steps = NUDGE / t.log_gains_at(weights).exp()
+    generator = torch.Generator().manual_seed(seed)
+    found = []
+    for channel in range(y.shape[1]):
+        noise = torch.randn(y[:, 0].shape, generator=generator).to(y.device)
+        moved = y.clone()
+        moved[:, channel] += noise * steps[:, channel]
+        error = (t.decoder(moved, weights, layers).float() - whole).square().sum() * 255**2 / 3
+        found.append(error / (moved - y).square().sum())
+    return torch.stack(found).view(1, -1, 1, 1)
+
+
+class PartsPass(nn.Module):
+    """The loss of crops of kept tokens, differentiable for the shared networks."""
+
+    sensitivity: Tensor
+
+    def __init__(self, model: CodecModel, sensitivity: Tensor) -> None:
+        """Wrap a model; nothing is copied."""
+        super().__init__()
+        self.model = model
+        self.register_buffer("sensitivity", sensitivity, persistent=False)
+
+    def error(self, y_hat: Tensor, y: Tensor) -> Tensor:
+        """Squared error of pixels as far as a linear decoder makes it, 8-bit units: [B]."""
+        return ((y_hat - y).square() * self.sensitivity).sum(1).mean((1, 2)) / PIXELS
+
+    def globals_alone(self, y: Tensor, levels: Tensor) -> Tensor:
+        """Error of what global tokens alone predict, [B]; arguments as in `details`."""
+        t = self.model.tokenizer
+        return self.error(t.predicted(t.fsq.to_values(levels.float())), y)
+
+    def details(
+        self, y: Tensor, levels: Tensor, quality: Tensor, layers: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Error and bits per pixel of the detail layers, [B] each; the rate is of rounded symbols.
+
+        Args:
+            y: float32 [B, C, H, W].
+            levels: int64 [B, dims, H / 2, W / 2].
+            quality: float32 [B], codes in [0, 255].
+            layers: int64 [B], detail layers that are sent.
+        """
+        t, scales = self.model.tokenizer, self.model.scales
+        weights = t.anchor_weights(quality)
+        features, y_hat = t.predictor(t.fsq.to_values(levels.float()))
+        known = Known(
+            features,
+            y_hat.float(),
+            scales.features(centred(levels, t.config.levels).float()),
+            torch.floor(weights * ANCHOR_WEIGHT_ONE + 0.5)[:, :, None, None],
+            t.log_gains_at(weights).detach(),
+        )
+        with torch.no_grad():
+            sent = t.adapted(y, known.y_hat.detach(), weights, known.log_gain.exp()).float()
+        found, bits, _ = detail_pass(t, scales, known, sent, layers, None)
+        return self.error(found, y), bits.mean((1, 2)) / PIXELS
+
+    def token_bits(self, levels: Tensor) -> Tensor:
+        """Bits of a global token, [B]."""
+        counts = self.model.tokenizer.config.levels
+        logits = self.model.prior(centred(levels, counts).float())
+        return token_bits(logits, levels, levels.float()).mean((1, 2))
+
+
+def parts_loss(run: Run, forward: PartsPass, crops: Crops) -> Tensor:
+    """The loss of the next step, and its parts added to the run's sums."""
+    c = run.config
+    _, count = c.large_crop
+    quality, layers, _ = draw(run, count, LATENT_STRIDE * crops.side, 0)
+    order = layers.argsort(stable=True)  # those of global tokens alone come first
+    quality, layers = quality[order], layers[order]
+    alone = int((layers == 0).sum())
+    up_to = fitted_up_to(c)
+    adapted = [2] * alone + [int(code <= up_to) for code in quality[alone:].tolist()]
+    y, levels = (t.to(run.device) for t in crops.at(run.step, adapted))
+    low, high = math.log(c.lmbda_min), math.log(c.lmbda_max)
+    lmbda = torch.exp(low + (high - low) * quality[alone:] / 255)
+    weight = (lmbda / c.lmbda_globals).pow(-c.balance)
+    kind = run.device.type
+    with torch.autocast(kind, torch.bfloat16, enabled=fast_bf16(kind)):
+        mse_globals = forward.globals_alone(y[:alone], levels[:alone]) if alone else y.new_zeros(0)
+        mse, bpp = forward.details(y[alone:], levels[alone:], quality[alone:], layers[alone:])
+        bits = forward.token_bits(levels).mean()
+    detail = (weight * (lmbda * mse + bpp)).sum()
+    loss = (detail + c.lmbda_globals * mse_globals.sum()) / count + TOKEN_WEIGHT * bits
+    parts = {
+        "loss": loss,
+        "token_bits": bits,
+        "mse_globals": mse_globals.sum() / max(1, alone),
+        "mse_detail": mse.mean(),
+        "bpp_detail": bpp.mean(),
+    }
+    for key, value in parts.items():
+        run.sums.setdefault(key, []).append(value.item())
+    return loss
+
+
+def part_losses(
+    run: Run, images: list[NDArray[np.uint8]], out: Path
+) -> Iterator[tuple[Tensor, int]]:
+    """The loss of each step, and the pixels that its crops stand for.
+
+    Tokens are kept in `out`; a run that goes on reads them there, as the adapters of global tokens
+    see the predictor, which learns.
+    """
+    c, t = run.config, run.model.tokenizer
+    encoder = hashlib.sha256()
+    for name, value in sorted(run.model.state_dict().items()):
+        if not name.startswith(c.only):
+            encoder.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
+    path, digest = out / TOKENS, f"{encoder.hexdigest()} {len(images)} {c.seed}"
+    kept = load(path, digest)
+    if kept is None:
+        kept = computed(t, images, VERSIONS, c.seed)
+        save(path, kept, digest)
+    side, count = c.large_crop
+    x = pixel_rows(batch(images, side, MEASURED, (c.seed, 0, 0)).float() / 255)
+    forward = PartsPass(run.model, sensitivities(run.model, x.to(run.device), c.seed))
+    crops = Crops(kept, side // LATENT_STRIDE, c.seed)
+    while True:
+        yield parts_loss(run, forward, crops), count * side * side
