@@ -19,7 +19,7 @@ _ROW = 22
 """Height of a row of the legend."""
 
 CURVE_COLOURS = 6
-"""How many curve colours the page defines; further curves repeat them."""
+"""How many curve colours the page defines; further curves repeat all but the first."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def mark(index: int, x: float, y: float, title: str = "") -> str:
 
 
 def _colour(index: int) -> str:
-    return f"var(--curve-{index % CURVE_COLOURS})"
+    return f"var(--curve-{1 + (index - 1) % (CURVE_COLOURS - 1) if index else 0})"
 
 
 def _axes(frame: _Frame, x_ticks: list[float], y_ticks: list[float], y_label: str) -> str:
@@ -193,12 +193,13 @@ def _legend(series: Sequence[Series]) -> str:
 
 
 def _legend_below(series: Sequence[Series]) -> str:
-    """Names in two columns under the plot."""
+    """Names in two columns under the plot, smaller: those of published codecs are long."""
     half = WIDTH // 2
-    return "".join(
+    rows = "".join(
         _legend_row(index, one, 22 + half * (index % 2), HEIGHT + 12 + _ROW * (index // 2))
         for index, one in enumerate(series)
     )
+    return f'<g font-size="13">{rows}</g>'
 
 
 def _legend_row(index: int, series: Series, x: int, y: int) -> str:

@@ -120,8 +120,11 @@ def rich_tables(results: Results) -> RenderableType:
     parts: list[RenderableType] = []
     for codec in results.codecs:
         table = _table()
+        if results.metrics:
+            table.padding = 0  # ten columns fit into 80, with headings of two lines
         for heading in point_headings(results):
-            table.add_column(heading, justify="right")
+            shown = heading.replace(" ", "\n") if results.metrics else heading
+            table.add_column(shown, justify="right")
         for point in mean_curve(codec).points:
             table.add_row(*point_cells(point, results))
         parts += [Text(f"{codec.name} ({codec.settings})", style="bold"), table, Text()]
@@ -170,13 +173,13 @@ def markdown_published(results: Results) -> str:
     Apart from `markdown_table`, so that what was measured here stands alone.
     """
     subject = results.subject.name
-    headings = [f"BD-rate of {subject} against", "what was published"]
+    headings = [f"BD-rate of {subject} against, as published"]
     headings += [metric.label for metric in PUBLISHED_METRICS]
     rows = [
-        [curve.name, curve.description, *map(_ranged, rates)]
+        [f"{curve.name} ({curve.description})", *map(_ranged, rates)]
         for curve, rates in published_rows(results)
     ]
-    captions = f"{published_caption(results)} {subject}: {caption(results)}"
+    captions = f"{published_caption(results)} Compared with this run: {caption(results)}"
     return f"{_markdown(headings, rows)}\n\n{captions}\n"
 
 
