@@ -1,6 +1,7 @@
 """Published curves: what they hold, which images they are about, and how they are marked."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from io import StringIO
@@ -15,8 +16,10 @@ from sbtcodec.evaluation import document, published, table
 from sbtcodec.evaluation.curves import METRICS, bd_rate, mean_curve, published_curve
 from sbtcodec.evaluation.datasets import open_dataset
 from sbtcodec.evaluation.kodak import KODAK_SHA256
+from sbtcodec.evaluation.plots import HEIGHT
 from sbtcodec.evaluation.published import PublishedCurve, check_kodak, published_curves
 from sbtcodec.evaluation.report import render_report
+from sbtcodec.evaluation.run import reuse
 
 PAIRS = [(0.1, 25.0), (0.2, 28.0), (0.5, 32.0)]
 OURS = {"sbt": PAIRS, "jpeg": [(0.2, 25.0), (0.5, 29.0)]}
@@ -128,6 +131,33 @@ def test_the_report_marks_published_curves_in_plots_and_in_a_table_of_their_own(
     assert "a/b.json of Owner/name 01234567" in section
     assert "theirs" not in page.split('id="numbers"')[1]
     assert 'id="published"' not in render_report(run_of(OURS))
+
+
+def test_a_plot_of_what_was_not_published_does_not_name_the_curve():
+    page = render_report(compared(curve(ms_ssim=False)))
+    psnr, ms_ssim, _ = (part.split("</svg>")[0] for part in page.split("<svg")[1:])
+    assert ">theirs</text>" in psnr
+    assert "theirs" not in ms_ssim
+
+
+def test_long_names_of_published_curves_stand_under_the_plot():
+    def lowest_name(page):
+        svg = page.split("<svg")[1].split("</svg>")[0]
+        height = int(re.search(r'viewBox="0 0 \d+ (\d+)"', svg)[1])
+        (y,) = re.findall(r'y="(\d+)" fill="var\(--ink\)">sbt</text>', svg)
+        return int(y), height
+
+    assert lowest_name(render_report(run_of(OURS))) < (HEIGHT // 2, HEIGHT)
+    y, height = lowest_name(render_report(compared(curve())))
+    assert HEIGHT < y < height
+
+
+def test_earlier_results_keep_their_published_curves():
+    earlier = compared(curve())
+    ours = replace(run_of(OURS), codecs=earlier.codecs[:1])
+    assert reuse(ours, earlier).published == earlier.published
+    asked = replace(ours, published=(curve("others"),))
+    assert reuse(asked, earlier).published == asked.published
 
 
 def test_plots_end_at_the_highest_rate_measured():

@@ -133,7 +133,10 @@ def test_the_bd_rate_of_scaled_rates_is_the_scale_whichever_way_is_better(metric
 
 def test_a_point_that_costs_more_without_less_flip_is_left_out():
     curve = mean_curve(seen({"sbt": [*CURVES["sbt"], (0.3, 27.0)]}).codecs[0])
-    assert frontier(curve, FLIP) == ([0.08, 0.16, 0.4], [-1 / 25, -1 / 28, -1 / 32])
+    best = ([0.08, 0.16, 0.4], [-1 / 25, -1 / 28, -1 / 32])
+    assert frontier(curve, FLIP) == best
+    twins = mean_curve(seen({"sbt": [(0.16, 26.0), *CURVES["sbt"], (0.16, 27.0)]}).codecs[0])
+    assert frontier(twins, FLIP) == best
 
 
 def test_json_keeps_scores_of_vision_and_their_settings():
@@ -189,6 +192,13 @@ def test_earlier_results_without_them_can_be_taken_along():
     assert [table.percent(rate) for _, rate in rates] == ["−20.0 %"] * 3 + ["–", "–"]
     assert document.from_json(document.to_json(merged)) == merged
     render_report(merged)
+
+
+def test_metrics_that_only_the_earlier_results_have_stay():
+    ours = replace(run_of(CURVES), codecs=run_of(CURVES).codecs[:1])
+    merged = run.reuse(ours, seen())
+    assert merged.metrics == SETTINGS
+    assert document.from_json(document.to_json(merged)) == merged
 
 
 def test_earlier_results_of_another_display_are_refused():

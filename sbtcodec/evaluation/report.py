@@ -97,11 +97,10 @@ def _plot(results: Results, metric: Metric) -> tuple[str, str]:
     if not metric.more_is_better:
         label += ", less is better"
     series = [_series(codec, metric) for codec in (results.subject, *results.baselines)]
-    if metric in PUBLISHED_METRICS:
-        # Published curves go on to rates that nothing here was measured at.
-        highest = max(point.bpp for one in series for point in one.points)
-        drawn = (_published_series(curve, metric, highest) for curve in results.published)
-        series += [one for one in drawn if one.points]
+    # Published curves go on to rates that nothing here was measured at.
+    highest = max(point.bpp for one in series for point in one.points)
+    drawn = (_published_series(curve, metric, highest) for curve in results.published)
+    series += [one for one in drawn if one.points]
     svg = rate_distortion_svg(
         series,
         title=f"{metric.label} against rate; the values are in the tables below",
