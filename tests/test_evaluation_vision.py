@@ -3,6 +3,7 @@
 import importlib
 import json
 import math
+import re
 import sys
 from dataclasses import replace
 from io import StringIO
@@ -177,7 +178,13 @@ def test_the_report_plots_each_and_says_which_way_is_better():
     page = render_report(seen())
     assert page.count("<svg") == 5
     assert "CVVDP (JOD)" in page
-    assert "FLIP, less is better" in page
+    assert "FLIP, less is better: the axis is reversed" in page
+    flip = page.split("<svg")[5].split("</svg>")[0]
+    # in every plot better is up, which leaves the corner of the legend free
+    ours = re.findall(r'points="([\d., ]+)" fill="none"', flip)[-1]
+    heights = [float(pair.split(",")[1]) for pair in ours.split()]
+    assert len(heights) == 3
+    assert heights == sorted(heights, reverse=True)
     assert "CVVDP: cvvdp 1, display x." in page
     assert "FLIP" not in render_report(run_of(CURVES))
 

@@ -47,7 +47,7 @@ class Series:
 
 @dataclass(frozen=True)
 class _Frame:
-    """Maps rate and value to pixels of the SVG."""
+    """Maps rate and value to pixels of the SVG; `y_low` is the value at the bottom."""
 
     x_low: float
     x_high: float
@@ -63,7 +63,9 @@ class _Frame:
         return HEIGHT - _BOTTOM - part * (HEIGHT - _TOP - _BOTTOM)
 
 
-def rate_distortion_svg(series: Sequence[Series], *, title: str, y_label: str) -> str:
+def rate_distortion_svg(
+    series: Sequence[Series], *, title: str, y_label: str, falling: bool = False
+) -> str:
     """A plot of value against rate.
 
     Args:
@@ -71,6 +73,7 @@ def rate_distortion_svg(series: Sequence[Series], *, title: str, y_label: str) -
             Points whose value is not finite are left out.
         title: what the plot shows, read out by screen readers.
         y_label: name and unit of the value.
+        falling: whether values fall upwards, so that better is up where less is better.
 
     Returns:
         An `<svg>` element; an empty frame with a note when there is nothing to draw.
@@ -91,7 +94,8 @@ def rate_distortion_svg(series: Sequence[Series], *, title: str, y_label: str) -
         return f"{head}{note}</svg>"
     x_ticks = log_ticks(min(p.bpp for p in points), max(p.bpp for p in points))
     y_ticks = linear_ticks(min(p.value for p in points), max(p.value for p in points))
-    frame = _Frame(x_ticks[0], x_ticks[-1], y_ticks[0], y_ticks[-1])
+    ends = (y_ticks[-1], y_ticks[0]) if falling else (y_ticks[0], y_ticks[-1])
+    frame = _Frame(x_ticks[0], x_ticks[-1], *ends)
     body = [_axes(frame, x_ticks, y_ticks, y_label)]
     # Later elements cover earlier ones, so the first curve is drawn last.
     body += [_curve(frame, index, one) for index, one in reversed(list(enumerate(shown)))]

@@ -94,8 +94,8 @@ def render_report(results: Results, sheets: Sequence[CropSheet] = ()) -> str:
 def _plot(results: Results, metric: Metric) -> tuple[str, str]:
     """A plot's caption and its SVG."""
     label = f"{metric.label} ({metric.unit})" if metric.unit else metric.label
-    if not metric.more_is_better:
-        label += ", less is better"
+    falling = not metric.more_is_better
+    heading = f"{label}, less is better: the axis is reversed" if falling else label
     series = [_series(codec, metric) for codec in (results.subject, *results.baselines)]
     # Published curves go on to rates that nothing here was measured at.
     highest = max(point.bpp for one in series for point in one.points)
@@ -105,8 +105,9 @@ def _plot(results: Results, metric: Metric) -> tuple[str, str]:
         series,
         title=f"{metric.label} against rate; the values are in the tables below",
         y_label=label,
+        falling=falling,
     )
-    return label, svg
+    return heading, svg
 
 
 def _series(codec: CodecResults, metric: Metric) -> Series:
