@@ -6,25 +6,32 @@ writes anew the parts of these documents that end with `<!-- end -->` and begin 
 
     <!-- compared: FILE -->   bytes of all codecs at equal quality, of one run
     <!-- results: FILE -->    BD-rates, and the points of sbt
+    <!-- every: FILE -->      BD-rates, and the points of all codecs
+    <!-- published: FILE -->  BD-rates against published curves
     <!-- printed: FILE -->    what a script printed
 """
 
 import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from sbtcodec.evaluation.curves import METRICS, Curve, Metric, frontier, mean_curve
 from sbtcodec.evaluation.document import read_results
+from sbtcodec.evaluation.kodak import KODAK_SHA256
 from sbtcodec.evaluation.metrics import decibels
+from sbtcodec.evaluation.published import published_curves
 from sbtcodec.evaluation.results import Results
-from sbtcodec.evaluation.table import caption, markdown_table, number
+from sbtcodec.evaluation.table import caption, markdown_published, markdown_table, number
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = ("README.md", "docs/results.md")
-PART = re.compile(r"<!-- (compared|results|printed): (\S+) -->\n.*?<!-- end -->", re.DOTALL)
+PART = re.compile(
+    r"<!-- (compared|results|every|published|printed): (\S+) -->\n.*?<!-- end -->", re.DOTALL
+)
 
 PSNR, MS_SSIM, SSIMULACRA2 = METRICS
 SCORES: tuple[tuple[str, Metric, float], ...] = (
@@ -89,9 +96,30 @@ def comparison(results: Results) -> str:
     return f"{table}\n\n{caption(results)} {settings}.\n"
 
 
+def every_point(results: Results) -> str:
+    """BD-rates and the points of all codecs as Markdown, and what the codecs' settings were."""
+    names = [codec.name for codec in results.codecs]
+    settings = "; ".join(f"{codec.name}: {codec.settings}" for codec in results.baselines)
+    return f"{markdown_table(results, codecs=names).rstrip()} {settings}.\n"
+
+
+def against_published(results: Results) -> str:
+    """BD-rates against all published curves as Markdown.
+
+    Raises:
+        ValueError: the results are not of the images that the curves are about.
+    """
+    if results.dataset != "kodak" or len(results.images) != len(KODAK_SHA256):
+        found = f"{len(results.images)} images of {results.dataset}"
+        raise ValueError(f"found {found}, expected all of kodak")
+    return markdown_published(replace(results, published=published_curves()))
+
+
 MAKERS: dict[str, Callable[[Path], str]] = {
     "compared": lambda path: comparison(read_results(path)),
     "results": lambda path: markdown_table(read_results(path)),
+    "every": lambda path: every_point(read_results(path)),
+    "published": lambda path: against_published(read_results(path)),
     "printed": lambda path: f"```text\n{path.read_text(encoding='utf-8').rstrip()}\n```\n",
 }
 

@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 
 from sbtcodec.cli.bench import bench
 from sbtcodec.errors import DatasetError, OutputError
+from sbtcodec.evaluation import published, vision
+from sbtcodec.evaluation.vision import VisionMetric
 
 
 @pytest.fixture
@@ -79,3 +81,36 @@ def test_bench_refuses_earlier_results_of_other_images(call, tmp_path):
     done = call("--codecs", "sbt", "--reuse", str(first))
     assert done.exit_code == 1
     assert "measure all codecs again" in str(done.exception)
+
+
+def test_bench_measures_models_of_vision_where_asked(call, monkeypatch):
+    halved = VisionMetric("flip", "FLIP: a stand-in", lambda x, x_hat: 0.5)
+    asked = []
+
+    def load(names):
+        asked.append(list(names))
+        return (halved,) if names else ()
+
+    monkeypatch.setattr(vision, "load_vision_metrics", load)
+    found = json.loads(call("--metrics", " flip", "--json").stdout)
+    assert asked == [["flip"]]
+    assert found["metrics"] == {"flip": "FLIP: a stand-in"}
+    assert {m["flip"] for codec in found["codecs"] for m in codec["measurements"]} == {0.5}
+    assert "FLIP" in call("--metrics", "flip").stdout
+    assert "metrics" not in json.loads(call("--json").stdout)
+
+
+def test_bench_refuses_published_curves_on_other_images_before_it_works(call, tmp_path):
+    out = tmp_path / "results.json"
+    done = call("--published", "vtm", "--out", str(out))
+    assert isinstance(done.exception, DatasetError)
+    assert "--dataset kodak" in str(done.exception)
+    assert not out.exists()
+
+
+def test_bench_compares_with_published_curves(call, monkeypatch):
+    monkeypatch.setattr(published, "check_kodak", lambda images: None)
+    found = json.loads(call("--published", "hm,vtm", "--json").stdout)
+    assert [curve["name"] for curve in found["published"]] == ["hm", "vtm"]
+    assert len(json.loads(call("--published", "all", "--json").stdout)["published"]) > 10
+    assert "published" not in json.loads(call("--json").stdout)

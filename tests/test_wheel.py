@@ -36,7 +36,9 @@ sys.path.insert(0, sys.argv[1])
 import sbtcodec
 assert sbtcodec.__file__.startswith(sys.argv[1]), sbtcodec.__file__
 from evaluation_samples import run_of
+from sbtcodec.evaluation.published import published_curves
 from sbtcodec.evaluation.report import render_report
+assert published_curves(["vtm"])
 print(render_report(run_of({"sbt": [(0.1, 25.0)]})).splitlines()[0])
 """
 

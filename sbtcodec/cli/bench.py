@@ -1,5 +1,6 @@
 """`sbtcodec bench`: measure sbt and other codecs on a set of images."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,13 @@ def bench(
     effort: Annotated[
         int, typer.Option(min=0, max=9, help="Effort of sbt, as in `compress`.")
     ] = DEFAULT_EFFORT,
+    metrics: Annotated[
+        str, typer.Option(help="Further metrics: cvvdp, flip (sbtcodec[vision]).")
+    ] = "",
+    published: Annotated[
+        str,
+        typer.Option(help="Published curves to compare with on Kodak: vtm,hm,... or `all`."),
+    ] = "",
     limit: Annotated[int | None, typer.Option(help="Only the first N images.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write all measurements as JSON.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write an HTML report.")] = None,
@@ -42,11 +50,17 @@ def bench(
     disk, PSNR, MS-SSIM, SSIMULACRA2 and times are measured on them, and means are printed. The
     Kodak set is downloaded if DATA_DIR does not hold it. Needs the packages of sbtcodec[bench].
 
+    Models of vision: cvvdp is ColorVideoVDP, in JOD (10 is identical), as seen on a 4K screen; flip
+    is FLIP (0 is identical) at 67 pixels a degree. Published curves are read, not measured, and
+    stand in a table of their own: vtm, hm, av1, bpg, jpeg2000, and learned codecs such as
+    bmshj2018-hyperprior; a wrong name lists them all.
+
     \b
     Examples:
       sbtcodec bench --dataset kodak --out results.json --report report.html
       sbtcodec bench --dataset photos --codecs sbt,webp --qualities 30,60 --limit 4
       sbtcodec bench --codecs sbt --qualities sbt=globals,10,50 --reuse results.json
+      sbtcodec bench --codecs sbt,avif --metrics cvvdp,flip --published vtm,elic2022
       sbtcodec bench --codecs sbt --effort 4 --reuse results.json --out effort4.json
     """
     from rich.console import Console
@@ -54,7 +68,9 @@ def bench(
     from sbtcodec.evaluation import crops as pieces
     from sbtcodec.evaluation import datasets, document, run, table
     from sbtcodec.evaluation.codecs import load_codec
+    from sbtcodec.evaluation.published import check_kodak, published_curves
     from sbtcodec.evaluation.report import render_report
+    from sbtcodec.evaluation.vision import load_vision_metrics
 
     for output in filter(None, (out, report)):
         check_output(output, force=force)
@@ -62,9 +78,15 @@ def bench(
     shown = _words(crops)
     for name in shown:
         images.path(name)  # an unknown image has to be reported before the work, not after it
+    names = _words(published)
+    curves = published_curves(() if names == ["all"] else names) if names else ()
+    if curves:
+        check_kodak(images)
+    vision = load_vision_metrics(_words(metrics))
     jobs = run.make_jobs(_words(codecs), qualities or (), device=device, effort=effort)
     earlier = None if reuse is None else document.read_results(reuse)
-    results = run.run_benchmark(images, jobs, device=device)
+    results = run.run_benchmark(images, jobs, vision=vision, device=device)
+    results = replace(results, published=curves)
     shown_codecs = [job.codec for job in jobs]
     if earlier is not None:
         results = run.reuse(results, earlier)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from sbtcodec.evaluation.extras import import_extra
 from sbtcodec.evaluation.metrics import decibels
+from sbtcodec.evaluation.published import PublishedCurve
 from sbtcodec.evaluation.qualities import Quality
-from sbtcodec.evaluation.results import CodecResults, Measurement
+from sbtcodec.evaluation.results import CodecResults, Measurement, Results
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class Point:
     ssimulacra2: float
     encode_seconds: float
     decode_seconds: float
+    cvvdp: float = math.nan
+    flip: float = math.nan
 
     @property
     def ms_ssim_db(self) -> float:
@@ -38,12 +41,15 @@ class Curve:
 
 @dataclass(frozen=True)
 class Metric:
-    """A measure of quality that curves can be drawn and compared in; more is better."""
+    """A measure of quality that curves can be drawn and compared in."""
 
     key: str
     label: str
     unit: str
     of: Callable[[Point], float]
+    digits: int = 1
+    """Decimals that tell two qualities apart."""
+    more_is_better: bool = True
 
 
 METRICS = (
@@ -52,6 +58,15 @@ METRICS = (
     Metric("ssimulacra2", "SSIMULACRA2", "", lambda point: point.ssimulacra2),
 )
 """The metrics of every table and plot."""
+
+VISION_METRICS = (
+    Metric("cvvdp", "CVVDP", "JOD", lambda point: point.cvvdp, digits=2),
+    Metric("flip", "FLIP", "", lambda point: point.flip, digits=3, more_is_better=False),
+)
+"""Those that are measured where they are asked for."""
+
+PUBLISHED_METRICS = METRICS[:2]
+"""Those that published curves are compared in, as far as they have them."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +77,12 @@ class BdRate:
     """Negative: the tested codec needs less; `nan` when the curves share no range."""
     low: float
     high: float
-    """Ends of the shared range, in the metric's unit; `nan` when there is none."""
+    """Worst and best quality of the shared range, in the metric's unit; `nan` without one."""
+
+
+def metrics_of(results: Results) -> tuple[Metric, ...]:
+    """The metrics of a run: those of every run, then those that were asked for."""
+    return METRICS + tuple(metric for metric in VISION_METRICS if metric.key in results.metrics)
 
 
 def mean_curve(codec: CodecResults) -> Curve:
@@ -83,23 +103,40 @@ def mean_curve(codec: CodecResults) -> Curve:
             ssimulacra2=_mean(m.ssimulacra2 for m in group),
             encode_seconds=_mean(m.encode_seconds for m in group),
             decode_seconds=_mean(m.decode_seconds for m in group),
+            cvvdp=_mean(math.nan if m.cvvdp is None else m.cvvdp for m in group),
+            flip=_mean(math.nan if m.flip is None else m.flip for m in group),
         )
         for quality, group in by_quality.items()
     )
     return Curve(codec.name, tuple(sorted(points, key=lambda point: point.bpp)))
 
 
+def published_curve(curve: PublishedCurve) -> Curve:
+    """A published curve as one that was measured here: what was not published is `nan`."""
+    unknown = math.nan
+    rows = zip(curve.bpp, curve.psnr, curve.ms_ssim or [unknown] * len(curve.bpp), strict=True)
+    return Curve(
+        curve.name,
+        tuple(
+            Point(place, bpp, psnr, ms_ssim, unknown, unknown, unknown)
+            for place, (bpp, psnr, ms_ssim) in enumerate(rows)
+        ),
+    )
+
+
 def frontier(curve: Curve, metric: Metric) -> tuple[list[float], list[float]]:
     """Rates and qualities of the points worth choosing, both strictly increasing.
 
     Interpolation needs a function of quality, so a point that costs more than another without
-    being better is left out, as are infinite and unmeasured values.
+    being better is left out, as are infinite and unmeasured values. The values of a metric of which
+    less is better come back negated.
     """
+    sign = 1 if metric.more_is_better else -1
     rates: list[float] = []
     values: list[float] = []
     # Of several points at one rate the best comes first, and the others then add nothing.
-    for point in sorted(curve.points, key=lambda p: (p.bpp, -metric.of(p))):
-        value = metric.of(point)
+    for point in sorted(curve.points, key=lambda p: (p.bpp, -sign * metric.of(p))):
+        value = sign * metric.of(point)
         if math.isfinite(value) and (not values or value > values[-1]):
             rates.append(point.bpp)
             values.append(value)
@@ -130,7 +167,8 @@ def bd_rate(anchor: Curve, test: Curve, metric: Metric) -> BdRate:
         require_matching_points=False,
         min_overlap=0,
     )
-    return BdRate(float(percent), low, high)
+    sign = 1 if metric.more_is_better else -1
+    return BdRate(float(percent), sign * low, sign * high)
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -16,12 +16,17 @@ cannot be measured and `"inf"` for the PSNR of a lossless file:
       measurements  [{image, quality, size, bpp, psnr, ms_ssim, ssimulacra2, encode_seconds,
                     decode_seconds}], one a line
                     quality: a number, or "globals"; size: bytes of the file, header included;
-                    bpp: 8 * size / (width * height); psnr: dB; ms_ssim: 0..1; times: seconds
+                    bpp: 8 * size / (width * height); psnr: dB; ms_ssim: 0..1; times: seconds;
+                    where asked for also cvvdp: JOD, at most 10; flip: 0..1, less is better
+    metrics     {"cvvdp" or "flip": settings}              absent where none was asked for
+    published   [{name, description, source, bpp, psnr, ms_ssim}]  curves that others measured, one
+                a line: lists of equal length, ms_ssim empty where unknown; absent without any
     summary     made from the rest when writing, ignored when reading
       curves    {codec: [{quality, bpp, psnr, ms_ssim, ms_ssim_db, ssimulacra2, encode_seconds,
-                decode_seconds}]}                          means over the images, by rate
+                decode_seconds, cvvdp, flip}]}             means over the images, by rate
       bd_rate   {baseline: {metric: {percent, low, high}}} of sbt (or the first codec) against
                 each other codec; percent below 0: sbt needs less; low, high: range compared
+      bd_rate_published  the same against published curves; absent without any
 """
 
 import json
@@ -31,12 +36,20 @@ from pathlib import Path
 from typing import Any
 
 from sbtcodec.errors import SbtError
-from sbtcodec.evaluation.curves import METRICS, bd_rate, mean_curve
+from sbtcodec.evaluation.curves import (
+    VISION_METRICS,
+    bd_rate,
+    mean_curve,
+    metrics_of,
+)
 from sbtcodec.evaluation.machine import Machine
+from sbtcodec.evaluation.published import PublishedCurve
 from sbtcodec.evaluation.results import CodecResults, ImageInfo, Measurement, Results
+from sbtcodec.evaluation.table import published_rows
 
 SCHEMA = "sbtcodec-bench/1"
 
+_ASKED = tuple(metric.key for metric in VISION_METRICS)
 _FLOATS = ("bpp", "psnr", "ms_ssim", "ssimulacra2", "encode_seconds", "decode_seconds")
 
 
@@ -46,8 +59,16 @@ def to_json(results: Results) -> str:
     rows: dict[str, list[str]] = {}
     for index, codec in enumerate(document["codecs"]):
         mark = f"@rows {index}@"
-        rows[mark] = [json.dumps(_finite(row)) for row in codec["measurements"]]
+        rows[mark] = [json.dumps(_finite(_asked(row))) for row in codec["measurements"]]
         codec["measurements"] = mark
+    # What was not asked for is left out, as it was before it could be asked for.
+    if not results.metrics:
+        del document["metrics"]
+    if results.published:
+        rows["@rows published@"] = [json.dumps(row) for row in document["published"]]
+        document["published"] = "@rows published@"
+    else:
+        del document["published"]
     text = json.dumps(_finite(document), indent=1)
     # One line a measurement keeps the file short and its differences readable.
     for mark, lines in rows.items():
@@ -105,29 +126,58 @@ def _results(document: dict[str, Any]) -> Results:
             )
             for codec in document["codecs"]
         ),
+        metrics=dict(document.get("metrics", {})),
+        published=tuple(_published(row) for row in document.get("published", ())),
     )
 
 
 def _measurement(row: dict[str, Any]) -> Measurement:
-    numbers = {key: math.nan if row[key] is None else float(row[key]) for key in _FLOATS}
+    present = [*_FLOATS, *(key for key in _ASKED if key in row)]
+    numbers = {key: math.nan if row[key] is None else float(row[key]) for key in present}
     return Measurement(**(row | numbers))
+
+
+def _asked(row: dict[str, Any]) -> dict[str, Any]:
+    """A measurement without the metrics that were not asked for."""
+    return {key: value for key, value in row.items() if key not in _ASKED or value is not None}
+
+
+def _published(row: dict[str, Any]) -> PublishedCurve:
+    lists = {key: tuple(map(float, row[key])) for key in ("bpp", "psnr", "ms_ssim")}
+    return PublishedCurve(**(row | lists))
 
 
 def _summary(results: Results) -> dict[str, Any]:
     curves = {codec.name: mean_curve(codec) for codec in results.codecs}
     subject = curves[results.subject.name]
-    return {
+    summary: dict[str, Any] = {
         "curves": {
-            name: [asdict(point) | {"ms_ssim_db": point.ms_ssim_db} for point in curve.points]
+            name: [
+                _known(asdict(point), results) | {"ms_ssim_db": point.ms_ssim_db}
+                for point in curve.points
+            ]
             for name, curve in curves.items()
         },
         "bd_rate": {
             baseline.name: {
                 metric.key: asdict(bd_rate(curves[baseline.name], subject, metric))
-                for metric in METRICS
+                for metric in metrics_of(results)
             }
             for baseline in results.baselines
         },
+    }
+    if results.published:
+        summary["bd_rate_published"] = {
+            curve.name: {metric.key: asdict(rate) for metric, rate in rates}
+            for curve, rates in published_rows(results)
+        }
+    return summary
+
+
+def _known(point: dict[str, Any], results: Results) -> dict[str, Any]:
+    """A point without the metrics that were not asked for."""
+    return {
+        key: value for key, value in point.items() if key not in _ASKED or key in results.metrics
     }
 
 

@@ -18,6 +18,9 @@ _PACKAGES = (
     "ssimulacra2",
     "bjontegaard",
     "pillow-jxl-plugin",
+    "cvvdp",
+    "flip-evaluator",
+    "torchvision",
 )
 
 

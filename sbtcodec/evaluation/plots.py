@@ -10,14 +10,16 @@ would split the geometry between two languages. So texts are escaped by hand her
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 
 WIDTH, HEIGHT = 520, 400
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 18, 14, 56
+_ROW = 22
+"""Height of a row of the legend."""
 
 CURVE_COLOURS = 6
-"""How many curve colours the page defines; further curves repeat them."""
+"""How many curve colours the page defines; further curves repeat all but the first."""
 
 
 @dataclass(frozen=True)
@@ -31,15 +33,21 @@ class PlotPoint:
 
 @dataclass(frozen=True)
 class Series:
-    """A curve with its name in the legend."""
+    """A curve with its name in the legend; dashed where it was not measured here."""
 
     name: str
     points: tuple[PlotPoint, ...]
+    dashed: bool = False
+
+    @property
+    def stroke(self) -> str:
+        """The attribute of its line, if any."""
+        return ' stroke-dasharray="6 4"' if self.dashed else ""
 
 
 @dataclass(frozen=True)
 class _Frame:
-    """Maps rate and value to pixels of the SVG."""
+    """Maps rate and value to pixels of the SVG; `y_low` is the value at the bottom."""
 
     x_low: float
     x_high: float
@@ -55,7 +63,9 @@ class _Frame:
         return HEIGHT - _BOTTOM - part * (HEIGHT - _TOP - _BOTTOM)
 
 
-def rate_distortion_svg(series: Sequence[Series], *, title: str, y_label: str) -> str:
+def rate_distortion_svg(
+    series: Sequence[Series], *, title: str, y_label: str, falling: bool = False
+) -> str:
     """A plot of value against rate.
 
     Args:
@@ -63,27 +73,33 @@ def rate_distortion_svg(series: Sequence[Series], *, title: str, y_label: str) -
             Points whose value is not finite are left out.
         title: what the plot shows, read out by screen readers.
         y_label: name and unit of the value.
+        falling: whether values fall upwards, so that better is up where less is better.
 
     Returns:
         An `<svg>` element; an empty frame with a note when there is nothing to draw.
     """
     shown = [
-        Series(one.name, tuple(p for p in one.points if math.isfinite(p.value))) for one in series
+        replace(one, points=tuple(p for p in one.points if math.isfinite(p.value)))
+        for one in series
     ]
     points = [point for one in shown for point in one.points]
+    # Many long names do not fit beside the curves.
+    below = any(one.dashed for one in shown)
+    height = HEIGHT + (_ROW * -(-len(shown) // 2) + 12 if below else 0)
     head = (
-        f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
+        f'<svg class="plot" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}">'
     )
     if not points:
         note = f'<text x="{WIDTH / 2:g}" y="{HEIGHT / 2:g}" text-anchor="middle">no values</text>'
         return f"{head}{note}</svg>"
     x_ticks = log_ticks(min(p.bpp for p in points), max(p.bpp for p in points))
     y_ticks = linear_ticks(min(p.value for p in points), max(p.value for p in points))
-    frame = _Frame(x_ticks[0], x_ticks[-1], y_ticks[0], y_ticks[-1])
+    ends = (y_ticks[-1], y_ticks[0]) if falling else (y_ticks[0], y_ticks[-1])
+    frame = _Frame(x_ticks[0], x_ticks[-1], *ends)
     body = [_axes(frame, x_ticks, y_ticks, y_label)]
     # Later elements cover earlier ones, so the first curve is drawn last.
     body += [_curve(frame, index, one) for index, one in reversed(list(enumerate(shown)))]
-    body.append(_legend(shown))
+    body.append(_legend_below(shown) if below else _legend(shown))
     return "\n".join([head, *body, "</svg>"])
 
 
@@ -126,7 +142,7 @@ def mark(index: int, x: float, y: float, title: str = "") -> str:
 
 
 def _colour(index: int) -> str:
-    return f"var(--curve-{index % CURVE_COLOURS})"
+    return f"var(--curve-{1 + (index - 1) % (CURVE_COLOURS - 1) if index else 0})"
 
 
 def _axes(frame: _Frame, x_ticks: list[float], y_ticks: list[float], y_label: str) -> str:
@@ -161,24 +177,39 @@ def _curve(frame: _Frame, index: int, series: Series) -> str:
     marks = "".join(mark(index, x, y, title) for x, y, title in places)
     return (
         f'<g stroke="{_colour(index)}" stroke-linejoin="round">'
-        f'<polyline points="{line}" fill="none" stroke-width="{3 if index == 0 else 1.75}"/>'
+        f'<polyline points="{line}" fill="none" stroke-width="{3 if index == 0 else 1.75}"'
+        f"{series.stroke}/>"
         f'<g class="marks" fill="{_colour(index)}" stroke="var(--paper)">{marks}</g></g>'
     )
 
 
 def _legend(series: Sequence[Series]) -> str:
     """Names at the upper left, where good pictures at tiny rates would be: nobody is there."""
-    rows = []
-    for index, one in enumerate(series):
-        x, y = _LEFT + 22, _TOP + 22 + 22 * index
-        rows.append(
-            f'<line x1="{x - 11}" y1="{y}" x2="{x + 11}" y2="{y}" stroke="{_colour(index)}" '
-            f'stroke-width="{3 if index == 0 else 1.75}"/>'
-            f'<g fill="{_colour(index)}">{mark(index, x, y)}</g>'
-            f'<text x="{x + 20}" y="{y + 5}" fill="var(--ink)">{escape(one.name)}</text>'
-        )
-    height = 22 * len(series) + 12
+    rows = (
+        _legend_row(index, one, _LEFT + 22, _TOP + _ROW + _ROW * index)
+        for index, one in enumerate(series)
+    )
+    height = _ROW * len(series) + 12
     return (
         f'<rect x="{_LEFT + 4}" y="{_TOP + 5}" width="92" height="{height}" rx="6" '
         f'fill="var(--paper)" fill-opacity="0.9"/>{"".join(rows)}'
+    )
+
+
+def _legend_below(series: Sequence[Series]) -> str:
+    """Names in two columns under the plot, smaller: those of published codecs are long."""
+    half = WIDTH // 2
+    rows = "".join(
+        _legend_row(index, one, 22 + half * (index % 2), HEIGHT + 12 + _ROW * (index // 2))
+        for index, one in enumerate(series)
+    )
+    return f'<g font-size="13">{rows}</g>'
+
+
+def _legend_row(index: int, series: Series, x: int, y: int) -> str:
+    return (
+        f'<line x1="{x - 11}" y1="{y}" x2="{x + 11}" y2="{y}" stroke="{_colour(index)}" '
+        f'stroke-width="{3 if index == 0 else 1.75}"{series.stroke}/>'
+        f'<g fill="{_colour(index)}">{mark(index, x, y)}</g>'
+        f'<text x="{x + 20}" y="{y + 5}" fill="var(--ink)">{escape(series.name)}</text>'
     )

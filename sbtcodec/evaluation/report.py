@@ -1,21 +1,32 @@
 """The HTML report of a run: one file that works offline, with plots, crops and every number."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sbtcodec.evaluation.crops import Crop, CropRow, CropSheet
-from sbtcodec.evaluation.curves import METRICS, Metric, mean_curve
+from sbtcodec.evaluation.curves import (
+    PUBLISHED_METRICS,
+    Metric,
+    Point,
+    mean_curve,
+    metrics_of,
+    published_curve,
+)
 from sbtcodec.evaluation.data_uris import png_uri
 from sbtcodec.evaluation.page import grouped, render_page
 from sbtcodec.evaluation.plots import PlotPoint, Series, rate_distortion_svg
+from sbtcodec.evaluation.published import PublishedCurve
 from sbtcodec.evaluation.qualities import quality_label
 from sbtcodec.evaluation.results import CodecResults, Results
 from sbtcodec.evaluation.table import (
-    POINT_HEADINGS,
     bd_rate_rows,
     caption,
     number,
     point_cells,
+    point_headings,
+    published_caption,
+    published_rows,
 )
 from sbtcodec.evaluation.viewer import Choice, Viewer
 
@@ -63,40 +74,66 @@ def render_report(results: Results, sheets: Sequence[CropSheet] = ()) -> str:
         subject=results.subject.name,
         dataset=results.dataset,
         caption=caption(results),
-        plots=[_plot(codecs, metric) for metric in METRICS],
-        metrics=METRICS,
+        plots=[_plot(results, metric) for metric in metrics_of(results)],
+        metrics=metrics_of(results),
         bd_rates=list(bd_rate_rows(results)),
+        published=list(published_rows(results)),
+        published_caption=published_caption(results),
+        published_metrics=PUBLISHED_METRICS,
         sheets=[_sheet(f"sheet-{index}", sheet) for index, sheet in enumerate(sheets)],
-        point_headings=POINT_HEADINGS,
-        numbers=[(codec, list(map(point_cells, mean_curve(codec).points))) for codec in codecs],
+        point_headings=point_headings(results),
+        numbers=[
+            (codec, [point_cells(point, results) for point in mean_curve(codec).points])
+            for codec in codecs
+        ],
+        metric_settings=list(results.metrics.values()),
         facts=_facts(results),
     )
 
 
-def _plot(codecs: Sequence[CodecResults], metric: Metric) -> tuple[str, str]:
+def _plot(results: Results, metric: Metric) -> tuple[str, str]:
     """A plot's caption and its SVG."""
     label = f"{metric.label} ({metric.unit})" if metric.unit else metric.label
+    falling = not metric.more_is_better
+    heading = f"{label}, less is better: the axis is reversed" if falling else label
+    series = [_series(codec, metric) for codec in (results.subject, *results.baselines)]
+    # Published curves go on to rates that nothing here was measured at.
+    highest = max(point.bpp for one in series for point in one.points)
+    drawn = (_published_series(curve, metric, highest) for curve in results.published)
+    series += [one for one in drawn if one.points]
     svg = rate_distortion_svg(
-        [_series(codec, metric) for codec in codecs],
+        series,
         title=f"{metric.label} against rate; the values are in the tables below",
         y_label=label,
+        falling=falling,
     )
-    return label, svg
+    return heading, svg
 
 
 def _series(codec: CodecResults, metric: Metric) -> Series:
     return Series(
         codec.name,
         tuple(
-            PlotPoint(
-                point.bpp,
-                metric.of(point),
-                f"{codec.name} {quality_label(point.quality)}: {point.bpp:.3f} bpp, "
-                f"{metric.label} {number(metric.of(point), 2)} {metric.unit}".rstrip(),
-            )
+            _plot_point(f"{codec.name} {quality_label(point.quality)}", point, metric)
             for point in mean_curve(codec).points
         ),
     )
+
+
+def _published_series(curve: PublishedCurve, metric: Metric, highest: float) -> Series:
+    """The part of a published curve up to a rate, without what was not published."""
+    points = (
+        _plot_point(f"{curve.name}, published", point, metric)
+        for point in published_curve(curve).points
+        if point.bpp <= highest and not math.isnan(metric.of(point))
+    )
+    return Series(curve.name, tuple(points), dashed=True)
+
+
+def _plot_point(name: str, point: Point, metric: Metric) -> PlotPoint:
+    value = number(metric.of(point), max(metric.digits, 2))
+    title = f"{name}: {point.bpp:.3f} bpp, {metric.label} {value} {metric.unit}".rstrip()
+    return PlotPoint(point.bpp, metric.of(point), title)
 
 
 def _sheet(prefix: str, sheet: CropSheet) -> _Sheet:

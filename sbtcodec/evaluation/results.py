@@ -1,8 +1,9 @@
 """What a benchmark run measured: plain frozen records, one per image, codec and quality."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sbtcodec.evaluation.machine import Machine
+from sbtcodec.evaluation.published import PublishedCurve
 from sbtcodec.evaluation.qualities import Quality
 
 
@@ -26,6 +27,10 @@ class Measurement:
     """Pixels in memory to bytes in memory, model loaded."""
     decode_seconds: float
     """Bytes in memory to pixels in memory, model loaded."""
+    cvvdp: float | None = None
+    """ColorVideoVDP in JOD, at most 10; None where it was not asked for."""
+    flip: float | None = None
+    """FLIP in 0..1, less is better; None where it was not asked for."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,10 @@ class Results:
     machine: Machine
     packages: dict[str, str]
     codecs: tuple[CodecResults, ...]
+    metrics: dict[str, str] = field(default_factory=dict)
+    """Metrics measured because they were asked for, each with its package and settings."""
+    published: tuple[PublishedCurve, ...] = ()
+    """Curves that others measured, to compare with."""
 
     @property
     def subject(self) -> CodecResults:

@@ -17,6 +17,7 @@ from sbtcodec.evaluation.machine import describe_machine, package_versions, sour
 from sbtcodec.evaluation.metrics import Rgb
 from sbtcodec.evaluation.qualities import Quality, parse_qualities, quality_label
 from sbtcodec.evaluation.results import CodecResults, ImageInfo, Measurement, Results
+from sbtcodec.evaluation.vision import VisionMetric
 from sbtcodec.rdo.effort import DEFAULT_EFFORT
 
 
@@ -47,7 +48,12 @@ def make_jobs(
 
 
 def run_benchmark(
-    dataset: Dataset, jobs: Sequence[Job], *, device: str = "cpu", progress: bool = True
+    dataset: Dataset,
+    jobs: Sequence[Job],
+    *,
+    vision: Sequence[VisionMetric] = (),
+    device: str = "cpu",
+    progress: bool = True,
 ) -> Results:
     """Measure codecs on a data set.
 
@@ -58,6 +64,7 @@ def run_benchmark(
     Args:
         dataset: the images.
         jobs: at least one codec with its qualities.
+        vision: further metrics to measure.
         device: where sbt was loaded, for the records.
         progress: show a bar on stderr.
 
@@ -84,7 +91,7 @@ def run_benchmark(
                 for quality in job.qualities:
                     label = f"{job.codec.name} {quality_label(quality)} {name}"
                     bar.update(task, description=label)
-                    measurements.append(measure(job.codec, name, rgb, quality))
+                    measurements.append(measure(job.codec, name, rgb, quality, vision))
                     bar.advance(task)
             codecs.append(CodecResults(job.codec.name, job.codec.settings, tuple(measurements)))
     sbt = next((job.codec for job in jobs if isinstance(job.codec, SbtCodec)), None)
@@ -98,6 +105,7 @@ def run_benchmark(
         machine=describe_machine(device),
         packages=package_versions(),
         codecs=tuple(codecs),
+        metrics={metric.key: metric.settings for metric in vision},
     )
 
 
@@ -105,7 +113,7 @@ def reuse(results: Results, earlier: Results) -> Results:
     """Results with the codecs that only an earlier run measured, on the same images.
 
     Raises:
-        SbtError: the earlier run had other images.
+        SbtError: the earlier run had other images, or a metric of both had other settings.
     """
     if set(earlier.images) != set(results.images):
         msg = (
@@ -113,12 +121,30 @@ def reuse(results: Results, earlier: Results) -> Results:
             f"run of {len(results.images)} of {results.dataset}; measure all codecs again"
         )
         raise SbtError(msg)
+    for key in results.metrics.keys() & earlier.metrics.keys():
+        if results.metrics[key] != earlier.metrics[key]:
+            msg = (
+                f"the earlier results have {earlier.metrics[key]!r}, this run "
+                f"{results.metrics[key]!r}, which do not compare; measure all codecs again"
+            )
+            raise SbtError(msg)
     measured = {codec.name for codec in results.codecs}
     kept = tuple(codec for codec in earlier.codecs if codec.name not in measured)
-    return replace(results, codecs=results.codecs + kept)
+    return replace(
+        results,
+        codecs=results.codecs + kept,
+        metrics=earlier.metrics | results.metrics,
+        published=results.published or earlier.published,
+    )
 
 
-def measure(codec: ImageCodec, name: str, rgb: Rgb, quality: Quality) -> Measurement:
+def measure(
+    codec: ImageCodec,
+    name: str,
+    rgb: Rgb,
+    quality: Quality,
+    vision: Sequence[VisionMetric] = (),
+) -> Measurement:
     """Encode and decode one image, uint8 `[H, W, 3]`, and measure what came back.
 
     Metrics are rounded to 6 decimals (MS-SSIM to 7), times to the microsecond.
@@ -141,6 +167,7 @@ def measure(codec: ImageCodec, name: str, rgb: Rgb, quality: Quality) -> Measure
         ssimulacra2=round(metrics.ssimulacra2(rgb, x_hat), 6),
         encode_seconds=round(encoded - start, 6),
         decode_seconds=round(decoded - encoded, 6),
+        **{metric.key: round(metric.measure(rgb, x_hat), 6) for metric in vision},
     )
 
 

@@ -1,32 +1,44 @@
 """Results as tables: rich ones for the terminal, Markdown ones for documents."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeAlias
 
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sbtcodec.evaluation.curves import METRICS, BdRate, Point, bd_rate, mean_curve
+from sbtcodec.evaluation.curves import (
+    PUBLISHED_METRICS,
+    BdRate,
+    Metric,
+    Point,
+    bd_rate,
+    mean_curve,
+    metrics_of,
+    published_curve,
+)
+from sbtcodec.evaluation.published import PublishedCurve
 from sbtcodec.evaluation.qualities import quality_label
 from sbtcodec.evaluation.results import Results
 
-POINT_HEADINGS = (
-    "quality",
-    "bpp",
-    "PSNR dB",
-    "MS-SSIM",
-    "MS-SSIM dB",
-    "SSIMULACRA2",
-    "encode s",
-    "decode s",
-)
-"""Headings of the columns that `point_cells` fills."""
+PUBLISHED_NOTE = "Published, not measured here"
+"""What is said of curves that others measured."""
+
+RangedRate: TypeAlias = tuple[Metric, BdRate]
+"""A BD-rate with the metric that it is in."""
 
 
-def point_cells(point: Point) -> tuple[str, ...]:
-    """A point's values as text, one for each of `POINT_HEADINGS`."""
+def point_headings(results: Results) -> tuple[str, ...]:
+    """Headings of the columns that `point_cells` fills."""
+    fixed = ("quality", "bpp", "PSNR dB", "MS-SSIM", "MS-SSIM dB", "SSIMULACRA2")
+    asked = (f"{metric.label} {metric.unit}".rstrip() for metric in _asked(results))
+    return (*fixed, *asked, "encode s", "decode s")
+
+
+def point_cells(point: Point, results: Results) -> tuple[str, ...]:
+    """A point's values as text, one for each of the `point_headings`."""
     return (
         quality_label(point.quality),
         f"{point.bpp:.4f}",
@@ -34,17 +46,28 @@ def point_cells(point: Point) -> tuple[str, ...]:
         number(point.ms_ssim, 4),
         number(point.ms_ssim_db, 2),
         number(point.ssimulacra2, 1),
+        *(number(metric.of(point), metric.digits) for metric in _asked(results)),
         f"{point.encode_seconds:.3f}",
         f"{point.decode_seconds:.3f}",
     )
 
 
-def bd_rate_rows(results: Results) -> Iterator[tuple[str, tuple[BdRate, ...]]]:
-    """Each baseline with the subject's BD-rate against it, one for each of `METRICS`."""
+def bd_rate_rows(results: Results) -> Iterator[tuple[str, tuple[RangedRate, ...]]]:
+    """Each baseline with the subject's BD-rate against it, one for each metric of the run."""
     subject = mean_curve(results.subject)
     for baseline in results.baselines:
         anchor = mean_curve(baseline)
-        yield baseline.name, tuple(bd_rate(anchor, subject, metric) for metric in METRICS)
+        rates = ((metric, bd_rate(anchor, subject, metric)) for metric in metrics_of(results))
+        yield baseline.name, tuple(rates)
+
+
+def published_rows(results: Results) -> Iterator[tuple[PublishedCurve, tuple[RangedRate, ...]]]:
+    """Each published curve with the subject's BD-rate against it, in `PUBLISHED_METRICS`."""
+    subject = mean_curve(results.subject)
+    for curve in results.published:
+        anchor = published_curve(curve)
+        rates = ((metric, bd_rate(anchor, subject, metric)) for metric in PUBLISHED_METRICS)
+        yield curve, tuple(rates)
 
 
 def number(value: float, digits: int) -> str:
@@ -63,11 +86,11 @@ def percent(rate: BdRate) -> str:
     return f"{rate.percent:+.1f} %".replace("-", "−")
 
 
-def measured_range(rate: BdRate) -> str:
+def measured_range(rate: BdRate, metric: Metric) -> str:
     """The range of quality a BD-rate was taken over, `24.0…31.5`; empty when there is none."""
     if math.isnan(rate.low):
         return ""
-    return f"{number(rate.low, 1)}…{number(rate.high, 1)}"
+    return f"{number(rate.low, metric.digits)}…{number(rate.high, metric.digits)}"
 
 
 def caption(results: Results) -> str:
@@ -82,7 +105,14 @@ def caption(results: Results) -> str:
     return (
         f"Mean over {count} {'image' if count == 1 else 'images'} of {results.dataset}{model}; "
         f"{results.date[:10]}, {where}, torch {torch}, device {results.device}."
+        f"{''.join(f' {settings}.' for settings in results.metrics.values())}"
     )
+
+
+def published_caption(results: Results) -> str:
+    """One sentence that says where the published curves come from."""
+    origins = dict.fromkeys(curve.source.rpartition(" of ")[2] for curve in results.published)
+    return f"{PUBLISHED_NOTE}: means over the 24 Kodak images, from {', '.join(origins)}."
 
 
 def rich_tables(results: Results) -> RenderableType:
@@ -90,21 +120,23 @@ def rich_tables(results: Results) -> RenderableType:
     parts: list[RenderableType] = []
     for codec in results.codecs:
         table = _table()
-        for heading in POINT_HEADINGS:
-            table.add_column(heading, justify="right")
+        if results.metrics:
+            table.padding = 0  # ten columns fit into 80, with headings of two lines
+        for heading in point_headings(results):
+            shown = heading.replace(" ", "\n") if results.metrics else heading
+            table.add_column(shown, justify="right")
         for point in mean_curve(codec).points:
-            table.add_row(*point_cells(point))
+            table.add_row(*point_cells(point, results))
         parts += [Text(f"{codec.name} ({codec.settings})", style="bold"), table, Text()]
     if results.baselines:
         title = f"BD-rate of {results.subject.name}: below 0 it needs fewer bytes"
-        table = _table()
-        table.add_column("against")
-        for metric in METRICS:
-            table.add_column(metric.label, justify="right")
-        for name, rates in bd_rate_rows(results):
-            cells = [Text(percent(rate), style=_style(rate)) for rate in rates]
-            table.add_row(name, *cells)
+        table = _rate_table("against", metrics_of(results), bd_rate_rows(results))
         parts += [Text(title, style="bold"), table, Text()]
+    if results.published:
+        title = f"BD-rate of {results.subject.name} against published curves"
+        rows = ((curve.name, rates) for curve, rates in published_rows(results))
+        table = _rate_table("published", PUBLISHED_METRICS, rows)
+        parts += [Text(title, style="bold"), table, Text(published_caption(results)), Text()]
     parts.append(Text(caption(results)))
     return Group(*parts)
 
@@ -120,19 +152,39 @@ def markdown_table(results: Results, *, codecs: Sequence[str] | None = None) -> 
     blocks: list[str] = []
     if results.baselines:
         headings = [f"BD-rate of {results.subject.name} against"]
-        headings += [metric.label for metric in METRICS]
+        headings += [metric.label for metric in metrics_of(results)]
         rows = [[name, *map(_ranged, rates)] for name, rates in bd_rate_rows(results)]
         blocks.append(_markdown(headings, rows))
     rows = [
-        [codec.name, *point_cells(point)]
+        [codec.name, *point_cells(point, results)]
         for codec in results.codecs
         if codec.name in listed
         for point in mean_curve(codec).points
     ]
     if rows:
-        blocks.append(_markdown(["codec", *POINT_HEADINGS], rows))
+        blocks.append(_markdown(["codec", *point_headings(results)], rows))
     blocks.append(caption(results))
     return "\n\n".join(blocks) + "\n"
+
+
+def markdown_published(results: Results) -> str:
+    """BD-rates against published curves as Markdown, and what was compared with what.
+
+    Apart from `markdown_table`, so that what was measured here stands alone.
+    """
+    subject = results.subject.name
+    headings = [f"BD-rate of {subject} against, as published"]
+    headings += [metric.label for metric in PUBLISHED_METRICS]
+    rows = [
+        [f"{curve.name} ({curve.description})", *map(_ranged, rates)]
+        for curve, rates in published_rows(results)
+    ]
+    captions = f"{published_caption(results)} Compared with this run: {caption(results)}"
+    return f"{_markdown(headings, rows)}\n\n{captions}\n"
+
+
+def _asked(results: Results) -> tuple[Metric, ...]:
+    return tuple(metric for metric in metrics_of(results) if metric.key in results.metrics)
 
 
 def _table() -> Table:
@@ -140,8 +192,21 @@ def _table() -> Table:
     return Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
 
 
-def _ranged(rate: BdRate) -> str:
-    found = measured_range(rate)
+def _rate_table(
+    first: str, metrics: Sequence[Metric], rows: Iterable[tuple[str, Sequence[RangedRate]]]
+) -> Table:
+    table = _table()
+    table.add_column(first)
+    for metric in metrics:
+        table.add_column(metric.label, justify="right")
+    for name, rates in rows:
+        table.add_row(name, *(Text(percent(rate), style=_style(rate)) for _, rate in rates))
+    return table
+
+
+def _ranged(found_in: RangedRate) -> str:
+    metric, rate = found_in
+    found = measured_range(rate, metric)
     return f"{percent(rate)} ({found})" if found else percent(rate)
 
 
