@@ -18,7 +18,7 @@ _EXTRAS = {
 
 
 def import_extra(module: str) -> ModuleType:
-    """Import a module that only the benchmark needs.
+    """Import a module that only measuring needs.
 
     Args:
         module: import name, one of those in the extras, e.g. `"pytorch_msssim"`.
@@ -31,7 +31,7 @@ def import_extra(module: str) -> ModuleType:
         return importlib.import_module(module)
     except ImportError as error:
         msg = (
-            f"the benchmark needs the package {package}, which cannot be imported ({error}); "
+            f"this needs the package {package}, which cannot be imported ({error}); "
             f"install it with: pip install 'sbtcodec[{extra}]'"
         )
         raise SbtError(msg) from error
