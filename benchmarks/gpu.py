@@ -1,6 +1,6 @@
 """The parts of `gpu.sh`, which says in which order and for how long: what a GPU is borrowed for.
 
-    python -m benchmarks.gpu check|missing|speed|train|evaluate --out FOLDER [--device cpu] [--tiny]
+    python -m benchmarks.gpu check|missing|speed|rates|train|evaluate --out FOLDER [OPTIONS]
 
 Each part adds lines to FOLDER/results.jsonl as soon as it knows something, one JSON object each.
 Imports are those of each part, since `check` also says what is missing.
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sbtcodec.models.config import ModelConfig
+    from sbtcodec.training.config import TrainingConfig
 
 # What is imported, and what it is called where packages are.
 NEEDED = {
@@ -124,6 +125,12 @@ def speed(a: argparse.Namespace) -> None:
             )
 
 
+def warm_start_of(a: argparse.Namespace) -> Path | None:
+    """What training starts from; a tiny model begins anew."""
+    start: Path | None = None if a.tiny else a.warm_start
+    return start
+
+
 def model_of(a: argparse.Namespace) -> "ModelConfig":
     """The sizes to train: those of the warm start, if there is one."""
     from sbtcodec.errors import WeightsError
@@ -132,7 +139,7 @@ def model_of(a: argparse.Namespace) -> "ModelConfig":
     from sbtcodec.training import checkpoint
     from sbtcodec.training.config import MODELS
 
-    if a.tiny or a.warm_start is None:
+    if warm_start_of(a) is None:
         return MODELS["tiny" if a.tiny else "base"]
     try:
         return read_state(a.warm_start)[0]
@@ -140,37 +147,76 @@ def model_of(a: argparse.Namespace) -> "ModelConfig":
         return ModelConfig.from_json(checkpoint.load(a.warm_start)[1]["model"])
 
 
-def train(a: argparse.Namespace) -> None:
-    """Train until the second that was given, and leave averaged weights and the log."""
+def recipe_of(a: argparse.Namespace, count: int) -> "TrainingConfig":
+    """The preset with `count` large crops in a step, and as many pixels of small ones."""
     from dataclasses import replace
 
-    from benchmarks.pack import read_packs
     from sbtcodec.training.config import PRESETS
-    from sbtcodec.training.device_run import DeviceOptions, train_on_device
 
-    images = read_packs(a.data)
-    size = sum(image.nbytes for image in images) / 1e9
-    record(a.out, "data", photographs=len(images), gigabytes=round(size, 3))
     config = PRESETS["tiny" if a.tiny else a.preset]
-    side, count = config.large_crop
+    side, _ = config.large_crop
     small_side, _ = config.small_crop
-    if not a.tiny:
-        count = a.batch
-    config = replace(
+    return replace(
         config,
         large_crop=(side, count),
-        small_crop=(small_side, count * side**2 // small_side**2),  # as many pixels
+        small_crop=(small_side, count * side**2 // small_side**2),
         learning_rate=config.learning_rate * a.rate,
         matrix_learning_rate=config.matrix_learning_rate * a.rate,
         seed=a.seed,
     )
+
+
+def rates(a: argparse.Namespace) -> None:
+    """Crops a second of training: one by one, captured and compiled, of several batches."""
+    import torch
+
+    from benchmarks.pack import read_packs
+    from sbtcodec.training.device_setup import DeviceOptions, prepared
+    from sbtcodec.training.device_step import CapturedStep
+
+    images = read_packs(a.data)
+    batches = (2,) if a.tiny else (64, 128, 256)
+    for compiled, count in [(False, count) for count in batches] + [(True, batches[0])]:
+        if compiled and a.device == "cpu":
+            continue
+        config = recipe_of(a, count)
+        options = DeviceOptions(device=a.device, float32=a.float32, compiled=compiled)
+        start = time.perf_counter()
+        step = prepared(config, model_of(a), images, warm_start_of(a), options)
+        captured = CapturedStep(step, *config.large_crop)
+        found = {"batch": count, "compiled": compiled, "captured": captured.graph is not None}
+        found["ready_s"] = round(time.perf_counter() - start, 1)
+        for name, advance in (("step", captured), ("one_by_one", captured.one_by_one)):
+            times = []
+            for _ in range(8):
+                start = time.perf_counter()
+                advance()
+                step.read()
+                times.append(time.perf_counter() - start)
+            found[f"{name}_s"] = round(min(times), 4)
+        if a.device == "cuda":
+            found["gigabytes"] = round(torch.cuda.max_memory_allocated() / 1e9, 1)
+            torch.cuda.reset_peak_memory_stats()
+        record(a.out, "rates", crops_per_s=round(count / found["step_s"], 1), **found)
+        del captured, step
+
+
+def train(a: argparse.Namespace) -> None:
+    """Train until the second that was given, and leave averaged weights and the log."""
+    from benchmarks.pack import read_packs
+    from sbtcodec.training.device_run import train_on_device
+    from sbtcodec.training.device_setup import DeviceOptions
+
+    images = read_packs(a.data)
+    size = sum(image.nbytes for image in images) / 1e9
+    record(a.out, "data", photographs=len(images), gigabytes=round(size, 3))
     paths = train_on_device(
-        config,
+        recipe_of(a, 2 if a.tiny else a.batch),
         model_of(a),
         images,
         out=a.out,
         seconds=a.until - time.time(),
-        warm_start=None if a.tiny else a.warm_start,
+        warm_start=warm_start_of(a),
         options=DeviceOptions(device=a.device, float32=a.float32, compiled=a.compile),
     )
     last = json.loads((a.out / "log.jsonl").read_text().splitlines()[-1])
@@ -208,7 +254,13 @@ def evaluate(a: argparse.Namespace) -> None:
 
 def main() -> None:
     """Do one part."""
-    parts = {"check": check, "speed": speed, "train": train, "evaluate": evaluate}
+    parts = {
+        "check": check,
+        "speed": speed,
+        "rates": rates,
+        "train": train,
+        "evaluate": evaluate,
+    }
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -232,7 +284,7 @@ def main() -> None:
     if a.part == "missing":
         print(" ".join(missing()))
         return
-    needed = {"train": ("data", "until"), "evaluate": ("valid",)}
+    needed = {"rates": ("data",), "train": ("data", "until"), "evaluate": ("valid",)}
     for option in needed.get(a.part, ()):
         if not getattr(a, option):
             parser.error(f"{a.part} needs --{option}")

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What a GPU is borrowed for, in order and in time: check, tests, speed, train, evaluate.
+# What a GPU is borrowed for, in order and in time: check, tests, speed, rates, train, evaluate.
 #
 #   benchmarks/gpu.sh --seconds 840 --data 'packs/pack-*.safetensors' --valid valid/pack-1.safetensors
 #
@@ -13,13 +13,13 @@
 #   --valid FILE       pack to evaluate on
 #   --wheels FOLDER    packages to install where they are missing
 #   --order 'PARTS'    other parts, or another order
-#   --train-first      the order: check train evaluate tests speed
+#   --train-first      the order: check train evaluate tests speed rates
 #   --train-seconds N  of training; what the others leave if not given
 #   --device cpu, --tiny   to try the script without a GPU
 # All other options go to python -m benchmarks.gpu: --warm-start FILE, --preset, --batch, --float32 ...
 set -u
 total=840 out=${OUT:-runs/gpu} data="" valid="" wheels="" device=cuda tiny="" train_seconds=""
-order="check tests speed train evaluate"
+order="check tests speed rates train evaluate"
 others=""
 while [ $# -gt 0 ]; do
     case $1 in
@@ -29,7 +29,7 @@ while [ $# -gt 0 ]; do
         --valid) valid=$2; shift 2 ;;
         --wheels) wheels=$2; shift 2 ;;
         --order) order=$2; shift 2 ;;
-        --train-first) order="check train evaluate tests speed"; shift ;;
+        --train-first) order="check train evaluate tests speed rates"; shift ;;
         --train-seconds) train_seconds=$2; shift 2 ;;
         --device) device=$2; shift 2 ;;
         --tiny) tiny=--tiny; shift ;;
@@ -47,6 +47,7 @@ seconds_of() { # the most that a part takes
         check) echo 60 ;;
         tests) echo 90 ;;
         speed) echo 60 ;;
+        rates) echo 80 ;;
         evaluate) echo 90 ;;
         *) echo 0 ;;
     esac
@@ -112,11 +113,13 @@ for what in $order; do
             benchmark train "$limit" --data $data --until $(($(date +%s) + limit - 5))
             ;;
         speed) benchmark speed "$(seconds_of speed)" ;;
+        # shellcheck disable=SC2086 - a pattern
+        rates) benchmark rates "$(seconds_of rates)" --data $data ;;
         evaluate)
             [ -n "$valid" ] || { echo "nothing is evaluated without --valid"; continue; }
             benchmark evaluate "$(seconds_of evaluate)" --valid "$valid"
             ;;
-        *) echo "no part is called $what; expected check, tests, speed, train or evaluate" ;;
+        *) echo "no part is called $what; expected check, tests, speed, rates, train or evaluate" ;;
     esac
 done
 ls -l "$out"

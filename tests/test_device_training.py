@@ -21,7 +21,8 @@ from sbtcodec.models.config import CodecModel
 from sbtcodec.training import checkpoint
 from sbtcodec.training.config import MODELS, PRESETS
 from sbtcodec.training.data import recoloured
-from sbtcodec.training.device_run import DeviceOptions, train_on_device
+from sbtcodec.training.device_run import train_on_device
+from sbtcodec.training.device_setup import DeviceOptions, prepared
 from sbtcodec.training.device_step import CapturedStep, DeviceStep, in_float32
 from sbtcodec.training.objective import drawn, loss_of
 from sbtcodec.training.parts import join, split
@@ -241,7 +242,7 @@ def test_a_run_leaves_weights_that_compress_and_a_log(
 ) -> None:
     monkeypatch.setattr("sbtcodec.training.device_run.SECONDS_PER_LOG_LINE", 0.0)
     monkeypatch.setattr("sbtcodec.training.device_run.SECONDS_PER_EXPORT", 0.0)
-    monkeypatch.setattr("sbtcodec.training.device_run.fast_bf16", lambda _: True)
+    monkeypatch.setattr("sbtcodec.training.device_setup.fast_bf16", lambda _: True)
     options = DeviceOptions(device="cpu", float32=float32, steps=3)
     small = np.zeros((40, 300, 3), np.uint8)  # left out
     paths = train_on_device(
@@ -322,6 +323,45 @@ def test_what_a_device_run_cannot_do_is_refused(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.parametrize("fault", ["none", "values", "error"])
+def test_networks_are_compiled_only_if_they_stay_the_same(
+    images: list[NDArray[np.uint8]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    fault: str,
+) -> None:
+    calls = []
+
+    def compiled(module: TrainingPass, **_: object) -> Callable[..., Any]:
+        def call(*inputs: torch.Tensor) -> Any:
+            calls.append(1)
+            if fault == "error":
+                raise KeyError("no compiler")
+            out = module(*inputs)
+            return out if fault == "none" else out._replace(mse=out.mse * 1.5)
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    options = DeviceOptions(device="cpu", compiled=True)
+    step = prepared(TINY, MODELS["tiny"], images, None, options)
+    step(64, 2)
+    told = capsys.readouterr().err
+    assert len(calls) == (2 if fault == "none" else 1)
+    assert ("not compiled" in told) == (fault != "none")
+    assert ("KeyError: 'no compiler'" in told) == (fault == "error")
+
+
+def test_channels_that_carry_nothing_are_made_anew(
+    images: list[NDArray[np.uint8]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = replace(TINY, revive=True)
+    step = prepared(config, MODELS["tiny"], images, None, DeviceOptions(device="cpu"))
+    assert "made anew" in capsys.readouterr().err
+    for name, value in step.run.model.named_parameters():
+        assert torch.equal(step.run.averaged[name], value), name
+
+
 @pytest.mark.gpu
 def test_captured_steps_are_those_called_one_by_one(images: list[NDArray[np.uint8]]) -> None:
     """Sums in another order, no more: the same crops, draws and rates."""
@@ -342,10 +382,9 @@ def test_captured_steps_are_those_called_one_by_one(images: list[NDArray[np.uint
         assert made.graph is not None
         return made
 
-    def eager(step: DeviceStep) -> CapturedStep:
-        made = CapturedStep.__new__(CapturedStep)
-        made.step, made.shape, made.graph = step, (64, 8), None
-        return made
+    def eager(step: DeviceStep) -> Callable[[], None]:
+        made = captured(step)
+        return made.one_by_one
 
     one, other = trained(captured), trained(eager)
     assert one.sums["steps_not_finite"] == [0]

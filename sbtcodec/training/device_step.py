@@ -28,6 +28,8 @@ PARTS = (
     "bpp_detail",
 )
 
+Forward = Callable[[Tensor, Tensor, Tensor, Tensor], Pass]  # as `TrainingPass` is called
+
 
 class DeviceStep:
     """A step on the run's device, of crops of one side and number.
@@ -39,7 +41,7 @@ class DeviceStep:
     def __init__(
         self,
         run: Run,
-        forward: Callable[[Tensor, Tensor, Tensor, Tensor], Pass],
+        forward: Forward,
         photographs: Photographs,
         generator: torch.Generator,
         *,
@@ -145,7 +147,7 @@ class CapturedStep:
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(WARM_UP):
-                self._advance(lambda: self.step(*self.shape))
+                self.one_by_one()
         torch.cuda.current_stream().wait_stream(stream)
         torch.cuda.synchronize()
         try:
@@ -164,7 +166,14 @@ class CapturedStep:
 
     def __call__(self) -> None:
         """One step."""
-        self._advance(lambda: self.step(*self.shape) if self.graph is None else self.graph.replay())
+        if self.graph is None:
+            self.one_by_one()
+        else:
+            self._advance(self.graph.replay)
+
+    def one_by_one(self) -> None:
+        """One step whose operations the host starts one by one, whether there is a graph or not."""
+        self._advance(lambda: self.step(*self.shape))
 
     def _advance(self, update: Callable[[], None]) -> None:
         self.step.set_rates()
