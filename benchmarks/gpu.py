@@ -96,19 +96,19 @@ def speed(a: argparse.Namespace) -> None:
     from sbtcodec.codec.codec import Codec
     from sbtcodec.image.demo_picture import demo_picture
 
-    for bf16 in (False, True):
-        codec = Codec.load(a.device, bf16=bf16)
-        for height, width in TINY_SIZES if a.tiny else SIZES:
-            enlarged = Image.fromarray(demo_picture()).resize((width, height))
-            rgb = np.asarray(enlarged)
+    codecs = {bf16: Codec.load(a.device, bf16=bf16) for bf16 in (False, True)}
+    for height, width in TINY_SIZES if a.tiny else SIZES:
+        rgb = np.asarray(Image.fromarray(demo_picture()).resize((width, height)))
+        repeat = 3 if height * width < 1e6 else 1
+        for bf16, codec in codecs.items():
             times = []
-            for _ in range(3):
+            for _ in range(repeat + 1):
                 start = time.perf_counter()
                 codec.analyse(rgb)
                 if a.device == "cuda":
                     torch.cuda.synchronize()
                 times.append(time.perf_counter() - start)
-            encode, decode = speeds(codec, [rgb], str(QUALITY), 2)
+            encode, decode = speeds(codec, [rgb], str(QUALITY), repeat)
             rates = {
                 "analyse": height * width / 1e6 / min(times),
                 "compress": encode,
