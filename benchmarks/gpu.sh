@@ -36,6 +36,7 @@ while [ $# -gt 0 ]; do
         *) others="$others $1"; shift ;;
     esac
 done
+[ -f benchmarks/gpu.py ] || { echo "start this in the root of the checkout" >&2; exit 2; }
 deadline=$(($(date +%s) + total))
 python=${PYTHON:-python3}
 mkdir -p "$out"

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from sbtcodec.codec.codec import Codec
 from sbtcodec.errors import ArgumentError, DatasetError, DeviceError, WeightsError
@@ -24,6 +26,7 @@ from sbtcodec.training.data import recoloured
 from sbtcodec.training.device_run import train_on_device
 from sbtcodec.training.device_setup import DeviceOptions, prepared
 from sbtcodec.training.device_step import CapturedStep, DeviceStep, in_float32
+from sbtcodec.training.muon import Muon
 from sbtcodec.training.objective import drawn, loss_of
 from sbtcodec.training.parts import join, split
 from sbtcodec.training.publish import publish
@@ -198,6 +201,39 @@ def test_the_host_reads_and_sends_nothing_within_a_step(
         float(step.token_weight)
     with pytest.raises(AssertionError, match="lift_fresh"), Unread():
         torch.tensor([1.0])
+
+
+def test_no_tensor_of_the_host_takes_part_in_a_step(
+    images: list[NDArray[np.uint8]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the meta device, which has a tensor's place and no values: reading any is an error."""
+
+    class OnDevice(TorchDispatchMode):
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            tensors = [t for t in tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor)]
+            assert all(t.device.type == "meta" for t in tensors), func
+            return func(*args, **kwargs or {})
+
+    meta = torch.device("meta")
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # unknown there
+    run = begun(CPU, unread=True)
+    run.model.to(meta)
+    run.averaged = {k: v.detach().clone() for k, v in run.model.named_parameters()}
+    matrices = [p for p in run.model.tokenizer.parameters() if p.ndim == 2]
+    run = replace(run, device=meta, optimisers=[Muon(matrices, torch.zeros((), device=meta))])
+    photographs = Photographs(images, meta)
+    numbers, shares = torch.zeros(4, dtype=torch.int64, device=meta), torch.zeros(4, device=meta)
+    forward = TrainingPass(run.model, with_ms_ssim=True)
+    step = DeviceStep(run, forward, photographs, torch.Generator(), bf16=False)
+    noise = torch.zeros(4, MODELS["tiny"].tokenizer.local_channels, 4, 4, device=meta)
+    with OnDevice():
+        cut = photographs.cut(Squares(numbers, numbers, numbers, numbers), 64)
+        x = photographs.recoloured(cut, Colours(numbers > 0, numbers, shares, shares))
+        step.learn(x, shares, numbers, noise)
+    with pytest.raises(AssertionError), OnDevice():
+        x + torch.zeros(())
 
 
 def test_nothing_is_learnt_of_a_gradient_that_is_not_finite(photographs: Photographs) -> None:
