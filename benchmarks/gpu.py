@@ -62,24 +62,27 @@ def recipe_of(a: argparse.Namespace, count: int) -> "TrainingConfig":
 
 
 def rates(a: argparse.Namespace) -> None:
-    """Crops a second of training: one by one, captured and compiled, of several batches."""
+    """Crops a second of training: several batches and precisions, captured or not, compiled."""
     import torch
 
     from benchmarks.pack import read_packs
-    from sbtcodec.training.device_setup import DeviceOptions, prepared
+    from sbtcodec.training.device_setup import PRECISIONS, DeviceOptions, prepared
     from sbtcodec.training.device_step import CapturedStep
 
     images = read_packs(a.data)
-    batches = (2,) if a.tiny else (64, 128, 256)
-    for compiled, count in [(False, count) for count in batches] + [(True, batches[0])]:
-        if compiled and a.device == "cpu":
-            continue
+    torch.set_float32_matmul_precision("high")
+    first, *others = (2,) if a.tiny else (64, 128, 256)
+    cases = [(first, a.float32, False), *[(count, a.float32, False) for count in others]]
+    cases += [(first, kind, False) for kind in PRECISIONS if kind != a.float32]
+    cases += [(first, a.float32, True)] if a.device == "cuda" else []
+    for count, float32, compiled in cases:
         config = recipe_of(a, count)
-        options = DeviceOptions(device=a.device, float32=a.float32, compiled=compiled)
+        options = DeviceOptions(device=a.device, float32=float32, compiled=compiled)
         start = time.perf_counter()
         step = prepared(config, model_of(a), images, warm_start_of(a), options)
         captured = CapturedStep(step, *config.large_crop)
         found = {"batch": count, "compiled": compiled, "captured": captured.graph is not None}
+        found["float32"] = float32
         found["ready_s"] = round(time.perf_counter() - start, 1)
         for name, advance in (("step", captured), ("one_by_one", captured.one_by_one)):
             times = []
@@ -98,10 +101,13 @@ def rates(a: argparse.Namespace) -> None:
 
 def train(a: argparse.Namespace) -> None:
     """Train until the second that was given, and leave averaged weights and the log."""
+    import torch
+
     from benchmarks.pack import read_packs
     from sbtcodec.training.device_run import train_on_device
     from sbtcodec.training.device_setup import DeviceOptions
 
+    torch.set_float32_matmul_precision("high")  # TF32, where networks are not in bfloat16
     images = read_packs(a.data)
     size = sum(image.nbytes for image in images) / 1e9
     record(a.out, "data", photographs=len(images), gigabytes=round(size, 3))
