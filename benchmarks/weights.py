@@ -31,7 +31,11 @@ Rgb = NDArray[np.uint8]
 
 def square(path: Path, side: int) -> Rgb:
     """The central square of a photograph, uint8 [side, side, 3]."""
-    rgb = load_image(path).rgb
+    return middle_of(load_image(path).rgb, side)
+
+
+def middle_of(rgb: Rgb, side: int) -> Rgb:
+    """The central square of pixels uint8 [H, W, 3]: uint8 [side, side, 3]."""
     top, left = ((length - side) // 2 for length in rgb.shape[:2])
     return np.ascontiguousarray(rgb[top : top + side, left : left + side])
 

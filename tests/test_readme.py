@@ -29,7 +29,16 @@ PAGES = (*GUIDES, "CHANGELOG.md", "weights/README.md", "benchmarks/README.md")
 TEXTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in PAGES}
 NOT_RUN = "<!-- not run -->"
 # What may be marked as not run: what installs, downloads, trains or measures for long, and tests.
-MAY_BE_SKIPPED = ("pip ", "git ", "curl ", "sbtcodec train", "sbtcodec bench", "sh tests/check.sh")
+MAY_BE_SKIPPED = (
+    "pip ",
+    "git ",
+    "curl ",
+    "sbtcodec train",
+    "sbtcodec bench",
+    "sh tests/check.sh",
+    "sh benchmarks/gpu.sh",
+    "python -m benchmarks.pack",
+)
 
 BLOCK = re.compile(
     rf"(?P<mark>{re.escape(NOT_RUN)}\s*\n)?^```(?P<language>\w+)\n(?P<code>.*?)^```",

@@ -25,7 +25,9 @@ KNOWN = 64  # the value of the "this token is known" plane
 
 def centred(levels: Tensor, counts: tuple[int, ...]) -> Tensor:
     """Levels int64 [B, dims, H, W] as integer inputs in -56..56: floor(64 (2l + 1 - K) / K)."""
-    k = torch.tensor(counts, dtype=torch.int64, device=levels.device).view(1, -1, 1, 1)
+    # made where they are needed: a copy from the host would make a device wait
+    each = [torch.full((1, 1, 1, 1), n, dtype=torch.int64, device=levels.device) for n in counts]
+    k = torch.cat(each, 1)
     return torch.div((2 * levels + 1 - k) * VALUE_ONE, k, rounding_mode="floor")
 
 

@@ -11,5 +11,8 @@ Read in this order:
     run          the loop, resumable at any time; `checkpoint` its files
     revival      a second chance for local channels that carry nothing
     growth       a larger model that starts as good as a smaller one
+    resident     photographs in a GPU's memory, and crops cut there
+    device_step  one step of which the host reads nothing; `device_setup` what it begins with
+    device_run   the loop on a GPU, for a given time; `split_weights` these in small files
     publish      a checkpoint to released weights: fitted tables, manifest
 """

@@ -41,12 +41,15 @@ class Muon(torch.optim.Optimizer):
     def __init__(
         self,
         parameters: Iterable[nn.Parameter],
-        lr: float,
+        lr: float | Tensor,
         *,
         momentum: float = 0.95,
         steps: int = 4,
     ) -> None:
-        """Optimise `parameters`, each a matrix."""
+        """Optimise `parameters`, each a matrix.
+
+        A rate that is a tensor on their device is never read by the host.
+        """
         super().__init__(parameters, {"lr": lr, "momentum": momentum, "steps": steps})
 
     @torch.no_grad()
@@ -55,20 +58,27 @@ class Muon(torch.optim.Optimizer):
         assert closure is None
         for group in self.param_groups:
             alike: dict[tuple[int, ...], list[tuple[nn.Parameter, Tensor]]] = {}
-            for p in group["params"]:
-                if p.grad is None:
-                    continue
-                state = self.state[p]
-                if not state:
-                    state["momentum_buffer"] = torch.zeros_like(p)
-                buffer = state["momentum_buffer"]
-                buffer.lerp_(p.grad, 1 - group["momentum"])
-                update = p.grad.lerp(buffer, group["momentum"])  # Nesterov
+            moving = [p for p in group["params"] if p.grad is not None]
+            if not moving:
+                continue
+            for p in moving:
+                if not self.state[p]:
+                    self.state[p]["momentum_buffer"] = torch.zeros_like(p)
+            buffers = [self.state[p]["momentum_buffer"] for p in moving]
+            gradients = [p.grad for p in moving]
+            torch._foreach_lerp_(buffers, gradients, 1 - group["momentum"])
+            updates = torch._foreach_lerp(gradients, buffers, group["momentum"])  # Nesterov
+            for p, update in zip(moving, updates, strict=True):
                 wide = update if p.shape[0] <= p.shape[1] else update.mT
                 alike.setdefault(tuple(wide.shape), []).append((p, wide))
             for shape, members in alike.items():
                 made = orthogonal(torch.stack([w for _, w in members]), group["steps"])
                 size = 0.2 * max(shape) ** 0.5  # the root mean square of AdamW's steps
-                for (p, _), update in zip(members, made, strict=True):
-                    aligned = update if p.shape[0] <= p.shape[1] else update.mT
-                    p.add_(aligned.to(p.dtype), alpha=-group["lr"] * size)
+                steps = made.to(torch.float32) * (group["lr"] * -size)
+                torch._foreach_add_(
+                    [p for p, _ in members],
+                    [
+                        s if p.shape[0] <= p.shape[1] else s.mT
+                        for (p, _), s in zip(members, steps, strict=True)
+                    ],
+                )

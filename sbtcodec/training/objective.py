@@ -7,16 +7,28 @@ from torch import Tensor
 
 from sbtcodec.rdo.ms_ssim import mixed
 from sbtcodec.rdo.token_search import WORTH
+from sbtcodec.tokenizer.config import TokenizerConfig
 from sbtcodec.training.config import TrainingConfig
 from sbtcodec.training.state import Run
 from sbtcodec.training.step import Pass
 
+TOKEN_PACE = 0.002  # of the logarithm of the token weight, for a bit of excess in a step
+TOKEN_WEIGHTS = (0.05, 30.0)
 FLOOR = 60.0  # squared error below which an image's logarithm hardly gains any more
 
 
-def loss_of(run: Run, out: Pass, quality: Tensor, layers: Tensor) -> Tensor:
-    """The training loss, and its parts added to the run's sums."""
-    c = run.config
+def parts_of(
+    c: TrainingConfig, out: Pass, quality: Tensor, layers: Tensor, token_weight: float | Tensor
+) -> dict[str, Tensor]:
+    """The training loss, and what it is made of: means of a batch, float32 of no dimensions.
+
+    Args:
+        c: the recipe.
+        out: of the forward pass, B images.
+        quality: float32 [B], quality codes in [0, 255].
+        layers: int64 [B], detail layers that are sent.
+        token_weight: weight of the token rate.
+    """
     mse = out.mse
     is_global = layers == 0
     share = torch.where(is_global, c.ms_ssim_share_globals, c.ms_ssim_share)
@@ -28,10 +40,10 @@ def loss_of(run: Run, out: Pass, quality: Tensor, layers: Tensor) -> Tensor:
     coarse = c.log_globals * torch.log(distortion + FLOOR) if c.log_globals else distortion
     base = c.lmbda_globals * coarse + c.bootstrap_weight * out.bootstrap
     token_bpp = out.token_bits / 1024  # one token per 32x32 pixels
-    loss = torch.where(is_global, base, detail) + run.token_weight * token_bpp
+    loss = torch.where(is_global, base, detail) + token_weight * token_bpp
     n = is_global.sum().clamp_min(1)
     m = (~is_global).sum().clamp_min(1)
-    parts = {
+    return {
         "loss": loss.mean(),
         "token_bits": out.token_bits.mean(),
         "mse_globals": (mse * is_global).sum() / n,
@@ -40,12 +52,18 @@ def loss_of(run: Run, out: Pass, quality: Tensor, layers: Tensor) -> Tensor:
         "mse_detail": (mse * ~is_global).sum() / m,
         "bpp_detail": (out.detail_bpp * ~is_global).sum() / m,
     }
+
+
+def loss_of(run: Run, out: Pass, quality: Tensor, layers: Tensor) -> Tensor:
+    """The training loss, and its parts added to the run's sums."""
+    parts = parts_of(run.config, out, quality, layers, run.token_weight)
     for key, value in parts.items():
         run.sums.setdefault(key, []).append(value.item())
     # hold the token rate: the weight follows the excess, slowly
-    excess = run.sums["token_bits"][-1] - c.target_token_bits
-    run.token_weight = min(30.0, max(0.05, run.token_weight * math.exp(0.002 * excess)))
-    return loss.mean()
+    excess = run.sums["token_bits"][-1] - run.config.target_token_bits
+    low, high = TOKEN_WEIGHTS
+    run.token_weight = min(high, max(low, run.token_weight * math.exp(TOKEN_PACE * excess)))
+    return parts["loss"]
 
 
 def fitted_up_to(config: TrainingConfig) -> float:
@@ -56,12 +74,33 @@ def fitted_up_to(config: TrainingConfig) -> float:
 
 def draw(run: Run, count: int, side: int, rank: int) -> tuple[Tensor, Tensor, Tensor]:
     """Qualities, layer counts and noise of one step; they depend on seed, rank and step alone."""
-    c, t = run.config, run.model.config.tokenizer
-    g = torch.Generator().manual_seed((c.seed * 1_000_003 + rank) * 10_000_019 + run.step)
-    quality = torch.rand(count, generator=g) * 255
-    kind = (torch.arange(count) + torch.rand(1, generator=g)) / count  # stratified
-    some = torch.randint(1, max(2, t.layers), (count,), generator=g)
+    g = torch.Generator().manual_seed((run.config.seed * 1_000_003 + rank) * 10_000_019 + run.step)
+    quality, layers, noise = drawn(run.config, run.model.config.tokenizer, count, side, g)
+    return quality.to(run.device), layers.to(run.device), noise.to(run.device)
+
+
+def drawn(
+    c: TrainingConfig, t: TokenizerConfig, count: int, side: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What the forward pass takes beside crops, made on the generator's device.
+
+    Args:
+        c: the recipe.
+        t: sizes of the float networks.
+        count: crops.
+        side: theirs, in pixels.
+        generator: of the numbers.
+
+    Returns:
+        Quality codes float32 [count] in [0, 255); layers int64 [count]; noise float32
+        [count, local_channels, side / 16, side / 16] in [-0.5, 0.5).
+    """
+    g, at = generator, generator.device
+    quality = torch.rand(count, generator=g, device=at) * 255
+    first = torch.rand(1, generator=g, device=at)
+    kind = (torch.arange(count, device=at) + first) / count  # stratified
+    some = torch.randint(1, max(2, t.layers), (count,), generator=g, device=at)
     layers = torch.where(kind < c.globals_share + c.partial_share, some, t.layers)
     layers = torch.where(kind < c.globals_share, 0, layers)
-    noise = torch.rand(count, t.local_channels, side // 16, side // 16, generator=g) - 0.5
-    return quality.to(run.device), layers.to(run.device), noise.to(run.device)
+    shape = (count, t.local_channels, side // 16, side // 16)
+    return quality, layers, torch.rand(shape, generator=g, device=at) - 0.5

@@ -111,7 +111,7 @@ def train(
         run.step, run.seconds = progress["step"], progress["seconds"]
         run.token_weight = progress["token_weight"]
     elif warm_start is not None:
-        _warm_start(run, warm_start)
+        start_from(run, warm_start)
     images = load_photographs(data, max(config.small_crop[0], config.large_crop[0]))
     if config.revive and not resume:
         crops = batch(images, config.large_crop[0], 12, (config.seed, 0, 0)).to(run.device)
@@ -149,10 +149,14 @@ def whole_losses(
         yield loss_of(run, result, quality, layers), x.shape[0] * x.shape[2] * x.shape[3]
 
 
-def _warm_start(run: Run, path: Path) -> None:
+def start_from(run: Run, path: Path) -> None:
     """Start from released weights, or from the averaged weights of a checkpoint.
 
     A model with further token dimensions is grown from them.
+
+    Args:
+        run: has not begun; its weights, and their averages, are set in place.
+        path: the file.
 
     Raises:
         WeightsError: the file is neither, or of another architecture.

@@ -53,8 +53,17 @@ class Run:
         }
 
 
-def make_optimisers(model: CodecModel, config: TrainingConfig) -> list[torch.optim.Optimizer]:
-    """AdamW; or Muon for the matrices of the float networks and AdamW for the rest."""
+def make_optimisers(
+    model: CodecModel, config: TrainingConfig, *, unread: bool = False
+) -> list[torch.optim.Optimizer]:
+    """AdamW; or Muon for the matrices of the float networks and AdamW for the rest.
+
+    Args:
+        model: those of its parameters that need a gradient learn.
+        config: the recipe.
+        unread: rates of learning are tensors on the model's device, and with CUDA a step can be
+            captured in a graph: the host reads nothing of it.
+    """
     matrices: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
     for name, p in model.named_parameters():
@@ -63,14 +72,27 @@ def make_optimisers(model: CodecModel, config: TrainingConfig) -> list[torch.opt
         is_matrix = name.startswith("tokenizer.") and p.ndim == 2 and min(p.shape) >= 32
         use = matrices if is_matrix and config.matrix_learning_rate else others
         use.append(p)
+    device = next(model.parameters()).device
+    fast = unread and device.type == "cuda"
+    peaks = config.learning_rate, config.matrix_learning_rate
+    adam, muon = (
+        torch.tensor(peak, dtype=torch.float32, device=device) if unread else peak for peak in peaks
+    )
     optimisers: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(others, lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=0.0)
+        torch.optim.AdamW(
+            others,
+            lr=adam,
+            betas=(0.9, 0.99),
+            weight_decay=0.0,
+            fused=fast or None,
+            capturable=fast,
+        )
     ]
     if matrices:
-        optimisers.append(Muon(matrices, config.matrix_learning_rate))
-    for optimiser in optimisers:
+        optimisers.append(Muon(matrices, muon))
+    for optimiser, peak in zip(optimisers, peaks, strict=False):
         for group in optimiser.param_groups:
-            group["peak"] = group["lr"]
+            group["peak"] = peak
     return optimisers
 
 
