@@ -43,7 +43,7 @@ def shapes(run: Run) -> Iterator[tuple[int, int]]:
         yield c.small_crop if run.progress < c.small_share else c.large_crop
 
 
-def log_line(run: Run, path: Path, pixels: int, seconds: float) -> str:
+def log_line(run: Run, path: Path, pixels: float, seconds: float) -> str:
     """Append the means since the last line to the log; the same line for people."""
     line: dict[str, float] = {k: round(sum(v) / len(v), 5) for k, v in run.sums.items()}
     line |= {
