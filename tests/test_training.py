@@ -1,6 +1,10 @@
 """Training: it resumes as if it had not stopped, and what it makes can be used."""
 
 import json
+import os
+import socket
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -272,3 +276,60 @@ def test_the_log_can_be_plotted(
     lines = [json.loads(s) for s in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, 2, 3]
     assert all(line["loss"] > 0 for line in lines)
+
+
+RANK = """
+import sys, time
+from dataclasses import replace
+from pathlib import Path
+import torch
+from sbtcodec.training import run as loop
+from sbtcodec.training.config import MODELS, PRESETS
+from sbtcodec.training.state import optimise
+
+photographs, out, preset, rank = sys.argv[1:]
+slow, made = 0.05 * int(rank), []
+
+def late(run, loss, world):
+    time.sleep(slow)  # the second rank is the slower one, and its clock is ahead
+    optimise(run, loss, world)
+    run.seconds += slow
+    made.append(run)
+
+loop.optimise = late
+config = replace(PRESETS[preset], minutes=0.03, warmup_steps=1, large_crop=(64, 4))
+loop.train(config, MODELS["tiny"], data=Path(photographs), out=Path(out), compiled=False,
+           device="cpu")
+last = made[-1]
+sums = [p.detach().double().sum().item() for p in last.model.parameters()]
+print(last.step, last.token_weight, last.seconds, sums)
+"""
+
+
+@pytest.mark.parametrize("preset", ["tiny", "parts"])
+def test_ranks_of_unequal_speed_end_together_with_the_same_weights(
+    photographs: Path, tmp_path: Path, preset: str
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", RANK, photographs, tmp_path, preset, str(rank)],
+            env=os.environ
+            | {"RANK": str(rank), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
+            | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    try:
+        done = [process.communicate(timeout=240) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0, 0], done
+    assert done[0][0] == done[1][0]
+    assert int(done[0][0].split()[0]) > 1

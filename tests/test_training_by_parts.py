@@ -115,7 +115,7 @@ def test_crops_hold_tokens_of_one_place(tiny_codec: Codec) -> None:
     rgb = np.asarray(data.astronaut())[:192, :256]
     kept = computed(tiny_codec.tokenizer, [rgb], 1, seed=0)
     whole, levels = kept[0]
-    y, crop_levels = Crops(kept, 6, seed=1).at(5, (0, 2))
+    y, crop_levels = Crops(kept, 6, seed=(1,)).at(5, (0, 2))
     assert y.shape == (2, whole.shape[2], 6, 6)
     for i, which in enumerate((0, 2)):
         places = [
@@ -128,7 +128,7 @@ def test_crops_hold_tokens_of_one_place(tiny_codec: Codec) -> None:
         row, column = places[0]
         at = levels[which][:, row // 2 : row // 2 + 3, column // 2 : column // 2 + 3]
         assert torch.equal(at.long(), crop_levels[i])
-    again, _ = Crops(kept, 6, seed=1).at(5, (0, 2))
+    again, _ = Crops(kept, 6, seed=(1,)).at(5, (0, 2))
     assert torch.equal(again, y)
 
 

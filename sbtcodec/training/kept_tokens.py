@@ -118,9 +118,9 @@ def load(path: Path, encoder: str) -> list[Kept] | None:
 
 
 class Crops:
-    """Crops of kept tokens; the step number determines them."""
+    """Crops of kept tokens; seed and step number determine them."""
 
-    def __init__(self, kept: Sequence[Kept], side: int, seed: int) -> None:
+    def __init__(self, kept: Sequence[Kept], side: int, seed: tuple[int, ...]) -> None:
         """Crops of `side` latents, an even number, larger pictures more often."""
         self.kept = [k for k in kept if min(k.y.shape[:2]) >= side]
         self.side, self.seed = side, seed
@@ -134,7 +134,7 @@ class Crops:
             step: its number.
             adapted: which of ADAPTED each crop has its levels of.
         """
-        rng = np.random.default_rng((self.seed, step))
+        rng = np.random.default_rng((*self.seed, step))
         chosen = rng.choice(len(self.kept), len(adapted), p=self.shares)
         ys, levels = [], []
         for number, which in zip(chosen, adapted, strict=True):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -118,11 +119,11 @@ class PartsPass(nn.Module):
         return token_bits(logits, levels, levels.float()).mean((1, 2))
 
 
-def parts_loss(run: Run, forward: PartsPass, crops: Crops) -> Tensor:
+def parts_loss(run: Run, forward: PartsPass, crops: Crops, rank: int) -> Tensor:
     """The loss of the next step, and its parts added to the run's sums."""
     c = run.config
     _, count = c.large_crop
-    quality, layers, _ = draw(run, count, LATENT_STRIDE * crops.side, 0)
+    quality, layers, _ = draw(run, count, LATENT_STRIDE * crops.side, rank)
     order = layers.argsort(stable=True)  # those of global tokens alone come first
     quality, layers = quality[order], layers[order]
     alone = int((layers == 0).sum())
@@ -152,7 +153,7 @@ def parts_loss(run: Run, forward: PartsPass, crops: Crops) -> Tensor:
 
 
 def part_losses(
-    run: Run, images: list[NDArray[np.uint8]], out: Path
+    run: Run, images: list[NDArray[np.uint8]], out: Path, rank: int, world: int
 ) -> Iterator[tuple[Tensor, int]]:
     """The loss of each step, and the pixels that its crops stand for.
 
@@ -165,13 +166,17 @@ def part_losses(
         if not name.startswith(c.only):
             encoder.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
     path, digest = out / TOKENS, f"{encoder.hexdigest()} {len(images)} {c.seed}"
-    kept = load(path, digest)
-    if kept is None:
+    kept = load(path, digest) if rank == 0 else None
+    if rank == 0 and kept is None:
         kept = computed(t, images, VERSIONS, c.seed)
         save(path, kept, digest)
+    if world > 1:
+        dist.barrier()  # until the first rank has them
+        kept = kept or load(path, digest)
+    assert kept is not None
     side, count = c.large_crop
     x = pixel_rows(batch(images, side, MEASURED, (c.seed, 0, 0)).float() / 255)
     forward = PartsPass(run.model, sensitivities(run.model, x.to(run.device), c.seed))
-    crops = Crops(kept, side // LATENT_STRIDE, c.seed)
+    crops = Crops(kept, side // LATENT_STRIDE, (c.seed, rank))
     while True:
-        yield parts_loss(run, forward, crops), count * side * side
+        yield parts_loss(run, forward, crops, rank), count * side * side

@@ -27,7 +27,7 @@ from sbtcodec.training.growth import grown
 from sbtcodec.training.objective import draw, fitted_up_to, loss_of
 from sbtcodec.training.parts import part_losses
 from sbtcodec.training.revival import revive
-from sbtcodec.training.state import Run, make_optimisers, optimise
+from sbtcodec.training.state import Run, follow_first, make_optimisers, optimise
 from sbtcodec.training.step import TrainingPass
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -120,7 +120,7 @@ def train(
         for name, value in model.named_parameters():
             averaged[name].copy_(value.detach())
     if config.parts:
-        losses = part_losses(run, images, out)
+        losses = part_losses(run, images, out, rank, world)
     else:
         forward: nn.Module = TrainingPass(
             model,
@@ -195,6 +195,8 @@ def _loop(
         now = time.monotonic()
         # compiling is not training: a step of a new shape may take minutes
         run.seconds += min(now - start, 5.0)
+        if world > 1:
+            follow_first(run)
         if rank == 0 and now - logged > SECONDS_PER_LOG_LINE:
             bar.set_postfix_str(log_line(run, out / LOG, pixels, now - logged)[:60])
             bar.update(int(100 * run.progress) - bar.n)

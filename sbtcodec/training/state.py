@@ -105,12 +105,9 @@ def optimise(run: Run, loss: Tensor, world: int) -> None:
     for optimiser in run.optimisers:
         optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
-    parameters = [p for p in run.model.parameters() if p.grad is not None]
     if world > 1:
-        for p in parameters:
-            dist.all_reduce(p.grad)
-            assert p.grad is not None
-            p.grad /= world
+        average_gradients([p for p in run.model.parameters() if p.requires_grad], world)
+    parameters = [p for p in run.model.parameters() if p.grad is not None]
     norm = nn.utils.clip_grad_norm_(parameters, run.config.clip)
     if not torch.isfinite(norm):
         raise WeightsError(
@@ -129,3 +126,29 @@ def optimise(run: Run, loss: Tensor, world: int) -> None:
     torch._foreach_lerp_(
         [run.averaged[n] for n in names], [current[n].detach() for n in names], 1 - decay
     )
+
+
+def average_gradients(parameters: list[nn.Parameter], world: int) -> None:
+    """Give all ranks the mean of their gradients, in one exchange.
+
+    A rank whose crops left a parameter without a gradient takes part with zeros: all have to
+    exchange the same.
+    """
+    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+    together = torch.cat([g.flatten() for g in gradients])
+    dist.all_reduce(together)
+    together /= world
+    means = torch.split(together, [p.numel() for p in parameters])
+    for p, mean in zip(parameters, means, strict=True):
+        p.grad = mean.view_as(p)
+
+
+def follow_first(run: Run) -> None:
+    """Give all ranks the clock and the token weight of rank 0.
+
+    With clocks of their own, some would stop before others, which then wait for them for ever; and
+    the rates of learning would drift apart.
+    """
+    state = torch.tensor([run.seconds, run.token_weight], dtype=torch.float64, device=run.device)
+    dist.broadcast(state, 0)
+    run.seconds, run.token_weight = state.tolist()
