@@ -80,8 +80,8 @@ def check_kodak(dataset: Dataset) -> None:
     if found != sorted(KODAK_SHA256.values()):
         msg = (
             f"published curves are means over all {len(KODAK_SHA256)} Kodak images; found "
-            f"{len(found)} images of {dataset.name}: measure with --dataset kodak and without "
-            "--limit, or leave --published out"
+            f"{len(found)} images of {dataset.name}; measure the whole data set kodak, or leave "
+            "published curves out"
         )
         raise DatasetError(msg)
 

@@ -15,6 +15,9 @@ OPTIONS = {
     "as data_dir": "with --data-dir",
     "name the folder as the data set: ": "name the folder as the data set: --dataset ",
     "leave avif out of the codecs": "leave avif out of --codecs",
+    "measure the whole data set kodak, or leave published curves out": (
+        "measure with --dataset kodak and without --limit, or leave --published out"
+    ),
     "work without Ray": "use --engine local",
     "start one on this machine": "give --engine ray for one on this machine",
 }
