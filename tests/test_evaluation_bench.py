@@ -11,6 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from sbtcodec.cli.bench import bench
+from sbtcodec.cli.common.advice import with_options
 from sbtcodec.errors import DatasetError, OutputError
 from sbtcodec.evaluation import published, vision
 from sbtcodec.evaluation.vision import VisionMetric
