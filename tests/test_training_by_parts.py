@@ -13,6 +13,7 @@ from skimage import data
 from sbtcodec.codec.codec import Codec
 from sbtcodec.errors import WeightsError
 from sbtcodec.models.config import CodecModel
+from sbtcodec.models.weights_file import read_state
 from sbtcodec.rdo.soft_quantisation import gaussian_bits
 from sbtcodec.tokenizer.layers import pixel_rows
 from sbtcodec.training import checkpoint
@@ -20,6 +21,7 @@ from sbtcodec.training.config import MODELS, PRESETS, TrainingConfig
 from sbtcodec.training.data import batch
 from sbtcodec.training.kept_tokens import Crops, Kept, computed, load, save, tokens_of, varied
 from sbtcodec.training.parts import PartsPass, sensitivities
+from sbtcodec.training.publish import publish
 from sbtcodec.training.run import train
 from sbtcodec.training.step import TrainingPass
 
@@ -171,3 +173,28 @@ def test_rounded_symbols_cost_what_their_interval_does() -> None:
     scale = torch.tensor(0.7)
     whole = gaussian_bits(torch.arange(-9.0, 10.0), scale)
     assert torch.exp2(-whole).sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_what_is_learned_is_what_is_exported(photographs: Path, tmp_path: Path) -> None:
+    """Sums that a release cannot hold are held in training, not shrunk behind its back."""
+    first = run(photographs, tmp_path / "first", 0)
+    tensors, progress = checkpoint.load(first)
+    for name, value in tensors.items():
+        if ".heads." in name and name.endswith("weight"):
+            value.mul_(400)
+    model = CodecModel(MODELS["tiny"])
+    state = {k[4:]: v for k, v in tensors.items() if k.startswith("ema.")}
+    model.load_state_dict(state, strict=False)
+    checkpoint.save(tmp_path / "large", model, state, [], progress)
+    learned, _ = checkpoint.load(
+        run(photographs, tmp_path / "run", 3, warm_start=tmp_path / "large")
+    )
+    heads = {k: v for k, v in learned.items() if k.startswith("model.scales.heads.")}
+    weights = publish(tmp_path / "run" / "checkpoint.safetensors", tmp_path / "weights")
+    _, exported, _ = read_state(weights)
+    assert max(float(v.abs().max()) for v in heads.values()) > 10
+    for name in exported:
+        if name.startswith("scales.heads."):
+            largest = 0.5 / (128 if name.endswith("weight") else 2048)  # rounding alone
+            averaged = learned[f"ema.{name}"]
+            assert (exported[name] - averaged).abs().max() <= 1.01 * largest

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from sbtcodec.errors import WeightsError
 from sbtcodec.training.objective import TOKEN_PACE, TOKEN_WEIGHTS, drawn, parts_of
 from sbtcodec.training.resident import Photographs
-from sbtcodec.training.state import Run
+from sbtcodec.training.state import Run, hold_sums
 from sbtcodec.training.step import Pass
 
 WARM_UP = 3  # steps before a capture: kernels are chosen, optimisers make their moments
@@ -102,6 +102,7 @@ class DeviceStep:
         torch._foreach_mul_(gradients, share)
         for optimiser in run.optimisers:
             optimiser.step()
+        hold_sums(run.model)
         with torch.no_grad():
             apart = torch._foreach_sub(self.current, self.averages)
             torch._foreach_mul_(apart, self.renewal)

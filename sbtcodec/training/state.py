@@ -120,12 +120,25 @@ def optimise(run: Run, loss: Tensor, world: int) -> None:
         for group in optimiser.param_groups:
             group["lr"] = group["peak"] * factor
         optimiser.step()
+    hold_sums(run.model)
     decay = min(run.config.ema, (1 + run.step) / (10 + run.step))
     current = dict(run.model.named_parameters())
     names = list(run.averaged)
     torch._foreach_lerp_(
         [run.averaged[n] for n in names], [current[n].detach() for n in names], 1 - decay
     )
+
+
+def hold_sums(model: CodecModel) -> None:
+    """Keep integer networks that learn within what a release can hold.
+
+    Outputs that grow beyond it would be shrunk when weights are exported, after training and
+    without its knowledge: other tables would be picked than those that were learned.
+    """
+    for network in (model.prior, model.scales):
+        for _, layer in network.convs():
+            if layer.weight.requires_grad:
+                layer.hold()
 
 
 def average_gradients(parameters: list[nn.Parameter], world: int) -> None:
