@@ -26,9 +26,9 @@ from sbtcodec.cli.common.options import (
     SkipExistingOption,
     check_choices,
 )
-from sbtcodec.cli.common.paths import Place, check_place, naming, read_sbt, write_place
+from sbtcodec.cli.common.paths import Place, check_place, naming, read_checked, write_place
 from sbtcodec.cli.common.shared_codec import SharedCodec
-from sbtcodec.container import Header, check_pixels, unpack
+from sbtcodec.container import Header
 from sbtcodec.grid import Box
 from sbtcodec.limits import DEFAULT_MAX_PIXELS
 
@@ -148,12 +148,9 @@ class _Decompression:
         """Decode one file; see `Operation`."""
         source, output = task.source, task.output
         assert output is not None
-        data = read_sbt(source)
-        with naming(source):
-            header = unpack(data, allow_partial=self.allow_partial).header
-            check_pixels(header, self.max_pixels)
-            if self.crop is not None:
-                _check_crop(self.crop, header)
+        data, header = read_checked(source, self.max_pixels, allow_partial=self.allow_partial)
+        if self.crop is not None:
+            _check_crop(self.crop, header)
         check_place(source, output, force=self.force)
         if isinstance(output, Path):
             from sbtcodec.image.saving import check_format

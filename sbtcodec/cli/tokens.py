@@ -25,11 +25,10 @@ from sbtcodec.cli.common.paths import (
     naming,
     place,
     place_name,
-    read_sbt,
+    read_checked,
     write_place,
 )
 from sbtcodec.cli.common.shared_codec import SharedCodec
-from sbtcodec.container import check_pixels, unpack
 from sbtcodec.limits import DEFAULT_MAX_PIXELS
 
 
@@ -87,10 +86,7 @@ class _Tokens:
         """Write the tokens of one file; see `Operation`."""
         source, output = task.source, task.output
         assert output is not None
-        data = read_sbt(source)
-        with naming(source):
-            header = unpack(data).header
-            check_pixels(header, self.max_pixels)
+        data, header = read_checked(source, self.max_pixels)
         check_place(source, output, force=self.force)
         codec = shared.codec()
         with naming(source):

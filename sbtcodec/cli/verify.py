@@ -21,10 +21,9 @@ from sbtcodec.cli.common.options import (
     QuietOption,
     RecursiveOption,
 )
-from sbtcodec.cli.common.paths import image_input, naming, place, place_name, read_sbt
+from sbtcodec.cli.common.paths import image_input, naming, place, place_name, read_checked
 from sbtcodec.cli.common.report import number
 from sbtcodec.cli.common.shared_codec import SharedCodec
-from sbtcodec.container import check_pixels, unpack
 from sbtcodec.errors import ImageError, InvalidFileError, QualityError
 from sbtcodec.image.listing import image_suffixes
 from sbtcodec.limits import DEFAULT_MAX_PIXELS
@@ -160,10 +159,7 @@ class _Verification:
         """Decode one file; see `Operation`."""
         source = task.source
         name = place_name(source)
-        data = read_sbt(source)
-        with naming(source):
-            header = unpack(data).header
-            check_pixels(header, self.max_pixels)
+        data, header = read_checked(source, self.max_pixels)
         original = None if self.originals is None else self.originals.find(task)
         codec = shared.codec()
         start = time.perf_counter()

@@ -21,7 +21,7 @@ from sbtcodec.entropy.entropy_parameters import (
     EntropyParameters,
     table_index,
 )
-from sbtcodec.entropy.step_size import gain_offset
+from sbtcodec.entropy.step_size import ANCHOR_WEIGHT_ONE, gain_offset
 from sbtcodec.runtime.tensors import round_ste
 from sbtcodec.tokenizer.bootstrap import checkerboard
 from sbtcodec.tokenizer.model import Tokenizer
@@ -45,6 +45,32 @@ class Known(NamedTuple):
     scale_features: Tensor
     integer_anchor_weights: Tensor
     log_gain: Tensor
+
+
+def known_from_tokens(
+    tokenizer: Tokenizer,
+    scales: EntropyParameters,
+    values: Tensor,
+    integers: Tensor,
+    anchor_weights: Tensor,
+) -> Known:
+    """What a decoder knows when it has the global tokens, differentiable; for training.
+
+    Args:
+        tokenizer: the float networks.
+        scales: the network that picks the tables.
+        values: of the global tokens, in (-1, 1), [B, dims, H / 2, W / 2].
+        integers: the same as inputs of `scales`: centred levels.
+        anchor_weights: of the quality, float32 [B, anchors].
+    """
+    features, y_hat = tokenizer.predictor(values)
+    return Known(
+        features,
+        y_hat.float(),
+        scales.features(integers),
+        torch.floor(anchor_weights * ANCHOR_WEIGHT_ONE + 0.5)[:, :, None, None],
+        tokenizer.log_gains_at(anchor_weights),
+    )
 
 
 class Details(NamedTuple):

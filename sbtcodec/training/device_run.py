@@ -50,7 +50,7 @@ def train_on_device(
         options: how the device is used.
 
     Returns:
-        The files of averaged weights; `parts.join` makes a checkpoint of them.
+        The files of averaged weights; `split_weights.join` makes a checkpoint of them.
 
     Raises:
         WeightsError: the warm start does not fit, or gradients are not finite.

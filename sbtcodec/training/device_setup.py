@@ -13,15 +13,13 @@ from tqdm import tqdm
 from sbtcodec.errors import ArgumentError, DatasetError, DeviceError
 from sbtcodec.latents.estimate import fast_bf16
 from sbtcodec.models.config import CodecModel, ModelConfig
-from sbtcodec.tokenizer.layers import channels_last
 from sbtcodec.training.config import TrainingConfig
 from sbtcodec.training.device_step import DeviceStep, Forward, in_float32
-from sbtcodec.training.objective import drawn, fitted_up_to, parts_of
+from sbtcodec.training.objective import drawn, forward_of, parts_of
 from sbtcodec.training.resident import Photographs
-from sbtcodec.training.revival import revive
+from sbtcodec.training.revival import revive_run
 from sbtcodec.training.run import start_from
-from sbtcodec.training.state import Run, make_optimisers
-from sbtcodec.training.step import TrainingPass
+from sbtcodec.training.state import begun
 
 PRECISIONS = ("none", "heads", "encoders", "all")
 REVIVAL_CROPS = 12
@@ -93,18 +91,12 @@ def prepared(
         )
     photographs = Photographs(large, device)
     generator = torch.Generator(device).manual_seed(config.seed * 1_000_003)
-    run = _begun(config, model_config, device, warm_start)
+    run = begun(config, model_config, device, unread=True)
+    if warm_start is not None:
+        start_from(run, warm_start)
     if config.revive:
-        revived = revive(run.model, photographs.crops(side, REVIVAL_CROPS, generator))
-        tqdm.write(f"{revived} local channels carried nothing and were made anew", sys.stderr)
-        for name, value in run.model.named_parameters():
-            run.averaged[name].copy_(value.detach())
-    forward = TrainingPass(
-        run.model,
-        with_ms_ssim=config.ms_ssim_share > 0,
-        fitted=fitted_up_to(config),
-        alone=config.globals_share >= 1,
-    )
+        revive_run(run, photographs.crops(side, REVIVAL_CROPS, generator))
+    forward = forward_of(run.model, config)
     bf16 = fast_bf16(device.type) and options.float32 != "all"
     if bf16:
         for module in _held_back(run.model, options.float32):
@@ -113,21 +105,6 @@ def prepared(
     if options.compiled:
         step.forward = _compiled(step, side, count)
     return step
-
-
-def _begun(
-    config: TrainingConfig, model_config: ModelConfig, device: torch.device, warm_start: Path | None
-) -> Run:
-    """A run that has not made a step."""
-    torch.manual_seed(config.seed)
-    model = channels_last(CodecModel(model_config).to(device))
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(not config.only or name.startswith(config.only))
-    averaged = {k: v.detach().clone() for k, v in model.named_parameters()}
-    run = Run(config, model, device, make_optimisers(model, config, unread=True), averaged)
-    if warm_start is not None:
-        start_from(run, warm_start)
-    return run
 
 
 def _held_back(model: CodecModel, float32: str) -> list[nn.Module]:

@@ -5,12 +5,13 @@ import math
 import torch
 from torch import Tensor
 
+from sbtcodec.models.config import CodecModel
 from sbtcodec.rdo.ms_ssim import mixed
 from sbtcodec.rdo.token_search import WORTH
 from sbtcodec.tokenizer.config import TokenizerConfig
 from sbtcodec.training.config import TrainingConfig
 from sbtcodec.training.state import Run
-from sbtcodec.training.step import Pass
+from sbtcodec.training.step import Pass, TrainingPass
 
 TOKEN_PACE = 0.002  # of the logarithm of the token weight, for a bit of excess in a step
 TOKEN_WEIGHTS = (0.05, 30.0)
@@ -33,9 +34,7 @@ def parts_of(
     is_global = layers == 0
     share = torch.where(is_global, c.ms_ssim_share_globals, c.ms_ssim_share)
     distortion = mixed(mse, out.ms_ssim_loss, share)
-    low, high = math.log(c.lmbda_min), math.log(c.lmbda_max)
-    lmbda = torch.exp(low + (high - low) * quality / 255)
-    weight = (lmbda / c.lmbda_globals).pow(-c.balance)
+    lmbda, weight = trade_of(c, quality)
     detail = weight * (lmbda * distortion + out.detail_bpp)
     coarse = c.log_globals * torch.log(distortion + FLOOR) if c.log_globals else distortion
     base = c.lmbda_globals * coarse + c.bootstrap_weight * out.bootstrap
@@ -57,13 +56,29 @@ def parts_of(
 def loss_of(run: Run, out: Pass, quality: Tensor, layers: Tensor) -> Tensor:
     """The training loss, and its parts added to the run's sums."""
     parts = parts_of(run.config, out, quality, layers, run.token_weight)
-    for key, value in parts.items():
-        run.sums.setdefault(key, []).append(value.item())
+    run.note(parts)
     # hold the token rate: the weight follows the excess, slowly
     excess = run.sums["token_bits"][-1] - run.config.target_token_bits
     low, high = TOKEN_WEIGHTS
     run.token_weight = min(high, max(low, run.token_weight * math.exp(TOKEN_PACE * excess)))
     return parts["loss"]
+
+
+def trade_of(c: TrainingConfig, quality: Tensor) -> tuple[Tensor, Tensor]:
+    """Of quality codes float32 [B] in [0, 255]: lambda, and the weight of the loss, [B] each."""
+    low, high = math.log(c.lmbda_min), math.log(c.lmbda_max)
+    lmbda = torch.exp(low + (high - low) * quality / 255)
+    return lmbda, (lmbda / c.lmbda_globals).pow(-c.balance)
+
+
+def forward_of(model: CodecModel, config: TrainingConfig) -> TrainingPass:
+    """The forward pass of a model that computes what the recipe's loss needs."""
+    return TrainingPass(
+        model,
+        with_ms_ssim=config.ms_ssim_share > 0,
+        fitted=fitted_up_to(config),
+        alone=config.globals_share >= 1,
+    )
 
 
 def fitted_up_to(config: TrainingConfig) -> float:

@@ -5,7 +5,6 @@ counts by what the decoder makes of it: its sensitivity to each channel, measure
 """
 
 import hashlib
-import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,16 +15,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sbtcodec.entropy.prior import centred
-from sbtcodec.entropy.step_size import ANCHOR_WEIGHT_ONE
 from sbtcodec.entropy.token_rate import token_bits
 from sbtcodec.grid import LATENT_STRIDE
 from sbtcodec.latents.estimate import fast_bf16
 from sbtcodec.models.config import CodecModel
-from sbtcodec.rdo.soft_quantisation import Known, detail_pass
+from sbtcodec.rdo.soft_quantisation import detail_pass, known_from_tokens
 from sbtcodec.tokenizer.layers import pixel_rows
 from sbtcodec.training.data import batch
 from sbtcodec.training.kept_tokens import Crops, computed, load, save
-from sbtcodec.training.objective import draw, fitted_up_to
+from sbtcodec.training.objective import draw, fitted_up_to, trade_of
 from sbtcodec.training.state import Run
 
 TOKENS = "tokens.safetensors"
@@ -99,14 +97,9 @@ class PartsPass(nn.Module):
         """
         t, scales = self.model.tokenizer, self.model.scales
         weights = t.anchor_weights(quality)
-        features, y_hat = t.predictor(t.fsq.to_values(levels.float()))
-        known = Known(
-            features,
-            y_hat.float(),
-            scales.features(centred(levels, t.config.levels).float()),
-            torch.floor(weights * ANCHOR_WEIGHT_ONE + 0.5)[:, :, None, None],
-            t.log_gains_at(weights).detach(),
-        )
+        integers = centred(levels, t.config.levels).float()
+        values = t.fsq.to_values(levels.float())
+        known = known_from_tokens(t, scales, values, integers, weights)
         with torch.no_grad():
             sent = t.adapted(y, known.y_hat.detach(), weights, known.log_gain.exp()).float()
         found, bits, _ = detail_pass(t, scales, known, sent, layers, None)
@@ -130,9 +123,7 @@ def parts_loss(run: Run, forward: PartsPass, crops: Crops, rank: int) -> Tensor:
     up_to = fitted_up_to(c)
     adapted = [2] * alone + [int(code <= up_to) for code in quality[alone:].tolist()]
     y, levels = (t.to(run.device) for t in crops.at(run.step, adapted))
-    low, high = math.log(c.lmbda_min), math.log(c.lmbda_max)
-    lmbda = torch.exp(low + (high - low) * quality[alone:] / 255)
-    weight = (lmbda / c.lmbda_globals).pow(-c.balance)
+    lmbda, weight = trade_of(c, quality[alone:])
     kind = run.device.type
     with torch.autocast(kind, torch.bfloat16, enabled=fast_bf16(kind)):
         mse_globals = forward.globals_alone(y[:alone], levels[:alone]) if alone else y.new_zeros(0)
@@ -140,15 +131,15 @@ def parts_loss(run: Run, forward: PartsPass, crops: Crops, rank: int) -> Tensor:
         bits = forward.token_bits(levels).mean()
     detail = (weight * (lmbda * mse + bpp)).sum()
     loss = (detail + c.lmbda_globals * mse_globals.sum()) / count + TOKEN_WEIGHT * bits
-    parts = {
-        "loss": loss,
-        "token_bits": bits,
-        "mse_globals": mse_globals.sum() / max(1, alone),
-        "mse_detail": mse.mean(),
-        "bpp_detail": bpp.mean(),
-    }
-    for key, value in parts.items():
-        run.sums.setdefault(key, []).append(value.item())
+    run.note(
+        {
+            "loss": loss,
+            "token_bits": bits,
+            "mse_globals": mse_globals.sum() / max(1, alone),
+            "mse_detail": mse.mean(),
+            "bpp_detail": bpp.mean(),
+        }
+    )
     return loss
 
 

@@ -6,15 +6,18 @@ Here such channels are made anew from what the encoder's features hold beside th
 """
 
 import math
+import sys
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from sbtcodec.entropy.entropy_parameters import SCALE_MIN, SCALE_STEP, SUMS_PER_INDEX
 from sbtcodec.entropy.integer_net import SUM_ONE, IntegerConv
 from sbtcodec.models.config import CodecModel
 from sbtcodec.tokenizer.bootstrap import Refiner
 from sbtcodec.tokenizer.layers import Pointwise, pixel_rows
+from sbtcodec.training.state import Run
 
 SILENT = 1.0  # steps at the highest quality; a channel that deviates less carries next to nothing
 DEVIATION = 0.5  # of a revived channel
@@ -92,3 +95,16 @@ def revive(model: CodecModel, x: Tensor) -> int:
         conv.weight[mine] = 0
         conv.bias[mine] = index * SUMS_PER_INDEX / SUM_ONE
     return count
+
+
+def revive_run(run: Run, x: Tensor) -> None:
+    """`revive` the model of a run, averages included, and tell of how many channels.
+
+    Args:
+        run: has not begun, but for its warm start.
+        x: crops, float32 [B, 3, H, W] in [0, 1].
+    """
+    revived = revive(run.model, x)
+    tqdm.write(f"{revived} local channels carried nothing and were made anew", sys.stderr)
+    for name, value in run.model.named_parameters():
+        run.averaged[name].copy_(value.detach())

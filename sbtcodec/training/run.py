@@ -5,7 +5,6 @@ bf16 autocast where the device is faster in it; one process per GPU under `torch
 
 import json
 import os
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,18 +16,17 @@ from tqdm import tqdm
 
 from sbtcodec.errors import WeightsError
 from sbtcodec.latents.estimate import fast_bf16
-from sbtcodec.models.config import CodecModel, ModelConfig
+from sbtcodec.models.config import ModelConfig
 from sbtcodec.models.weights_file import read_state
-from sbtcodec.tokenizer.layers import channels_last, pixel_rows
+from sbtcodec.tokenizer.layers import pixel_rows
 from sbtcodec.training import checkpoint
 from sbtcodec.training.config import TrainingConfig
 from sbtcodec.training.data import Prefetcher, batch, load_photographs
 from sbtcodec.training.growth import grown
-from sbtcodec.training.objective import draw, fitted_up_to, loss_of
+from sbtcodec.training.objective import draw, forward_of, loss_of
 from sbtcodec.training.parts import part_losses
-from sbtcodec.training.revival import revive
-from sbtcodec.training.state import Run, follow_first, make_optimisers, optimise
-from sbtcodec.training.step import TrainingPass
+from sbtcodec.training.revival import revive_run
+from sbtcodec.training.state import Run, begun, follow_first, optimise
 
 CHECKPOINT = "checkpoint.safetensors"
 LOG = "log.jsonl"
@@ -94,20 +92,16 @@ def train(
     """
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
-    where = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else "cpu"
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    where = torch.device("cuda", local_rank) if cuda else torch.device("cpu")
     if world > 1:
         dist.init_process_group("nccl" if cuda else "gloo")
-    torch.manual_seed(config.seed)
-    model = channels_last(CodecModel(model_config).to(where))
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(not config.only or name.startswith(config.only))
-    averaged = {k: v.detach().clone() for k, v in model.named_parameters()}
-    run = Run(config, model, torch.device(where), make_optimisers(model, config), averaged)
+    run = begun(config, model_config, where)
     out.mkdir(parents=True, exist_ok=True)
     path = out / CHECKPOINT
     if resume:
         tensors, progress = checkpoint.load(path)
-        checkpoint.restore(tensors, model, averaged, run.optimisers)
+        checkpoint.restore(tensors, run.model, run.averaged, run.optimisers)
         run.step, run.seconds = progress["step"], progress["seconds"]
         run.token_weight = progress["token_weight"]
     elif warm_start is not None:
@@ -115,19 +109,11 @@ def train(
     images = load_photographs(data, max(config.small_crop[0], config.large_crop[0]))
     if config.revive and not resume:
         crops = batch(images, config.large_crop[0], 12, (config.seed, 0, 0)).to(run.device)
-        revived = revive(model, crops.float() / 255)
-        tqdm.write(f"{revived} local channels carried nothing and were made anew", sys.stderr)
-        for name, value in model.named_parameters():
-            averaged[name].copy_(value.detach())
+        revive_run(run, crops.float() / 255)
     if config.parts:
         losses = part_losses(run, images, out, rank, world)
     else:
-        forward: nn.Module = TrainingPass(
-            model,
-            with_ms_ssim=config.ms_ssim_share > 0,
-            fitted=fitted_up_to(config),
-            alone=config.globals_share >= 1,
-        )
+        forward = forward_of(run.model, config)
         if compiled and (cuda or not fast_bf16("cpu")):
             forward.compile(dynamic=False)
         losses = whole_losses(run, forward, Prefetcher(images, config.seed, rank), rank)

@@ -8,7 +8,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from sbtcodec.errors import WeightsError
-from sbtcodec.models.config import CodecModel
+from sbtcodec.models.config import CodecModel, ModelConfig
+from sbtcodec.tokenizer.layers import channels_last
 from sbtcodec.training.config import TrainingConfig
 from sbtcodec.training.muon import Muon
 
@@ -42,6 +43,11 @@ class Run:
         decay = min(1.0, (1.0 - self.progress) / c.decay_share)
         return min(1.0, (self.step + 1) / c.warmup_steps) * max(decay, 0.002)
 
+    def note(self, parts: dict[str, Tensor]) -> None:
+        """Add what a step's loss is made of to the sums."""
+        for key, value in parts.items():
+            self.sums.setdefault(key, []).append(value.item())
+
     def state(self) -> dict[str, Any]:
         """What a checkpoint says besides tensors."""
         return {
@@ -51,6 +57,18 @@ class Run:
             "config": self.config.to_json(),
             "model": self.model.config.to_json(),
         }
+
+
+def begun(
+    config: TrainingConfig, model_config: ModelConfig, device: torch.device, *, unread: bool = False
+) -> Run:
+    """A run of freshly drawn weights that has not made a step; `unread` as in `make_optimisers`."""
+    torch.manual_seed(config.seed)
+    model = channels_last(CodecModel(model_config).to(device))
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(not config.only or name.startswith(config.only))
+    averaged = {k: v.detach().clone() for k, v in model.named_parameters()}
+    return Run(config, model, device, make_optimisers(model, config, unread=unread), averaged)
 
 
 def make_optimisers(

@@ -9,11 +9,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sbtcodec.entropy.step_size import ANCHOR_WEIGHT_ONE
 from sbtcodec.entropy.token_rate import relaxed, token_bits
 from sbtcodec.models.config import CodecModel
 from sbtcodec.rdo.ms_ssim import ms_ssim
-from sbtcodec.rdo.soft_quantisation import Known, detail_pass, leaky_clamp
+from sbtcodec.rdo.soft_quantisation import detail_pass, known_from_tokens, leaky_clamp
 from sbtcodec.tokenizer.token_adapter import STEPS_ALONE, STEPS_BEFORE_DETAILS
 
 
@@ -83,14 +82,7 @@ class TrainingPass(nn.Module):
             y_hat = t.predicted(z.values)
             bits = torch.zeros_like(y_hat[:, 0])
         else:
-            features, y_hat = t.predictor(z.values)
-            known = Known(
-                features,
-                y_hat.float(),
-                scales.features(integers),
-                torch.floor(anchor_weights * ANCHOR_WEIGHT_ONE + 0.5)[:, :, None, None],
-                t.log_gains_at(anchor_weights),
-            )
+            known = known_from_tokens(t, scales, z.values, integers, anchor_weights)
             sent = t.adapted(y, known.y_hat, anchor_weights, known.log_gain.exp())
             y_hat, bits, _ = detail_pass(t, scales, known, sent, layers, noise)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal, TypeAlias
 
 from sbtcodec.cli.common.report import tell
-from sbtcodec.container import is_sbt
+from sbtcodec.container import Header, check_pixels, is_sbt, unpack
 from sbtcodec.errors import (
     ImageError,
     InvalidFileError,
@@ -79,6 +79,20 @@ def read_sbt(source: Place) -> bytes:
     if len(data) > MAX_FILE_BYTES:
         raise InvalidFileError(f"{name} has over {MAX_FILE_BYTES} bytes; no .sbt file is as large")
     return data
+
+
+def read_checked(
+    source: Place, max_pixels: int, *, allow_partial: bool = False
+) -> tuple[bytes, Header]:
+    """Return a file and its header, before torch and the weights are loaded for it.
+
+    Raises `InvalidFileError` if it is damaged or cut, or declares more than `max_pixels`.
+    """
+    data = read_sbt(source)
+    with naming(source):
+        header = unpack(data, allow_partial=allow_partial).header
+        check_pixels(header, max_pixels)
+    return data, header
 
 
 def image_input(source: Place) -> Path | bytes:
