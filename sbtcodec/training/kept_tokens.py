@@ -1,4 +1,4 @@
-"""Tokens of photographs, computed once by an encoder that no longer learns, and kept.
+"""Local tokens of photographs, computed once by an encoder that no longer learns, and kept.
 
 What the decoder shares with the encoder (prior, predictor, refiners, entropy parameters) learns
 from them several times as fast as from pixels.
@@ -6,7 +6,6 @@ from them several times as fast as from pixels.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,64 +20,37 @@ from sbtcodec.errors import WeightsError
 from sbtcodec.grid import LATENTS_PER_TOKEN, TOKEN_STRIDE
 from sbtcodec.tokenizer.layers import pixel_rows, planes
 from sbtcodec.tokenizer.model import Tokenizer
-from sbtcodec.tokenizer.token_adapter import STEPS_ALONE, STEPS_BEFORE_DETAILS
 from sbtcodec.training.data import COLOURED_SHARE, recoloured
 
-ADAPTED = (
-    0,
-    STEPS_BEFORE_DETAILS,
-    STEPS_ALONE,
-)  # steps of the token adapter that levels are kept of
 LEAST_SIDE = 256  # pixels of what a photograph is reduced to
 LEAST_FACTOR = 0.5
-
-
-class Kept(NamedTuple):
-    """The tokens of one picture.
-
-    Attributes:
-        y: local tokens as they come from the encoder, float16 [H, W, C].
-        levels: of global tokens, int8 [len(ADAPTED), dims, H / 2, W / 2].
-    """
-
-    y: Tensor
-    levels: Tensor
+MIRRORED_SHARE = 0.5
 
 
 @torch.no_grad()
-def tokens_of(tokenizer: Tokenizer, rgb: NDArray[np.uint8]) -> Kept:
-    """The tokens of the whole 32x32 squares of pixels uint8 [height, width, 3]."""
+def tokens_of(tokenizer: Tokenizer, rgb: NDArray[np.uint8]) -> Tensor:
+    """Of the whole 32x32 squares of pixels uint8 [height, width, 3]: float16 [H, W, C]."""
     height, width = (side // TOKEN_STRIDE * TOKEN_STRIDE for side in rgb.shape[:2])
-    local_encoder, global_encoder = tokenizer.encoders
-    device = tokenizer.log_gains.device
-    y = local_encoder(pixel_rows(planes(rgb[:height, :width], device))).float()
-    z = global_encoder(y).float()
-    chosen = tokenizer.fsq(z)
-    levels = [chosen.levels[0]]
-    for step in range(STEPS_ALONE):
-        adapter = tokenizer.token_adapter_of(step)
-        if adapter is not None:
-            _, y_hat = tokenizer.predictor(chosen.values)
-            z = adapter(y, y_hat.float(), z, chosen.values)
-            chosen = tokenizer.fsq(z)
-        levels.append(chosen.levels[0])
-    kept = torch.stack([levels[steps] for steps in ADAPTED]).to("cpu", torch.int8)
-    return Kept(y[0].permute(1, 2, 0).to("cpu", torch.float16).contiguous(), kept)
+    x = pixel_rows(planes(rgb[:height, :width], tokenizer.log_gains.device))
+    y: Tensor = tokenizer.encoders[0](x)
+    return y[0].permute(1, 2, 0).to("cpu", torch.float16).contiguous()
 
 
 def varied(rgb: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A photograph mirrored, reduced by a random factor, and perhaps in other colours."""
+    """A photograph reduced by a random factor, perhaps mirrored, perhaps in other colours."""
     sides = rgb.shape[:2]
     factor = rng.uniform(min(1.0, max(LEAST_FACTOR, LEAST_SIDE / min(sides))), 1)
     height, width = (max(LEAST_SIDE, round(side * factor)) for side in sides)
     image = Image.fromarray(rgb).resize((width, height), Image.Resampling.LANCZOS)
-    made: NDArray[np.uint8] = np.ascontiguousarray(np.asarray(image)[:, ::-1])
+    made: NDArray[np.uint8] = np.asarray(image)
+    if rng.random() < MIRRORED_SHARE:
+        made = np.ascontiguousarray(made[:, ::-1])
     return recoloured(made, rng) if rng.random() < COLOURED_SHARE else made
 
 
 def computed(
     tokenizer: Tokenizer, images: Sequence[NDArray[np.uint8]], versions: int, seed: int
-) -> list[Kept]:
+) -> list[Tensor]:
     """Tokens of each photograph as it is, and of `versions` - 1 variations of it."""
     rng = np.random.default_rng((seed, versions))
     kept = []
@@ -88,17 +60,14 @@ def computed(
     return kept
 
 
-def save(path: Path, kept: Sequence[Kept], encoder: str) -> None:
+def save(path: Path, kept: Sequence[Tensor], encoder: str) -> None:
     """Write tokens; `encoder` says whose they are."""
-    tensors: dict[str, Tensor] = {}
-    for i, picture in enumerate(kept):
-        tensors |= {f"{i}.y": picture.y, f"{i}.levels": picture.levels}
     temporary = path.with_suffix(".part")
-    save_file(tensors, temporary, {"encoder": encoder})
+    save_file({str(i): y for i, y in enumerate(kept)}, temporary, {"encoder": encoder})
     temporary.replace(path)
 
 
-def load(path: Path, encoder: str) -> list[Kept] | None:
+def load(path: Path, encoder: str) -> list[Tensor] | None:
     """Read what `save` wrote; nothing if there is no such file, or it is of another encoder.
 
     Raises:
@@ -110,9 +79,7 @@ def load(path: Path, encoder: str) -> list[Kept] | None:
         with safe_open(path, "pt") as file:
             if (file.metadata() or {}).get("encoder") != encoder:
                 return None
-            count = len(file.keys()) // 2
-            parts = ([file.get_tensor(f"{i}.{k}") for k in Kept._fields] for i in range(count))
-            return [Kept(*tensors) for tensors in parts]
+            return [file.get_tensor(str(i)) for i in range(len(file.keys()))]
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{path} does not hold tokens: {error}; delete it") from error
 
@@ -120,33 +87,22 @@ def load(path: Path, encoder: str) -> list[Kept] | None:
 class Crops:
     """Crops of kept tokens; seed and step number determine them."""
 
-    def __init__(self, kept: Sequence[Kept], side: int, seed: tuple[int, ...]) -> None:
+    def __init__(self, kept: Sequence[Tensor], side: int, seed: tuple[int, ...]) -> None:
         """Crops of `side` latents, an even number, larger pictures more often."""
-        self.kept = [k for k in kept if min(k.y.shape[:2]) >= side]
+        self.kept = [y for y in kept if min(y.shape[:2]) >= side]
         self.side, self.seed = side, seed
-        areas = np.array([k.y.shape[0] * k.y.shape[1] for k in self.kept], dtype=np.float64)
+        areas = np.array([y.shape[0] * y.shape[1] for y in self.kept], dtype=np.float64)
         self.shares = areas / areas.sum()
 
-    def at(self, step: int, adapted: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """The crops of a step: y float32 [B, C, H, W] and levels int64 [B, dims, H / 2, W / 2].
-
-        Args:
-            step: its number.
-            adapted: which of ADAPTED each crop has its levels of.
-        """
+    def at(self, step: int, count: int) -> Tensor:
+        """The `count` crops of step number `step`: float32 [count, C, side, side]."""
         rng = np.random.default_rng((*self.seed, step))
-        chosen = rng.choice(len(self.kept), len(adapted), p=self.shares)
-        ys, levels = [], []
-        for number, which in zip(chosen, adapted, strict=True):
-            picture = self.kept[number]
-            rows, columns = (self._span(side, rng) for side in picture.y.shape[:2])
-            ys.append(picture.y[rows, columns])
-            over = [
-                slice(s.start // LATENTS_PER_TOKEN, s.stop // LATENTS_PER_TOKEN)
-                for s in (rows, columns)
-            ]
-            levels.append(picture.levels[which][:, over[0], over[1]])
-        return torch.stack(ys).float().permute(0, 3, 1, 2), torch.stack(levels).long()
+        crops = []
+        for number in rng.choice(len(self.kept), count, p=self.shares):
+            y = self.kept[number]
+            rows, columns = (self._span(size, rng) for size in y.shape[:2])
+            crops.append(y[rows, columns])
+        return torch.stack(crops).float().permute(0, 3, 1, 2)
 
     def _span(self, size: int, rng: np.random.Generator) -> slice:
         start = LATENTS_PER_TOKEN * int(rng.integers((size - self.side) // LATENTS_PER_TOKEN + 1))

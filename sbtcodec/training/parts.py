@@ -21,13 +21,15 @@ from sbtcodec.latents.estimate import fast_bf16
 from sbtcodec.models.config import CodecModel
 from sbtcodec.rdo.soft_quantisation import detail_pass, known_from_tokens
 from sbtcodec.tokenizer.layers import pixel_rows
+from sbtcodec.tokenizer.model import Tokenizer
+from sbtcodec.tokenizer.token_adapter import STEPS_ALONE, STEPS_BEFORE_DETAILS
 from sbtcodec.training.data import batch
 from sbtcodec.training.kept_tokens import Crops, computed, load, save
 from sbtcodec.training.objective import draw, fitted_up_to, trade_of
 from sbtcodec.training.state import Run
 
 TOKENS = "tokens.safetensors"
-VERSIONS = 2  # of each photograph
+VERSIONS = 4  # of each photograph
 MEASURED = 4  # crops that sensitivities are measured on
 MIDDLE = 128.0  # the quality code at which sensitivities are measured
 NUDGE = 0.3  # steps
@@ -112,19 +114,41 @@ class PartsPass(nn.Module):
         return token_bits(logits, levels, levels.float()).mean((1, 2))
 
 
+def chosen_levels(t: Tokenizer, y: Tensor, steps: Tensor) -> Tensor:
+    """Levels of global tokens as files have them, as the predictor is by now.
+
+    Args:
+        t: the float networks.
+        y: float32 [B, C, H, W].
+        steps: int64 [B], of the adapters of global tokens; they do not grow.
+
+    Returns:
+        int64 [B, dims, H / 2, W / 2].
+    """
+    z = t.encoders[1](y)
+    found = []
+    for count in steps.unique_consecutive().tolist():
+        its = steps == count
+        found.append(t.fitted(y[its], z[its], steps[its], count).levels)
+    return torch.cat(found)
+
+
 def parts_loss(run: Run, forward: PartsPass, crops: Crops, rank: int) -> Tensor:
     """The loss of the next step, and its parts added to the run's sums."""
-    c = run.config
+    c, t = run.config, run.model.tokenizer
     _, count = c.large_crop
     quality, layers, _ = draw(run, count, LATENT_STRIDE * crops.side, rank)
-    order = layers.argsort(stable=True)  # those of global tokens alone come first
-    quality, layers = quality[order], layers[order]
+    steps = torch.where(quality <= fitted_up_to(c), STEPS_BEFORE_DETAILS, 0)
+    steps = torch.where(layers == 0, STEPS_ALONE, steps)
+    order = (-steps).argsort(stable=True)  # those of global tokens alone come first
+    quality, layers, steps = quality[order], layers[order], steps[order]
     alone = int((layers == 0).sum())
-    up_to = fitted_up_to(c)
-    adapted = [2] * alone + [int(code <= up_to) for code in quality[alone:].tolist()]
-    y, levels = (t.to(run.device) for t in crops.at(run.step, adapted))
-    lmbda, weight = trade_of(c, quality[alone:])
+    y = crops.at(run.step, count).to(run.device)
     kind = run.device.type
+    # in a context of its own: the next would take over weights that were cast without a gradient
+    with torch.no_grad(), torch.autocast(kind, torch.bfloat16, enabled=fast_bf16(kind)):
+        levels = chosen_levels(t, y, steps)
+    lmbda, weight = trade_of(c, quality[alone:])
     with torch.autocast(kind, torch.bfloat16, enabled=fast_bf16(kind)):
         mse_globals = forward.globals_alone(y[:alone], levels[:alone]) if alone else y.new_zeros(0)
         mse, bpp = forward.details(y[alone:], levels[alone:], quality[alone:], layers[alone:])
@@ -148,8 +172,7 @@ def part_losses(
 ) -> Iterator[tuple[Tensor, int]]:
     """The loss of each step, and the pixels that its crops stand for.
 
-    Tokens are kept in `out`; a run that goes on reads them there, as the adapters of global tokens
-    see the predictor, which learns.
+    Local tokens are kept in `out`; a run that goes on reads them there.
     """
     c, t = run.config, run.model.tokenizer
     encoder = hashlib.sha256()
