@@ -350,13 +350,16 @@ def test_no_more_images_are_in_memory_than_jobs(run, monkeypatch):
     names = [f"{index}.png" for index in range(7)]
     make_image(*names)
     original = FakeCodec.compress
-    lock, at_work, most = threading.Lock(), [0], [0]
+    lock, at_work, most, together = threading.Lock(), [0], [0], threading.Event()
 
     def compress(self, image, *arguments, **options):
         with lock:
             at_work[0] += 1
             most[0] = max(most[0], at_work[0])
-        time.sleep(0.03)
+            if at_work[0] == 3:
+                together.set()
+        assert together.wait(30)
+        time.sleep(0.03)  # for one too many
         with lock:
             at_work[0] -= 1
         return original(self, image, *arguments, **options)

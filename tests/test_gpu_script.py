@@ -67,7 +67,7 @@ def test_the_script_ends_in_time_and_a_part_that_fails_stops_no_other(
 ) -> None:
     options = ("--order", "train speed tests", "--train-seconds", "15", "--seconds", "40")
     results, took = script(tmp_path, packs.with_name("none.safetensors"), *options)
-    assert took < 42
+    assert took < 48  # and not until the tests end
     parts = ends(results)
     assert [name for name, _ in parts] == ["train", "speed", "tests"]
     assert parts[0][1] == 1

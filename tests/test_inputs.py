@@ -36,12 +36,13 @@ def png():
     return buffer.getvalue()
 
 
-def pipe(name, *pieces, after=0.0):
-    """Make a pipe that a thread writes to."""
+def pipe(name, *pieces, after=None):
+    """Make a pipe that a thread writes to, `after` an event if there is one."""
     os.mkfifo(name)
 
     def write():
-        time.sleep(after)
+        if after is not None:
+            after.wait(30)
         with open(name, "wb", buffering=0) as file:
             for piece in pieces:
                 file.write(piece)
@@ -81,8 +82,14 @@ def test_a_file_comes_through_a_pipe(run):
 
 
 def test_who_waits_for_a_pipe_says_so(run, monkeypatch):
+    told, read = threading.Event(), inputs._read
+
+    def read_and_tell(descriptor, path, tell):
+        return read(descriptor, path, lambda text: (tell(text), told.set()))
+
     monkeypatch.setattr(inputs, "PATIENCE_SECONDS", 0.05)
-    pipe("in", png(), after=0.4)
+    monkeypatch.setattr(inputs, "_read", read_and_tell)
+    pipe("in", png(), after=told)
     code, _, err = run("compress", "in", "out.sbt")
     assert (code, err) == (0, "sbtcodec: waiting for what is written to the pipe in\n")
 
