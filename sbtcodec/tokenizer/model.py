@@ -73,9 +73,7 @@ class Tokenizer(nn.Module):
         alone = step >= STEPS_BEFORE_DETAILS
         return self.alone_adapter if alone and self.alone_adapter else self.token_adapter
 
-    def fitted(
-        self, y: Tensor, z: Tensor, steps: Tensor, most: int = STEPS_ALONE
-    ) -> Quantised:
+    def fitted(self, y: Tensor, z: Tensor, steps: Tensor, most: int = STEPS_ALONE) -> Quantised:
         """Global tokens as they are sent, for training.
 
         Args:
