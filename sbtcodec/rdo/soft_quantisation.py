@@ -96,6 +96,7 @@ def detail_pass(
     layers: Tensor,
     noise: Tensor | None,
     costs: Tensor | None = None,
+    bit_weight: float = 0.0,
 ) -> Details:
     """Code the local tokens.
 
@@ -106,8 +107,9 @@ def detail_pass(
         y: the local tokens, float32 [B, C, H, W].
         layers: int64 [B], detail layers that are sent.
         noise: float32 [B, C, H, W], uniform in (-0.5, 0.5), which the rate sees instead of
-            rounding; without it, the rate is that of rounded symbols, straight-through.
+            rounding; without it, the rate is that of chosen symbols, straight-through.
         costs: bits of the symbols 0..MAX_SYMBOL under each table, float32 [tables, MAX_SYMBOL + 1].
+        bit_weight: squared steps that a bit is worth where a symbol is chosen; 0 rounds.
     """
     t = tokenizer
     y_hat = known.y_hat
@@ -138,10 +140,11 @@ def detail_pass(
         total = scales.sums(step, known.scale_features, known.integer_anchor_weights, seen).float()
         scale = symbol_scale(total[:, :width], offset[:, channels])
         residual = (y[:, channels] - mine) * gain[:, channels]
-        coded = round_ste(residual) if noise is None else residual + noise[:, channels]
+        chosen = chosen_symbols(residual, scale, bit_weight)
+        coded = chosen if noise is None else residual + noise[:, channels]
         cost = gaussian_bits(coded, scale)
         bits = bits + (cost * (coded_now * sent)).sum(1)
-        q = round_ste(residual).clamp(-MAX_SYMBOL, MAX_SYMBOL)
+        q = chosen.clamp(-MAX_SYMBOL, MAX_SYMBOL)
         if costs is not None:
             index = table_index(total, offset[:, channels], scales.shapes).long()
             exact = costs[index, q.detach().abs().long()]
@@ -153,6 +156,24 @@ def detail_pass(
         now = torch.where(coded_now, number, seen[:, channels])
         seen = torch.cat([before, now, after], 1)
     return Details(y_hat, bits, coded_bits)
+
+
+def chosen_symbols(residual: Tensor, scale: Tensor, bit_weight: float) -> Tensor:
+    """Symbols for residuals in steps, with a straight-through gradient.
+
+    The nearest, or the next one nearer to zero where its squared error and `bit_weight` times its
+    bits are less together: what entropy-constrained quantisation does (Sullivan, 1996).
+    """
+    if not bit_weight:
+        return round_ste(residual)
+    with torch.no_grad():
+        nearest = residual.round()
+        less = nearest - nearest.sign()
+        error = (residual - nearest).square() - (residual - less).square()
+        bits = gaussian_bits(nearest, scale) - gaussian_bits(less, scale)
+        q = torch.where(error + bit_weight * bits > 0, less, nearest)
+        moved = q - residual
+    return residual + moved
 
 
 def leaky_clamp(x: Tensor, low: float, high: float) -> Tensor:

@@ -35,6 +35,9 @@ class TrainingConfig:
         bootstrap_weight: weight of the error between predicted and actual local tokens.
         target_token_bits: the token rate is weighted as needed to hold this many bits a token.
         token_weight: that weight at the start.
+        noisy_rate: the rate of details is that of residuals with noise, not of symbols; at low
+            qualities it is several times that of the symbols.
+        bit_weight: squared steps that a bit is worth where a detail symbol is chosen; 0 rounds.
         only: beginnings of the names of the parameters that learn; all if there is none.
         ema: decay of the averaged weights.
         clip: largest norm of the gradient.
@@ -64,6 +67,8 @@ class TrainingConfig:
     bootstrap_weight: float = 0.02
     target_token_bits: float = 16.0
     token_weight: float = 0.1
+    noisy_rate: bool = True
+    bit_weight: float = 0.0
     only: tuple[str, ...] = ()
     ema: float = 0.999
     clip: float = 1.0
@@ -97,6 +102,23 @@ PRESETS: dict[str, TrainingConfig] = {
         decay_share=1.0,
         ema=0.998,
         seed=9,
+    ),
+    "symbols": replace(
+        FINISH,
+        noisy_rate=False,
+        bit_weight=0.06,
+        ms_ssim_share=0.25,
+        ms_ssim_share_globals=0.04,
+        large_crop=(256, 16),
+        globals_share=0.2,
+        partial_share=0.1,
+        target_token_bits=18.0,
+        learning_rate=2e-4,
+        matrix_learning_rate=5e-4,
+        warmup_steps=60,
+        decay_share=1.0,
+        ema=0.995,
+        seed=12,
     ),
     "alone": replace(
         FINISH,

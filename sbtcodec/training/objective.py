@@ -78,6 +78,8 @@ def forward_of(model: CodecModel, config: TrainingConfig) -> TrainingPass:
         with_ms_ssim=config.ms_ssim_share > 0,
         fitted=fitted_up_to(config),
         alone=config.globals_share >= 1,
+        noisy_rate=config.noisy_rate,
+        bit_weight=config.bit_weight,
     )
 
 

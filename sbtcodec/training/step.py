@@ -46,6 +46,8 @@ class TrainingPass(nn.Module):
         with_ms_ssim: bool = False,
         fitted: float = math.inf,
         alone: bool = False,
+        noisy_rate: bool = True,
+        bit_weight: float = 0.0,
     ) -> None:
         """Wrap a model; nothing is copied.
 
@@ -54,8 +56,11 @@ class TrainingPass(nn.Module):
             with_ms_ssim: compute the loss of MS-SSIM too.
             fitted: quality code up to which global tokens are adapted where details follow.
             alone: no image has details.
+            noisy_rate: the rate of details is that of residuals with noise, not of symbols.
+            bit_weight: of the choice of symbols, as in `detail_pass`.
         """
         super().__init__()
+        self.noisy_rate, self.bit_weight = noisy_rate, bit_weight
         self.model = model
         self.with_ms_ssim, self.fitted, self.alone = with_ms_ssim, fitted, alone
 
@@ -84,7 +89,15 @@ class TrainingPass(nn.Module):
         else:
             known = known_from_tokens(t, scales, z.values, integers, anchor_weights)
             sent = t.adapted(y, known.y_hat, anchor_weights, known.log_gain.exp())
-            y_hat, bits, _ = detail_pass(t, scales, known, sent, layers, noise)
+            y_hat, bits, _ = detail_pass(
+                t,
+                scales,
+                known,
+                sent,
+                layers,
+                noise if self.noisy_rate else None,
+                bit_weight=self.bit_weight,
+            )
 
         target = y.detach()
         spread = target.var((2, 3), keepdim=True).mean(1, keepdim=True) + 1e-3
