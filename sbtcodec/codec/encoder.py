@@ -2,19 +2,18 @@
 
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 from torch import Tensor
 
 from sbtcodec.codec.checks import check_bytes, seed_of
 from sbtcodec.container import FORMAT_VERSION, Chunk, Container, Header, Layer, Part, pack
 from sbtcodec.entropy.coder import LayerEncoder
-from sbtcodec.entropy.entropy_parameters import MAX_SYMBOL
 from sbtcodec.grid import LATENTS_PER_TOKEN, tokens_of
 from sbtcodec.image.picture import Picture
 from sbtcodec.latents.blocks import RGB, Networks
 from sbtcodec.latents.symbols import TileSymbols
 from sbtcodec.rdo.effort import SearchSteps
 from sbtcodec.rdo.latent_search import searched_latents
+from sbtcodec.rdo.symbol_choice import chosen_symbols, symbol_costs
 from sbtcodec.rdo.token_search import details_profit, searched_tokens
 from sbtcodec.tokenizer.token_adapter import STEPS_ALONE, STEPS_BEFORE_DETAILS
 
@@ -107,14 +106,15 @@ def encode(
         if not globals_only:
             for tile in tiles:
                 tile.prepare_details()
+        costs = symbol_costs(release.tables)
         for group in range(detail_layers):
             encoders = [LayerEncoder(release.tables) for _ in tiles]
             for step in (2 * group, 2 * group + 1):
                 estimate.refine(step)
                 for tile, encoder in zip(tiles, encoders, strict=True):
-                    r = estimate.residual(y, tile.latents, step)
-                    q = np.rint(np.clip(r, -MAX_SYMBOL, MAX_SYMBOL)).astype(np.int32)
-                    q = encoder.details(tile.tables(step), q)
+                    r, tables = estimate.residual(y, tile.latents, step), tile.tables(step)
+                    q = chosen_symbols(r, tables, costs, release.bit_weight)
+                    q = encoder.details(tables, q)
                     tile.put(step, q)
                     estimate.add(tile.latents, step, q)
             coded.append([encoder.finish() for encoder in encoders])

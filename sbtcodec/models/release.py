@@ -83,6 +83,11 @@ class Release:
         used = log_gains_of(self.gain_offsets[quality])
         return math.exp(low + place * (high - low) + 2 * float((used - learned).mean()))
 
+    @property
+    def bit_weight(self) -> float:
+        """Squared steps that a bit is worth where a detail symbol is chosen, as in training."""
+        return float(self.recipe.get("bit_weight", 0.0))
+
     def gains(self, quality: int) -> Tensor:
         """Inverse step size of each local channel at a quality code: float32 [local_channels]."""
         nats = log_gains_of(self.gain_offsets[quality])

@@ -20,11 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sbtcodec.entropy.entropy_parameters import (
-    MAX_SYMBOL,
-    TABLES,
     EntropyParameters,
 )
-from sbtcodec.entropy.frequencies import TOTAL
 from sbtcodec.entropy.integer_net import copied_to
 from sbtcodec.entropy.prior import centred
 from sbtcodec.entropy.step_size import log_gains_of
@@ -33,6 +30,7 @@ from sbtcodec.latents.estimate import Estimate
 from sbtcodec.models.release import Release
 from sbtcodec.rdo.ms_ssim import distortion
 from sbtcodec.rdo.soft_quantisation import Known, detail_pass
+from sbtcodec.rdo.symbol_choice import symbol_costs
 from sbtcodec.runtime import modes
 from sbtcodec.tokenizer.layers import planes
 from sbtcodec.tokenizer.model import Tokenizer
@@ -46,7 +44,6 @@ WINDOW_LATENTS, HALO_LATENTS = (
 CURVATURE = 20.0
 MS_SSIM_SHARE = 0.4  # share of the distortion that is 1 - MS-SSIM
 LARGEST_MOVE = 0.3  # steps
-UNSEEN_COST = 40.0  # bits of a symbol outside of its table, which the coder clamps
 
 
 def searched_latents(
@@ -73,7 +70,7 @@ def _searched_latents(
     release: Release, rgb: NDArray[np.uint8], y: Tensor, levels: Tensor, quality: int, steps: int
 ) -> Tensor:
     known = _known(release, levels, quality, y.device)
-    costs = symbol_costs(release).to(y.device)
+    costs = torch.from_numpy(symbol_costs(release.tables)).to(y.device)
     scales = copied_to(release.model.scales, y.device)
     anchor_weights = release.anchor_weights(quality)[None].to(y.device)
     y = y.clone()  # an inference tensor cannot take part in a gradient
@@ -100,20 +97,10 @@ def _searched_latents(
             inside,
             costs,
             release.lmbda(quality),
+            release.bit_weight,
         )
         y[at] = window.descend(y[at], steps)
     return y
-
-
-def symbol_costs(release: Release) -> Tensor:
-    """Bits of the symbols 0..MAX_SYMBOL under each table: float32 [tables, MAX_SYMBOL + 1]."""
-    tables = release.tables.frequencies
-    costs = np.full((len(tables), MAX_SYMBOL + 1), UNSEEN_COST, dtype=np.float32)
-    for row, table in zip(costs, tables, strict=True):
-        m = len(table) // 2
-        row[: m + 1] = -np.log2((table[m:] + 1) / TOTAL)
-    costs[::TABLES, 0] = 0  # symbols of the least scale are not sent
-    return torch.from_numpy(costs)
 
 
 @torch.no_grad()
@@ -148,6 +135,7 @@ class _Window:
         inside: 1 where local tokens may move, 0 in the halo: float32 [1, 1, H, W].
         costs: of `symbol_costs`.
         lmbda: bits per pixel for one unit of squared error.
+        bit_weight: of the choice of symbols.
     """
 
     tokenizer: Tokenizer
@@ -158,6 +146,7 @@ class _Window:
     inside: Tensor
     costs: Tensor
     lmbda: float
+    bit_weight: float
 
     def descend(self, y: Tensor, steps: int) -> Tensor:
         """The best of the local tokens [1, C, H, W] found in so many steps, `y` among them."""
@@ -185,7 +174,9 @@ class _Window:
         t = self.tokenizer
         layers = torch.tensor([t.config.layers], dtype=torch.int64, device=y.device)
         noise = torch.zeros_like(y)
-        y_hat, bits, coded = detail_pass(t, self.scales, self.known, y, layers, noise, self.costs)
+        y_hat, bits, coded = detail_pass(
+            t, self.scales, self.known, y, layers, noise, self.costs, self.bit_weight
+        )
         height, width = self.x.shape[2:]
         x_hat = t.decoder(y_hat, self.anchor_weights, layers)[:, :, :height, :width].float()
         cost = self.lmbda * distortion(self.x, x_hat.clamp(0, 1), MS_SSIM_SHARE)

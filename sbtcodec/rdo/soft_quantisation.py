@@ -7,6 +7,8 @@ Letters: B images, C local channels, H W rows and columns of the latent grid.
 """
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -97,6 +99,7 @@ def detail_pass(
     noise: Tensor | None,
     costs: Tensor | None = None,
     bit_weight: float = 0.0,
+    exact: bool = False,
 ) -> Details:
     """Code the local tokens.
 
@@ -140,16 +143,29 @@ def detail_pass(
         total = scales.sums(step, known.scale_features, known.integer_anchor_weights, seen).float()
         scale = symbol_scale(total[:, :width], offset[:, channels])
         residual = (y[:, channels] - mine) * gain[:, channels]
-        chosen = chosen_symbols(residual, scale, bit_weight)
-        coded = chosen if noise is None else residual + noise[:, channels]
-        cost = gaussian_bits(coded, scale)
-        bits = bits + (cost * (coded_now * sent)).sum(1)
-        q = chosen.clamp(-MAX_SYMBOL, MAX_SYMBOL)
-        if costs is not None:
+        if costs is None:
+            bits_of = partial(gaussian_bits, scale=scale)
+        else:
             index = table_index(total, offset[:, channels], scales.shapes).long()
-            exact = costs[index, q.detach().abs().long()]
-            coded_bits = coded_bits + (exact * (coded_now * sent)).sum(1)
-        mine = torch.where(coded_now & (at > group), mine + q / gain[:, channels], mine)
+            bits_of = partial(table_bits, costs, index)
+        symbols = chosen(residual, bits_of, bit_weight)
+        if exact:
+            symbols = symbols.detach()
+            cost = gaussian_bits(symbols, scale)
+            if noise is not None:
+                smooth = gaussian_bits(residual + noise[:, channels], scale.detach())
+                cost = cost + (smooth - smooth.detach())
+        else:
+            coded = symbols if noise is None else residual + noise[:, channels]
+            cost = gaussian_bits(coded, scale)
+        bits = bits + (cost * (coded_now * sent)).sum(1)
+        q = symbols.clamp(-MAX_SYMBOL, MAX_SYMBOL)
+        if costs is not None:
+            coded_bits = coded_bits + (bits_of(q.detach()) * (coded_now * sent)).sum(1)
+        now_known = mine + q / gain[:, channels]
+        if exact:
+            now_known = now_known + (y[:, channels] - y[:, channels].detach())
+        mine = torch.where(coded_now & (at > group), now_known, mine)
         y_hat = torch.cat([head, mine, rest], 1)
         number = scales.seen_of(q.detach())
         before, _, after = torch.split(seen, [channels.start, width, y.shape[1] - channels.stop], 1)
@@ -158,11 +174,13 @@ def detail_pass(
     return Details(y_hat, bits, coded_bits)
 
 
-def chosen_symbols(residual: Tensor, scale: Tensor, bit_weight: float) -> Tensor:
-    """Symbols for residuals in steps, with a straight-through gradient.
+def chosen(residual: Tensor, bits: Callable[[Tensor], Tensor], bit_weight: float) -> Tensor:
+    """Symbols for residuals in steps, with a straight-through gradient; see `symbol_choice`.
 
-    The nearest, or the next one nearer to zero where its squared error and `bit_weight` times its
-    bits are less together: what entropy-constrained quantisation does (Sullivan, 1996).
+    Args:
+        residual: float32 of any shape.
+        bits: of symbols of that shape.
+        bit_weight: squared steps that a bit is worth; 0 for the nearest symbols.
     """
     if not bit_weight:
         return round_ste(residual)
@@ -170,9 +188,8 @@ def chosen_symbols(residual: Tensor, scale: Tensor, bit_weight: float) -> Tensor
         nearest = residual.round()
         less = nearest - nearest.sign()
         error = (residual - nearest).square() - (residual - less).square()
-        bits = gaussian_bits(nearest, scale) - gaussian_bits(less, scale)
-        q = torch.where(error + bit_weight * bits > 0, less, nearest)
-        moved = q - residual
+        dearer = bits(nearest) - bits(less)
+        moved = torch.where(error + bit_weight * dearer > 0, less, nearest) - residual
     return residual + moved
 
 
@@ -187,6 +204,17 @@ def symbol_scale(total: Tensor, gain_offset: Tensor) -> Tensor:
     index = leaky_clamp((total + gain_offset) / SUMS_PER_INDEX, 0.0, TABLES - 1.0)
     index = index + (torch.floor(index + 0.5) - index).detach()
     return SCALE_MIN * torch.exp(SCALE_STEP * index)
+
+
+def table_bits(costs: Tensor, index: Tensor, q: Tensor) -> Tensor:
+    """Bits of symbols under tables.
+
+    Args:
+        costs: float32 [tables, MAX_SYMBOL + 1].
+        index: of the tables, int64.
+        q: integer-valued, of the same shape.
+    """
+    return costs[index, q.abs().long().clamp_max(MAX_SYMBOL)]
 
 
 def gaussian_bits(residual: Tensor, scale: Tensor) -> Tensor:

@@ -127,7 +127,7 @@ def chosen_levels(t: Tokenizer, y: Tensor, steps: Tensor) -> Tensor:
     """
     z = t.encoders[1](y)
     found = []
-    for count in steps.unique_consecutive().tolist():
+    for count in sorted(set(steps.tolist()), reverse=True):
         its = steps == count
         found.append(t.fitted(y[its], z[its], steps[its], count).levels)
     return torch.cat(found)

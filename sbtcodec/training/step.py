@@ -95,8 +95,9 @@ class TrainingPass(nn.Module):
                 known,
                 sent,
                 layers,
-                noise if self.noisy_rate else None,
+                noise,
                 bit_weight=self.bit_weight,
+                exact=not self.noisy_rate,
             )
 
         target = y.detach()

@@ -1,0 +1,82 @@
+"""Which detail symbols are sent: the nearest, or the next nearer to zero where bits are dear."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from sbtcodec.codec.codec import Codec
+from sbtcodec.entropy.coder import DetailTables
+from sbtcodec.entropy.entropy_parameters import MAX_SYMBOL, TABLES
+from sbtcodec.entropy.frequencies import gaussian_tables
+from sbtcodec.latents.blocks import RGB
+from sbtcodec.rdo.soft_quantisation import chosen, table_bits
+from sbtcodec.rdo.symbol_choice import UNSEEN_COST, chosen_symbols, symbol_costs
+
+
+@pytest.fixture(scope="module")
+def costs() -> np.ndarray:
+    return symbol_costs(DetailTables(gaussian_tables()))
+
+
+def some(count: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(4)
+    residual = rng.normal(0, 2, count).astype(np.float32)
+    return residual, rng.integers(0, TABLES, count).astype(np.uint8)
+
+
+def test_bits_are_those_of_the_tables(costs):
+    assert costs.shape == (TABLES, MAX_SYMBOL + 1)
+    table = gaussian_tables()[30]
+    m = len(table) // 2
+    assert np.exp2(-costs[30, 1 : m + 1]).sum() * 2 + np.exp2(-costs[30, 0]) == pytest.approx(1)
+    assert (costs[30, m + 1 :] == UNSEEN_COST).all()
+    assert costs[0, 0] == 0  # not sent
+
+
+def test_without_a_weight_the_nearest_are_sent(costs):
+    residual, tables = some(1000)
+    assert (chosen_symbols(residual, tables, costs, 0.0) == np.rint(residual)).all()
+    assert chosen_symbols(np.float32([1e6, -1e6]), tables[:2], costs, 0.0).tolist() == [
+        MAX_SYMBOL,
+        -MAX_SYMBOL,
+    ]
+
+
+def test_what_is_sent_costs_least_of_the_nearest_and_the_next_nearer_to_zero(costs):
+    residual, tables = some(5000)
+    weight = 0.1
+    q = chosen_symbols(residual, tables, costs, weight)
+    nearest = np.rint(residual).astype(int)
+    less = nearest - np.sign(nearest)
+
+    def cost(symbols):
+        return (residual - symbols) ** 2 + weight * costs[tables, np.abs(symbols)]
+
+    assert np.allclose(cost(q), np.minimum(cost(nearest), cost(less)), atol=1e-5)
+    assert 0 < (q != nearest).mean() < 1
+    assert (np.abs(q) <= np.abs(nearest)).all()
+
+
+def test_training_chooses_the_same_and_lets_gradients_through(costs):
+    residual, tables = some(5000)
+    r = torch.from_numpy(residual).requires_grad_()
+    index, table_costs = torch.from_numpy(tables).long(), torch.from_numpy(costs)
+    q = chosen(r, lambda symbols: table_bits(table_costs, index, symbols), 0.1)
+    assert (q.detach().numpy().round() == chosen_symbols(residual, tables, costs, 0.1)).all()
+    (gradient,) = torch.autograd.grad(q.sum(), r)
+    assert (gradient == 1).all()
+    assert (chosen(r, lambda symbols: symbols, 0.0) == r.round()).all()
+
+
+@pytest.mark.parametrize("effort", [3, 4])
+def test_a_model_that_says_so_spends_fewer_bits_and_its_files_open(
+    codec: Codec, photo: RGB, effort: int
+) -> None:
+    plain = codec.compress(photo, 60, effort=effort)
+    release = replace(codec.release, recipe=codec.release.recipe | {"bit_weight": 0.1})
+    other = Codec(release, codec.device)
+    data = other.compress(photo, 60, effort=effort)
+    assert len(data) < 0.97 * len(plain)
+    assert np.abs(codec.decode(data).rgb.astype(float) - photo).mean() < 12
