@@ -63,11 +63,11 @@ def test_training_chooses_the_same_and_lets_gradients_through(costs):
     residual, tables = some(5000)
     r = torch.from_numpy(residual).requires_grad_()
     index, table_costs = torch.from_numpy(tables).long(), torch.from_numpy(costs)
-    q = chosen(r, lambda symbols: table_bits(table_costs, index, symbols), 0.1)
+    q = chosen(r, lambda symbols: table_bits(table_costs, index, symbols), torch.tensor(0.1))
     assert (q.detach().numpy().round() == chosen_symbols(residual, tables, costs, 0.1)).all()
     (gradient,) = torch.autograd.grad(q.sum(), r)
     assert (gradient == 1).all()
-    assert (chosen(r, lambda symbols: symbols, 0.0) == r.round()).all()
+    assert (chosen(r, lambda symbols: symbols, None) == r.round()).all()
 
 
 @pytest.mark.parametrize("effort", [3, 4])
@@ -75,7 +75,7 @@ def test_a_model_that_says_so_spends_fewer_bits_and_its_files_open(
     codec: Codec, photo: RGB, effort: int
 ) -> None:
     plain = codec.compress(photo, 60, effort=effort)
-    release = replace(codec.release, recipe=codec.release.recipe | {"bit_weight": 0.1})
+    release = replace(codec.release, recipe=codec.release.recipe | {"bit_weights": [0.1, 0.1]})
     other = Codec(release, codec.device)
     data = other.compress(photo, 60, effort=effort)
     assert len(data) < 0.97 * len(plain)

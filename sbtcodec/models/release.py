@@ -77,21 +77,30 @@ class Release:
             math.log(self.recipe.get(key, default))
             for key, default in (("lmbda_min", LMBDA_MIN), ("lmbda_max", LMBDA_MAX))
         )
+        place = self._place(quality)
         weights = self.integer_anchor_weights[quality] / ANCHOR_WEIGHT_ONE
-        place = float(weights @ np.arange(len(weights))) / max(1, len(weights) - 1)
         learned = weights @ self.model.tokenizer.log_gains.detach().cpu().double().numpy()
         used = log_gains_of(self.gain_offsets[quality])
         return math.exp(low + place * (high - low) + 2 * float((used - learned).mean()))
 
-    @property
-    def bit_weight(self) -> float:
-        """Squared steps that a bit is worth where a detail symbol is chosen, as in training."""
-        return float(self.recipe.get("bit_weight", 0.0))
+    def bit_weight(self, quality: int) -> float:
+        """Squared steps that a bit is worth where a detail symbol is chosen, as in training.
+
+        Args:
+            quality: code, 0..255.
+        """
+        low, high = self.recipe.get("bit_weights", (0.0, 0.0))
+        return float(low + self._place(quality) * (high - low))
 
     def gains(self, quality: int) -> Tensor:
         """Inverse step size of each local channel at a quality code: float32 [local_channels]."""
         nats = log_gains_of(self.gain_offsets[quality])
         return torch.from_numpy(np.exp(nats)).float()
+
+    def _place(self, quality: int) -> float:
+        """Of a quality code between the lowest anchor, 0, and the highest, 1."""
+        weights = self.integer_anchor_weights[quality] / ANCHOR_WEIGHT_ONE
+        return float(weights @ np.arange(len(weights))) / max(1, len(weights) - 1)
 
     def anchor_weights(self, quality: int) -> Tensor:
         """What the float networks see of a quality code: float32 [anchors], summing to 1."""

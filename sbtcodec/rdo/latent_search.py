@@ -97,7 +97,7 @@ def _searched_latents(
             inside,
             costs,
             release.lmbda(quality),
-            release.bit_weight,
+            release.bit_weight(quality),
         )
         y[at] = window.descend(y[at], steps)
     return y
@@ -174,8 +174,9 @@ class _Window:
         t = self.tokenizer
         layers = torch.tensor([t.config.layers], dtype=torch.int64, device=y.device)
         noise = torch.zeros_like(y)
+        bit_weight = torch.full((1,), self.bit_weight, device=y.device) if self.bit_weight else None
         y_hat, bits, coded = detail_pass(
-            t, self.scales, self.known, y, layers, noise, self.costs, self.bit_weight
+            t, self.scales, self.known, y, layers, noise, self.costs, bit_weight
         )
         height, width = self.x.shape[2:]
         x_hat = t.decoder(y_hat, self.anchor_weights, layers)[:, :, :height, :width].float()

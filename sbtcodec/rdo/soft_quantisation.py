@@ -29,6 +29,7 @@ from sbtcodec.tokenizer.bootstrap import checkerboard
 from sbtcodec.tokenizer.model import Tokenizer
 
 SMALLEST_PROBABILITY = 1e-9
+CURVATURE = 6.0  # bits that squared error of a step is worth, as measured
 
 
 class Known(NamedTuple):
@@ -98,7 +99,7 @@ def detail_pass(
     layers: Tensor,
     noise: Tensor | None,
     costs: Tensor | None = None,
-    bit_weight: float = 0.0,
+    bit_weight: Tensor | None = None,
     exact: bool = False,
 ) -> Details:
     """Code the local tokens.
@@ -112,7 +113,10 @@ def detail_pass(
         noise: float32 [B, C, H, W], uniform in (-0.5, 0.5), which the rate sees instead of
             rounding; without it, the rate is that of chosen symbols, straight-through.
         costs: bits of the symbols 0..MAX_SYMBOL under each table, float32 [tables, MAX_SYMBOL + 1].
-        bit_weight: squared steps that a bit is worth where a symbol is chosen; 0 rounds.
+        bit_weight: squared steps that a bit is worth where a symbol is chosen, float32 [B]; none
+            for the nearest symbols.
+        exact: rates are those of symbols, and what is predicted learns from what it leaves to be
+            seen; see `step`. `noise` has a part in gradients alone.
     """
     t = tokenizer
     y_hat = known.y_hat
@@ -121,6 +125,7 @@ def detail_pass(
     bits = torch.zeros_like(y[:, 0])
     coded_bits = bits
     at = layers.view(-1, 1, 1, 1)
+    worth = None if bit_weight is None else bit_weight.view(-1, 1, 1, 1)
     for step in range(t.steps):
         group, parity = divmod(step, 2)
         channels = t.config.group_slice(group)
@@ -148,12 +153,16 @@ def detail_pass(
         else:
             index = table_index(total, offset[:, channels], scales.shapes).long()
             bits_of = partial(table_bits, costs, index)
-        symbols = chosen(residual, bits_of, bit_weight)
+        symbols = chosen(residual, bits_of, worth)
         if exact:
             symbols = symbols.detach()
             cost = gaussian_bits(symbols, scale)
             if noise is not None:
-                smooth = gaussian_bits(residual + noise[:, channels], scale.detach())
+                moved = residual
+                if worth is not None:  # the choice of symbols has its part of this
+                    part = (worth * CURVATURE).clamp_max(1)
+                    moved = moved + part * gain[:, channels] * (mine - mine.detach())
+                smooth = gaussian_bits(moved + noise[:, channels], scale.detach())
                 cost = cost + (smooth - smooth.detach())
         else:
             coded = symbols if noise is None else residual + noise[:, channels]
@@ -174,15 +183,15 @@ def detail_pass(
     return Details(y_hat, bits, coded_bits)
 
 
-def chosen(residual: Tensor, bits: Callable[[Tensor], Tensor], bit_weight: float) -> Tensor:
+def chosen(residual: Tensor, bits: Callable[[Tensor], Tensor], bit_weight: Tensor | None) -> Tensor:
     """Symbols for residuals in steps, with a straight-through gradient; see `symbol_choice`.
 
     Args:
         residual: float32 of any shape.
         bits: of symbols of that shape.
-        bit_weight: squared steps that a bit is worth; 0 for the nearest symbols.
+        bit_weight: squared steps that a bit is worth; none for the nearest symbols.
     """
-    if not bit_weight:
+    if bit_weight is None:
         return round_ste(residual)
     with torch.no_grad():
         nearest = residual.round()

@@ -37,7 +37,8 @@ class TrainingConfig:
         token_weight: that weight at the start.
         noisy_rate: the rate of details is that of residuals with noise, not of symbols; at low
             qualities it is several times that of the symbols.
-        bit_weight: squared steps that a bit is worth where a detail symbol is chosen; 0 rounds.
+        bit_weights: squared steps that a bit is worth where a detail symbol is chosen, at qualities
+            0 and 100, linear between; 0 rounds.
         only: beginnings of the names of the parameters that learn; all if there is none.
         ema: decay of the averaged weights.
         clip: largest norm of the gradient.
@@ -68,7 +69,7 @@ class TrainingConfig:
     target_token_bits: float = 16.0
     token_weight: float = 0.1
     noisy_rate: bool = True
-    bit_weight: float = 0.0
+    bit_weights: tuple[float, float] = (0.0, 0.0)
     only: tuple[str, ...] = ()
     ema: float = 0.999
     clip: float = 1.0
@@ -83,6 +84,23 @@ class TrainingConfig:
 BASE = TrainingConfig()
 FINISH = replace(
     BASE, matrix_learning_rate=2e-3, small_share=0.0, warmup_steps=100, decay_share=0.85
+)
+ALL_BUT_GAINS = (
+    "prior.",
+    "scales.",
+    *(
+        f"tokenizer.{network}."
+        for network in (
+            "local_encoder",
+            "global_encoder",
+            "predictor",
+            "refiners",
+            "decoder",
+            "adapter",
+            "token_adapter",
+            "alone_adapter",
+        )
+    ),
 )
 PRESETS: dict[str, TrainingConfig] = {
     "base": BASE,
@@ -106,17 +124,18 @@ PRESETS: dict[str, TrainingConfig] = {
     "symbols": replace(
         FINISH,
         noisy_rate=False,
-        bit_weight=0.06,
-        ms_ssim_share=0.25,
+        bit_weights=(0.08, 0.04),
+        ms_ssim_share=0.35,
         ms_ssim_share_globals=0.04,
         large_crop=(256, 16),
         globals_share=0.2,
         partial_share=0.1,
         target_token_bits=18.0,
-        learning_rate=2e-4,
-        matrix_learning_rate=5e-4,
+        learning_rate=3e-4,
+        matrix_learning_rate=7e-4,
         warmup_steps=60,
         decay_share=1.0,
+        only=ALL_BUT_GAINS,
         ema=0.995,
         seed=12,
     ),

@@ -79,7 +79,7 @@ def forward_of(model: CodecModel, config: TrainingConfig) -> TrainingPass:
         fitted=fitted_up_to(config),
         alone=config.globals_share >= 1,
         noisy_rate=config.noisy_rate,
-        bit_weight=config.bit_weight,
+        bit_weights=config.bit_weights,
     )
 
 

@@ -13,6 +13,7 @@ from sbtcodec.entropy.token_rate import relaxed, token_bits
 from sbtcodec.models.config import CodecModel
 from sbtcodec.rdo.ms_ssim import ms_ssim
 from sbtcodec.rdo.soft_quantisation import detail_pass, known_from_tokens, leaky_clamp
+from sbtcodec.tokenizer.model import MAX_QUALITY_CODE
 from sbtcodec.tokenizer.token_adapter import STEPS_ALONE, STEPS_BEFORE_DETAILS
 
 
@@ -47,7 +48,7 @@ class TrainingPass(nn.Module):
         fitted: float = math.inf,
         alone: bool = False,
         noisy_rate: bool = True,
-        bit_weight: float = 0.0,
+        bit_weights: tuple[float, float] = (0.0, 0.0),
     ) -> None:
         """Wrap a model; nothing is copied.
 
@@ -57,12 +58,19 @@ class TrainingPass(nn.Module):
             fitted: quality code up to which global tokens are adapted where details follow.
             alone: no image has details.
             noisy_rate: the rate of details is that of residuals with noise, not of symbols.
-            bit_weight: of the choice of symbols, as in `detail_pass`.
+            bit_weights: of the choice of symbols, at qualities 0 and 100.
         """
         super().__init__()
-        self.noisy_rate, self.bit_weight = noisy_rate, bit_weight
+        self.noisy_rate, self.bit_weights = noisy_rate, bit_weights
         self.model = model
         self.with_ms_ssim, self.fitted, self.alone = with_ms_ssim, fitted, alone
+
+    def bit_weight_at(self, quality: Tensor) -> Tensor | None:
+        """Of quality codes float32 [B] in [0, 255], what `detail_pass` takes."""
+        low, high = self.bit_weights
+        if low == high == 0:
+            return None
+        return low + (high - low) * quality / MAX_QUALITY_CODE
 
     def forward(self, x: Tensor, quality: Tensor, layers: Tensor, noise: Tensor) -> Pass:
         """Encode and decode a batch.
@@ -96,7 +104,7 @@ class TrainingPass(nn.Module):
                 sent,
                 layers,
                 noise,
-                bit_weight=self.bit_weight,
+                bit_weight=self.bit_weight_at(quality),
                 exact=not self.noisy_rate,
             )
 
