@@ -10,9 +10,19 @@ from sbtcodec.codec.codec import Codec
 from sbtcodec.entropy.coder import DetailTables
 from sbtcodec.entropy.entropy_parameters import MAX_SYMBOL, TABLES
 from sbtcodec.entropy.frequencies import gaussian_tables
+from sbtcodec.entropy.prior import centred
 from sbtcodec.latents.blocks import RGB
-from sbtcodec.rdo.soft_quantisation import chosen, table_bits
+from sbtcodec.models.config import CodecModel
+from sbtcodec.rdo.soft_quantisation import (
+    Details,
+    Known,
+    chosen,
+    detail_pass,
+    known_from_tokens,
+    table_bits,
+)
 from sbtcodec.rdo.symbol_choice import UNSEEN_COST, chosen_symbols, symbol_costs
+from sbtcodec.training.config import MODELS
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +78,64 @@ def test_training_chooses_the_same_and_lets_gradients_through(costs):
     (gradient,) = torch.autograd.grad(q.sum(), r)
     assert (gradient == 1).all()
     assert (chosen(r, lambda symbols: symbols, None) == r.round()).all()
+
+
+def pass_of(model: CodecModel, known: Known, y: torch.Tensor, *, exact: bool) -> Details:
+    layers, worth = torch.tensor([4]), torch.tensor([0.08])
+    t = model.tokenizer
+    return detail_pass(t, model.scales, known, y, layers, None, bit_weight=worth, exact=exact)
+
+
+@pytest.fixture
+def tokens() -> tuple[CodecModel, Known, torch.Tensor]:
+    """A tiny model, what it knows of a picture, and local tokens of it."""
+    torch.manual_seed(5)
+    model = CodecModel(MODELS["tiny"]).requires_grad_(requires_grad=False)
+    t = model.tokenizer
+    levels = torch.stack([torch.randint(0, k, (1, 2, 2)) for k in t.config.levels], 1)
+    values, integers = t.fsq.to_values(levels.float()), centred(levels, t.config.levels).float()
+    weights = t.anchor_weights(torch.tensor([100.0]))
+    known = known_from_tokens(t, model.scales, values, integers, weights)
+    return model, known, known.y_hat + 2 * torch.randn_like(known.y_hat)
+
+
+def test_what_is_predicted_learns_from_what_its_symbols_leave(tokens) -> None:
+    """The gradient is the slope of the error while no symbol changes; straight-through it is not.
+
+    Where most symbols are zeros, nothing else would hold the prediction to the picture.
+    """
+    model, known, y = tokens
+    torch.manual_seed(6)
+    direction = torch.randn_like(y)
+
+    def error(by: torch.Tensor, *, exact: bool = True) -> torch.Tensor:
+        moved = known._replace(y_hat=known.y_hat + by * direction)
+        return (pass_of(model, moved, y, exact=exact).y_hat - y).double().square().sum()
+
+    step = 1e-4
+    slope = (error(torch.tensor(step)) - error(torch.tensor(-step))) / (2 * step)
+    found = {}
+    for exact in (True, False):
+        by = torch.zeros((), requires_grad=True)
+        (gradient,) = torch.autograd.grad(error(by, exact=exact), by)
+        found[exact] = float(gradient)
+    assert found[True] == pytest.approx(float(slope), rel=0.02)
+    assert found[False] != pytest.approx(float(slope), rel=0.2)
+
+
+def test_rates_are_those_of_symbols_and_noise_moves_gradients_alone(tokens) -> None:
+    model, known, y = tokens
+    t, layers = model.tokenizer, torch.tensor([4])
+    noise = torch.rand_like(y) - 0.5
+    y.requires_grad_()
+    plain, noisy = (
+        detail_pass(t, model.scales, known, y, layers, n, exact=True) for n in (None, noise)
+    )
+    assert torch.equal(plain.y_hat, noisy.y_hat)
+    assert torch.allclose(plain.bits, noisy.bits, atol=1e-3)
+    assert torch.autograd.grad(plain.y_hat.sum(), y, retain_graph=True)[0].abs().sum() > 0
+    (gradient,) = torch.autograd.grad(noisy.bits.sum(), y)
+    assert gradient.abs().sum() > 0
 
 
 @pytest.mark.parametrize("effort", [3, 4])

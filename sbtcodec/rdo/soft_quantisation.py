@@ -115,8 +115,9 @@ def detail_pass(
         costs: bits of the symbols 0..MAX_SYMBOL under each table, float32 [tables, MAX_SYMBOL + 1].
         bit_weight: squared steps that a bit is worth where a symbol is chosen, float32 [B]; none
             for the nearest symbols.
-        exact: rates are those of symbols, and what is predicted learns from what it leaves to be
-            seen; see `step`. `noise` has a part in gradients alone.
+        exact: rates are those of symbols, `noise` has a part in their gradient alone, and the
+            gradient of what is predicted is exact. Straight through symbols, it would not see that
+            a prediction stays where a zero is sent, as most are at low qualities, and drifts.
     """
     t = tokenizer
     y_hat = known.y_hat
@@ -159,7 +160,9 @@ def detail_pass(
             cost = gaussian_bits(symbols, scale)
             if noise is not None:
                 moved = residual
-                if worth is not None:  # the choice of symbols has its part of this
+                if worth is not None:
+                    # Where symbols are the best ones, the error alone tells what a prediction is
+                    # worth, at once with the rate (envelope theorem); so far as they are.
                     part = (worth * CURVATURE).clamp_max(1)
                     moved = moved + part * gain[:, channels] * (mine - mine.detach())
                 smooth = gaussian_bits(moved + noise[:, channels], scale.detach())

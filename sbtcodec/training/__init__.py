@@ -6,7 +6,6 @@ Read in this order:
     data         photographs as crops
     step         the forward pass: the whole codec, made differentiable
     objective    what a step minimises: rate and distortion
-    parts        the same for some networks alone, from `kept_tokens`
     state        optimisers, one of them `muon`, and one update of the weights
     run          the loop, resumable at any time; `checkpoint` its files
     revival      a second chance for local channels that carry nothing

@@ -42,8 +42,6 @@ class TrainingConfig:
         only: beginnings of the names of the parameters that learn; all if there is none.
         ema: decay of the averaged weights.
         clip: largest norm of the gradient.
-        parts: learn from tokens that are computed once, with encoder and decoder frozen; `only`
-            says what learns.
         revive: at a warm start, make local channels anew that carry nothing.
     """
 
@@ -74,7 +72,6 @@ class TrainingConfig:
     ema: float = 0.999
     clip: float = 1.0
     revive: bool = False
-    parts: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """As a plain dictionary."""
@@ -154,21 +151,6 @@ PRESETS: dict[str, TrainingConfig] = {
         seed=8,
     ),
     "revive": replace(FINISH, revive=True),
-    "parts": replace(
-        FINISH,
-        parts=True,
-        only=("prior.", "scales.", "tokenizer.predictor.", "tokenizer.refiners."),
-        large_crop=(256, 16),
-        globals_share=0.2,
-        partial_share=0.12,
-        balance=0.4,
-        learning_rate=3.2e-4,
-        matrix_learning_rate=7e-4,
-        decay_share=1.0,
-        warmup_steps=200,
-        ema=0.998,
-        seed=11,
-    ),
     "tiny": replace(BASE, small_crop=(64, 2), large_crop=(64, 2), warmup_steps=10),
 }
 """Recipes by name; each states only its difference from the base."""

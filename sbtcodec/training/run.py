@@ -24,7 +24,6 @@ from sbtcodec.training.config import TrainingConfig
 from sbtcodec.training.data import Prefetcher, batch, load_photographs
 from sbtcodec.training.growth import grown
 from sbtcodec.training.objective import draw, forward_of, loss_of
-from sbtcodec.training.parts import part_losses
 from sbtcodec.training.revival import revive_run
 from sbtcodec.training.state import Run, begun, follow_first, optimise
 
@@ -110,23 +109,20 @@ def train(
     if config.revive and not resume:
         crops = batch(images, config.large_crop[0], 12, (config.seed, 0, 0)).to(run.device)
         revive_run(run, crops.float() / 255)
-    if config.parts:
-        losses = part_losses(run, images, out, rank, world)
-    else:
-        forward = forward_of(run.model, config)
-        if compiled and (cuda or not fast_bf16("cpu")):
-            forward.compile(dynamic=False)
-        losses = whole_losses(run, forward, Prefetcher(images, config.seed, rank), rank)
+    forward = forward_of(run.model, config)
+    if compiled and (cuda or not fast_bf16("cpu")):
+        forward.compile(dynamic=False)
+    losses = losses_of(run, forward, Prefetcher(images, config.seed, rank), rank)
     _loop(run, losses, out, rank, world, steps)
     if world > 1:
         dist.destroy_process_group()
     return path
 
 
-def whole_losses(
+def losses_of(
     run: Run, forward: nn.Module, crops: Prefetcher, rank: int
 ) -> Iterator[tuple[Tensor, int]]:
-    """The loss of each step of the whole codec, and the pixels that it saw."""
+    """The loss of each step, and the pixels that it saw."""
     for raw in crops.batches(run.step, shapes(run)):
         x = pixel_rows(raw.to(run.device).to(torch.float32).div_(255))
         quality, layers, noise = draw(run, x.shape[0], x.shape[2], rank)
