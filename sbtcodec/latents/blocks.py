@@ -116,7 +116,7 @@ class Networks:
     def _local_tokens(self, rgb: RGB, latents: Box) -> Tensor:
         """Local tokens float32 [1, local_channels, H, W] of uint8 [height, width, 3]."""
         encoder, config = self.tokenizer.encoders[0], self.tokenizer.config
-        features = room(config.widths[2], latents, self.device)
+        features = room(config.widths[2] + config.fine_channels, latents, self.device)
         for block in even_blocks(latents, FINE_BLOCK):
             seen = block.grown(encoder.fine_reach, latents)
             x = planes(pixels_in(rgb, seen.times(LATENT_STRIDE)), self.device)

@@ -104,7 +104,12 @@ class Estimate:
                     planes[:, :, block.rows, block.columns] = shown
 
     def refine(self, step: int) -> None:
-        """Correct the prediction of what is not known yet, before `step` (2 * layer + parity)."""
+        """Correct the prediction of what is not known yet, before `step` (2 * layer + parity).
+
+        Fine channels are not predicted.
+        """
+        if step >= len(self.tokenizer.refiners):
+            return
         group, parity = divmod(step, 2)
         channels = self.tokenizer.config.group_slice(group)
         mine = channels.stop - channels.start

@@ -134,7 +134,10 @@ def detail_pass(
         sent = (at > group).to(y.dtype)
 
         # correct everything not yet sent; a file that ends at this layer still gets the first
-        delta = t.refiners[step](known.features, y_hat).float()
+        if step < len(t.refiners):
+            delta = t.refiners[step](known.features, y_hat).float()
+        else:  # fine channels are not predicted
+            delta = torch.zeros_like(y_hat[:, channels.start :])
         reach = (at >= group).to(y.dtype) if parity == 0 else sent
         head, mine, rest = torch.split(
             y_hat,

@@ -32,7 +32,8 @@ class LocalPredictor(nn.Module):
             Unfold(2),
             *[Block(c16) for _ in range(config.predictor_depth)],
         )
-        self.head = Pointwise(c16, config.local_channels)
+        self.head = Pointwise(c16, config.coarse_channels)
+        self.fine_channels = config.fine_channels
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Predict from quantised values.
@@ -53,7 +54,7 @@ class LocalPredictor(nn.Module):
     def spread_out(self, attended: Tensor) -> tuple[Tensor, Tensor]:
         """The part among local tokens, from what `attend` gives; returns as `forward`."""
         features: Tensor = self.spread(attended)
-        return features, self.head(features)
+        return features, padded(self.head(features), self.fine_channels)
 
 
 class Refiner(nn.Module):
@@ -69,13 +70,14 @@ class Refiner(nn.Module):
         width = config.refine_width
         self.start = config.group_slice(group).start
         self.from_features = Pointwise(config.widths[2], width)
-        self.from_estimate = Pointwise(config.local_channels, width)
+        self.coarse_channels, self.fine_channels = config.coarse_channels, config.fine_channels
+        self.from_estimate = Pointwise(config.coarse_channels, width)
         self.block = Block(width)
         self.deeper = nn.Sequential(*[Block(width) for _ in range(config.refine_depth - 1)])
         for block in self.deeper:  # which change nothing before they are trained
             assert isinstance(block, Block)
             nn.init.zeros_(block.project.weight)
-        self.head = Pointwise(width, config.local_channels - self.start, gain=0.1)
+        self.head = Pointwise(width, config.coarse_channels - self.start, gain=0.1)
 
     def forward(self, features: Tensor, y_hat: Tensor) -> Tensor:
         """Correction for channels `start:` of y_hat.
@@ -84,9 +86,14 @@ class Refiner(nn.Module):
             features: float [B, widths[2], H, W], of the predictor.
             y_hat: float [B, local_channels, H, W], what was sent where it was, predicted elsewhere.
         """
-        h = F.gelu(self.from_features(features) + self.from_estimate(y_hat))
-        delta: Tensor = self.head(self.deeper(self.block(h)))
-        return delta
+        estimate = self.from_estimate(y_hat[:, : self.coarse_channels])
+        h = F.gelu(self.from_features(features) + estimate)
+        return padded(self.head(self.deeper(self.block(h))), self.fine_channels)
+
+
+def padded(coarse: Tensor, fine_channels: int) -> Tensor:
+    """float [B, C, H, W] and as many channels of zeros: fine channels are not predicted."""
+    return F.pad(coarse, (0, 0, 0, 0, 0, fine_channels)) if fine_channels else coarse
 
 
 def checkerboard(height: int, width: int, parity: int, device: torch.device) -> Tensor:

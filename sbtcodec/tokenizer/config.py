@@ -15,6 +15,8 @@ class TokenizerConfig:
         decoder_depths: blocks at strides 4, 8 and 16 of the decoder.
         local_channels: channels of a local token y (one per 16x16 pixels).
         groups: local channels per detail layer, in sending order; they sum to `local_channels`.
+        fine_channels: of the local channels, those of the last detail layers that say what the
+            others and the networks behind them leave of the pixels, without a prediction.
         levels: FSQ levels of each dimension of a global token z (one per 32x32 pixels).
         global_width: width of the attention layers over global tokens.
         heads: attention heads.
@@ -50,6 +52,7 @@ class TokenizerConfig:
     adapter_attention: int = 2
     alone_attention: int = 2
     encoder: bool = True
+    fine_channels: int = 0
 
     def __post_init__(self) -> None:
         """Reject sizes that cannot work together.
@@ -59,6 +62,9 @@ class TokenizerConfig:
         """
         if sum(self.groups) != self.local_channels:
             raise ValueError(f"groups {self.groups} must sum to {self.local_channels}")
+        starts = [self.group_slice(group).start for group in range(1, self.layers)]
+        if self.fine_channels and self.coarse_channels not in starts:
+            raise ValueError("fine_channels must be those of whole groups, and not of all")
         if self.global_width % (4 * self.heads):
             raise ValueError("global_width must be a multiple of 4 * heads")
         if self.adapter_attention and not self.adapter_width:
@@ -72,6 +78,17 @@ class TokenizerConfig:
     def layers(self) -> int:
         """Number of detail layers."""
         return len(self.groups)
+
+    @property
+    def coarse_channels(self) -> int:
+        """Local channels that are predicted, and pass through all of the networks."""
+        return self.local_channels - self.fine_channels
+
+    @property
+    def coarse_layers(self) -> int:
+        """Detail layers of these channels."""
+        starts = [self.group_slice(group).start for group in range(self.layers)]
+        return sum(start < self.coarse_channels for start in starts)
 
     def group_slice(self, group: int) -> slice:
         """Channels of detail layer `group` (0-based)."""

@@ -23,13 +23,21 @@ class Decoder(nn.Module):
         super().__init__()
         c4, c8, c16 = config.widths
         n4, n8, n16 = config.decoder_depths
-        self.enter16 = Pointwise(config.local_channels, c16)
+        self.coarse_channels = config.coarse_channels
+        self.enter16 = Pointwise(config.coarse_channels, c16)
         self.stage16 = nn.Sequential(*[Block(c16) for _ in range(n16)])
         self.enter8 = nn.Sequential(UnfoldingPointwise(c16, 4 * c8), Unfold(2))
         self.stage8 = nn.Sequential(*[Block(c8) for _ in range(n8)])
         self.enter4 = nn.Sequential(UnfoldingPointwise(c8, 4 * c4), Unfold(2))
         self.stage4 = nn.Sequential(*[Block(c4) for _ in range(n4)])
         self.leave = nn.Sequential(UnfoldingConv(c4, 48, 3, padding=1), Unfold(4))
+        self.fine_channels = None
+        if config.fine_channels:
+            pixels = 3 * LATENT_STRIDE**2
+            self.fine_channels = nn.Sequential(
+                UnfoldingPointwise(config.fine_channels, pixels, side=LATENT_STRIDE),
+                Unfold(LATENT_STRIDE),
+            )
         self.condition = nn.Linear(config.gain_anchors + config.layers + 1, c16 + c8 + c4)
         nn.init.zeros_(self.condition.weight)
         self.split = (c16, c8, c4)
@@ -56,9 +64,13 @@ class Decoder(nn.Module):
         return self.fine(self.coarse(y_hat, anchor_weights, layers), anchor_weights, layers, inside)
 
     def coarse(self, y_hat: Tensor, anchor_weights: Tensor, layers: Tensor) -> Tensor:
-        """The part at stride 16; arguments of `forward` to float [B, widths[2], H, W]."""
-        h: Tensor = self.stage16(self.enter16(y_hat) + self._told(anchor_weights, layers)[0])
-        return h
+        """The part at stride 16.
+
+        Arguments are those of `forward`; returns float [B, widths[2] + fine_channels, H, W].
+        """
+        coarse, fine = y_hat[:, : self.coarse_channels], y_hat[:, self.coarse_channels :]
+        h: Tensor = self.stage16(self.enter16(coarse) + self._told(anchor_weights, layers)[0])
+        return h if self.fine_channels is None else torch.cat([h, fine.to(h.dtype)], 1)
 
     def fine(
         self, features: Tensor, anchor_weights: Tensor, layers: Tensor, inside: Box | None = None
@@ -68,12 +80,16 @@ class Decoder(nn.Module):
         inside = whole if inside is None else inside
         near, close = inside.grown(self.reach8, whole), inside.grown(self.reach4, whole)
         _, b8, b4 = self._told(anchor_weights, layers)
-        h = part_of(features, near, 1)
+        width = self.split[0]
+        h = part_of(features[:, :width], near, 1)
         h = self.stage8(self.enter8(h) + b8)
         h = part_of(h, close.seen_from(near), 2)
         h = self.stage4(self.enter4(h) + b4)
         x_hat: Tensor = self.leave(h)
-        return part_of(x_hat, inside.seen_from(close), LATENT_STRIDE) + 0.5
+        x_hat = part_of(x_hat, inside.seen_from(close), LATENT_STRIDE) + 0.5
+        if self.fine_channels is not None:
+            x_hat = x_hat + self.fine_channels(part_of(features[:, width:], inside, 1))
+        return x_hat
 
     def _told(self, anchor_weights: Tensor, layers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The biases at strides 16, 8 and 4."""

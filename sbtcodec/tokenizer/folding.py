@@ -46,19 +46,30 @@ class Unfold(_Folding):
 
 
 class FoldedPointwise(Pointwise):
-    """A 1x1 convolution of what `Fold(2)` gives; weights ordered as after `nn.PixelUnshuffle`."""
+    """A 1x1 convolution of what `Fold` gives; weights ordered as after `nn.PixelUnshuffle`."""
+
+    def __init__(self, c_in: int, c_out: int, *, side: int = 2, gain: float = 1.0) -> None:
+        """Draw weights as `Pointwise` does."""
+        super().__init__(c_in, c_out, gain=gain)
+        self.side = side
 
     def forward(self, x: Tensor) -> Tensor:
         """float [B, c_in, H, W] -> [B, c_out, H, W]."""
-        return pointwise(x, by_place(self.weight, 2, 1), self.bias)
+        return pointwise(x, by_place(self.weight, self.side, 1), self.bias)
 
 
 class UnfoldingPointwise(Pointwise):
-    """A 1x1 convolution into `Unfold(2)`; weights ordered as before `nn.PixelShuffle`."""
+    """A 1x1 convolution into `Unfold`; weights ordered as before `nn.PixelShuffle`."""
+
+    def __init__(self, c_in: int, c_out: int, *, side: int = 2, gain: float = 1.0) -> None:
+        """Draw weights as `Pointwise` does."""
+        super().__init__(c_in, c_out, gain=gain)
+        self.side = side
 
     def forward(self, x: Tensor) -> Tensor:
         """float [B, c_in, H, W] -> [B, c_out, H, W]."""
-        return pointwise(x, by_place(self.weight, 2, 0), by_place(self.bias, 2, 0))
+        weight, bias = (by_place(t, self.side, 0) for t in (self.weight, self.bias))
+        return pointwise(x, weight, bias)
 
 
 class FoldedConv(nn.Conv2d):

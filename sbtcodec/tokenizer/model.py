@@ -36,7 +36,9 @@ class Tokenizer(nn.Module):
         self.global_encoder = GlobalEncoder(config) if config.encoder else None
         self.fsq = FSQ(config.levels)
         self.predictor = LocalPredictor(config)
-        self.refiners = nn.ModuleList([Refiner(config, step // 2) for step in range(self.steps)])
+        self.refiners = nn.ModuleList(
+            [Refiner(config, step // 2) for step in range(2 * config.coarse_layers)]
+        )
         self.decoder = Decoder(config)
         # log of 1/step size, per anchor quality and channel
         start = torch.linspace(-1.5, 2.5, config.gain_anchors, dtype=torch.float32, device="cpu")

@@ -169,8 +169,15 @@ TINY_TOKENIZER = TokenizerConfig(
     refine_width=16,
     adapter_width=16,
 )
-GROWN = ModelConfig(TokenizerConfig(refine_depth=2), prior_depth=3, scale_depth=2, scale_signs=True)
-"""Beyond model 8: deeper where it costs little, 2.8 thousand multiplications a pixel in all."""
+GROWN = ModelConfig(
+    TokenizerConfig(
+        refine_depth=2, local_channels=256, groups=(16, 32, 48, 64, 96), fine_channels=96
+    ),
+    prior_depth=3,
+    scale_depth=2,
+    scale_signs=True,
+)
+"""Beyond model 8: deeper where it costs little, and a detail layer of fine channels."""
 MODELS: dict[str, ModelConfig] = {
     "base": GROWN,
     "tiny": ModelConfig(TINY_TOKENIZER, 16, 16, 16, 16),

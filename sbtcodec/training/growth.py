@@ -5,7 +5,8 @@ them at first (their new input weights are zero). A new anchor of the gains come
 and starts as a copy of the lowest, with larger steps. Where levels get finer, their logits start
 between those of the coarser ones. Adapters start as the identity; that of global tokens alone
 starts as a copy of the one for all. Further layers of refiners, prior and entropy parameters start
-as the identity, and signs of symbols are ignored at first.
+as the identity, and signs of symbols are ignored at first. Fine channels come after all others;
+`sbtcodec.training.fine_channels` measures what they should be.
 """
 
 from dataclasses import replace
@@ -30,7 +31,8 @@ def grown(
         state: parameters of the old model, by name.
         old: its sizes.
         new: the same sizes, but for more or further FSQ levels, further gain anchors, adapters
-            where there were none, deeper networks, and signs where they were not seen.
+            where there were none, deeper networks, signs where they were not seen, and detail
+            layers of fine channels.
         model: a freshly initialised model of the new sizes; gives the parameters that are new.
 
     Raises:
@@ -48,6 +50,11 @@ def grown(
         alone_attention=old.tokenizer.alone_attention or new.tokenizer.alone_attention,
         refine_depth=max(old.tokenizer.refine_depth, new.tokenizer.refine_depth),
     )
+    fine = new.tokenizer.fine_channels if not old.tokenizer.fine_channels else 0
+    if fine and new.tokenizer.groups[: old.tokenizer.layers] == old.tokenizer.groups:
+        channels = old.tokenizer.local_channels + fine
+        groups = new.tokenizer.groups
+        sizes = replace(sizes, local_channels=channels, groups=groups, fine_channels=fine)
     deeper = replace(
         old,
         tokenizer=sizes,
@@ -69,6 +76,9 @@ def grown(
             kept = state[name]
             if name == "tokenizer.global_encoder.head.weight":
                 value[: len(before)] = kept
+            elif name == "tokenizer.decoder.condition.weight":
+                # of the numbers of layers that arrived: with all, it is as it was with all
+                value = torch.cat([kept, kept[:, -1:].repeat(1, value.shape[1] - kept.shape[1])], 1)
             elif name.startswith("prior.heads."):
                 value = finer(kept, len(value))
             elif name == "prior.enter.weight":  # the plane of known tokens stays last

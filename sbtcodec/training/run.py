@@ -22,6 +22,7 @@ from sbtcodec.tokenizer.layers import pixel_rows
 from sbtcodec.training import checkpoint
 from sbtcodec.training.config import TrainingConfig
 from sbtcodec.training.data import Prefetcher, batch, load_photographs
+from sbtcodec.training.fine_channels import set_fine_channels_of
 from sbtcodec.training.growth import grown
 from sbtcodec.training.objective import draw, forward_of, loss_of
 from sbtcodec.training.revival import revive_run
@@ -31,6 +32,8 @@ CHECKPOINT = "checkpoint.safetensors"
 LOG = "log.jsonl"
 SECONDS_PER_CHECKPOINT = 180.0
 SECONDS_PER_LOG_LINE = 20.0
+LONGEST_STEP = 30.0  # seconds; compiling takes longer, and is not training
+FINE_CROPS = 96  # on which new fine channels are measured
 
 
 def shapes(run: Run) -> Iterator[tuple[int, int]]:
@@ -96,6 +99,7 @@ def train(
     if world > 1:
         dist.init_process_group("nccl" if cuda else "gloo")
     run = begun(config, model_config, where)
+    before = model_config
     out.mkdir(parents=True, exist_ok=True)
     path = out / CHECKPOINT
     if resume:
@@ -104,11 +108,14 @@ def train(
         run.step, run.seconds = progress["step"], progress["seconds"]
         run.token_weight = progress["token_weight"]
     elif warm_start is not None:
-        start_from(run, warm_start)
+        before = start_from(run, warm_start)
     images = load_photographs(data, max(config.small_crop[0], config.large_crop[0]))
     if config.revive and not resume:
         crops = batch(images, config.large_crop[0], 12, (config.seed, 0, 0)).to(run.device)
         revive_run(run, crops.float() / 255)
+    if model_config.tokenizer.fine_channels and not before.tokenizer.fine_channels:
+        crops = batch(images, config.large_crop[0], FINE_CROPS, (config.seed, 0, 0))
+        set_fine_channels_of(run, pixel_rows(crops.to(run.device).float() / 255))
     forward = forward_of(run.model, config)
     if compiled and (cuda or not fast_bf16("cpu")):
         forward.compile(dynamic=False)
@@ -131,14 +138,17 @@ def losses_of(
         yield loss_of(run, result, quality, layers), x.shape[0] * x.shape[2] * x.shape[3]
 
 
-def start_from(run: Run, path: Path) -> None:
+def start_from(run: Run, path: Path) -> ModelConfig:
     """Start from released weights, or from the averaged weights of a checkpoint.
 
-    A model with further token dimensions is grown from them.
+    A larger model is grown from them.
 
     Args:
         run: has not begun; its weights, and their averages, are set in place.
         path: the file.
+
+    Returns:
+        The sizes of the model of the file.
 
     Raises:
         WeightsError: the file is neither, or of another architecture.
@@ -154,6 +164,7 @@ def start_from(run: Run, path: Path) -> None:
     run.model.load_state_dict(state, strict=False)
     for name, value in run.averaged.items():
         value.copy_(state[name])
+    return config
 
 
 def _loop(
@@ -175,8 +186,7 @@ def _loop(
         run.step += 1
         pixels += seen
         now = time.monotonic()
-        # compiling is not training: a step of a new shape may take minutes
-        run.seconds += min(now - start, 5.0)
+        run.seconds += min(now - start, LONGEST_STEP)
         if world > 1:
             follow_first(run)
         if rank == 0 and now - logged > SECONDS_PER_LOG_LINE:
