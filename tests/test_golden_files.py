@@ -184,12 +184,18 @@ def test_integers_survive_reading_and_exporting(codec: Codec, tmp_path: Path) ->
     assert digests(tmp_path / "again") == digests(weights)
 
 
-def test_deeper_networks_that_see_signs_are_read_likewise(
+def test_deeper_networks_that_see_signs_and_fine_channels_are_read_likewise(
     tmp_path: Path, photo: np.ndarray
 ) -> None:
     torch.manual_seed(6)
     tiny = TRAINING_MODELS["tiny"]
-    tokenizer = replace(tiny.tokenizer, refine_depth=2)
+    tokenizer = replace(
+        tiny.tokenizer,
+        refine_depth=2,
+        local_channels=22,
+        groups=(2, 2, 4, 8, 6),
+        fine_channels=6,
+    )
     config = replace(tiny, tokenizer=tokenizer, prior_depth=3, scale_depth=2, scale_signs=True)
     model = CodecModel(config)
     for name, p in model.named_parameters():
@@ -205,5 +211,6 @@ def test_deeper_networks_that_see_signs_are_read_likewise(
     levels, symbols = plain_reader.read(data, reader)
     expected = codec.tokens_of(data)
     assert (expected.symbols < 0).any()
+    assert expected.symbols[:, :, 16:].any()
     assert np.array_equal(levels, expected.levels)
     assert np.array_equal(symbols, expected.symbols)

@@ -7,7 +7,8 @@ import torch
 
 from sbtcodec.errors import WeightsError
 from sbtcodec.models.config import CodecModel, ModelConfig
-from sbtcodec.training.config import MODELS
+from sbtcodec.training.config import BASE, MODELS
+from sbtcodec.training.fine_channels import set_fine_channels
 from sbtcodec.training.growth import grown
 from sbtcodec.training.revival import revive
 from sbtcodec.training.step import Pass, TrainingPass
@@ -124,6 +125,43 @@ def test_a_new_anchor_starts_below_the_lowest_and_leaves_the_others_alone() -> N
     assert torch.allclose(before.detail_bpp, after.detail_bpp, rtol=1e-5)
     gains = large.tokenizer.log_gains
     assert (gains[0] < gains[1]).all()
+
+
+def with_fine_channels() -> ModelConfig:
+    tiny = MODELS["tiny"]
+    sizes = {"local_channels": 24, "groups": (2, 2, 4, 8, 8), "fine_channels": 8}
+    return replace(tiny, tokenizer=replace(tiny.tokenizer, **sizes))
+
+
+def test_fine_channels_show_what_was_left_and_leave_all_else_alone() -> None:
+    torch.manual_seed(0)
+    old, new = MODELS["tiny"], with_fine_channels()
+    small, large = CodecModel(old), CodecModel(new)
+    with torch.no_grad():
+        small.tokenizer.decoder.condition.weight.normal_()
+        small.tokenizer.decoder.leave[0].weight *= 0.01  # shows hardly anything
+    large.load_state_dict(grown(parameters(small), old, new, large), strict=False)
+    patterns, shares = torch.randn(4, 3, 16, 16), 0.1 * torch.randn(12, 4, 4, 4)
+    x = torch.einsum("kcuv,bkhw->bchuwv", patterns, shares).reshape(12, 3, 64, 64)
+    x = (x + 0.5).clamp(0, 1)
+    set_fine_channels(large, x, BASE)
+    before, after = forward(small, (10.0, 255.0)), forward(large, (10.0, 255.0))
+    for name in ("mse", "detail_bpp", "token_bits"):  # without the new layer
+        assert torch.allclose(getattr(before, name), getattr(after, name), rtol=1e-4)
+
+    def coded(quality: float, layers: int) -> Pass:
+        channels = large.config.tokenizer.local_channels
+        with torch.no_grad():
+            out: Pass = TrainingPass(large)(
+                x[:2],
+                torch.tensor([quality] * 2),
+                torch.tensor([layers] * 2),
+                torch.zeros(2, channels, 4, 4),
+            )
+        return out
+
+    assert (coded(255.0, 5).mse < 0.2 * coded(255.0, 4).mse).all()
+    assert (coded(255.0, 5).detail_bpp > coded(255.0, 4).detail_bpp).all()
 
 
 def test_other_differences_cannot_be_grown() -> None:

@@ -192,8 +192,19 @@ def stirred(module: M) -> M:
     return module
 
 
-def test_a_part_is_encoded_as_in_the_whole() -> None:
-    encoder = stirred(LocalEncoder(TokenizerConfig()))
+SIZES = pytest.mark.parametrize(
+    "sizes",
+    [
+        TokenizerConfig(),
+        TokenizerConfig(local_channels=200, groups=(16, 32, 48, 64, 40), fine_channels=40),
+    ],
+    ids=["plain", "fine channels"],
+)
+
+
+@SIZES
+def test_a_part_is_encoded_as_in_the_whole(sizes: TokenizerConfig) -> None:
+    encoder = stirred(LocalEncoder(sizes))
     with torch.no_grad():
         x, whole_box = torch.rand(1, 3, 16 * 14, 16 * 12), Box(0, 0, 14, 12)
         whole = encoder.fine(x)
@@ -205,10 +216,11 @@ def test_a_part_is_encoded_as_in_the_whole() -> None:
             assert torch.allclose(part, whole[:, :, box.rows, box.columns], rtol=1e-3, atol=1e-3)
 
 
-def test_a_part_decodes_as_in_the_whole() -> None:
-    decoder = stirred(Decoder(TokenizerConfig()))
+@SIZES
+def test_a_part_decodes_as_in_the_whole(sizes: TokenizerConfig) -> None:
+    decoder = stirred(Decoder(sizes))
     with torch.no_grad():
-        y_hat = torch.randn(1, 160, 24, 22)
+        y_hat = torch.randn(1, sizes.local_channels, 24, 22)
         anchor_weights, layers = torch.eye(7)[:1], torch.tensor([4])
         whole = decoder(y_hat, anchor_weights, layers)
         for box in (Box(8, 9, 11, 14), Box(0, 0, 5, 22), Box(20, 1, 24, 2), Box(0, 0, 24, 22)):
