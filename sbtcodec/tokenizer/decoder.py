@@ -35,7 +35,7 @@ class Decoder(nn.Module):
         if config.fine_channels:
             pixels = 3 * LATENT_STRIDE**2
             self.fine_channels = nn.Sequential(
-                UnfoldingPointwise(config.fine_channels, pixels, side=LATENT_STRIDE),
+                UnfoldingPointwise(config.fine_channels, pixels, side=LATENT_STRIDE, gain=0.0),
                 Unfold(LATENT_STRIDE),
             )
         self.condition = nn.Linear(config.gain_anchors + config.layers + 1, c16 + c8 + c4)

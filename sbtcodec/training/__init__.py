@@ -9,7 +9,7 @@ Read in this order:
     state        optimisers, one of them `muon`, and one update of the weights
     run          the loop, resumable at any time; `checkpoint` its files
     revival      a second chance for local channels that carry nothing
-    growth       a larger model that starts as good as a smaller one
+    growth       a larger model that starts as good as a smaller one; `fine_channels` are measured
     resident     photographs in a GPU's memory, and crops cut there
     device_step  one step of which the host reads nothing; `device_setup` what it begins with
     device_run   the loop on a GPU, for a given time; `split_weights` these in small files

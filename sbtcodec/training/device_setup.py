@@ -15,10 +15,11 @@ from sbtcodec.latents.estimate import fast_bf16
 from sbtcodec.models.config import CodecModel, ModelConfig
 from sbtcodec.training.config import TrainingConfig
 from sbtcodec.training.device_step import DeviceStep, Forward, in_float32
+from sbtcodec.training.fine_channels import set_fine_channels_of
 from sbtcodec.training.objective import drawn, forward_of, parts_of
 from sbtcodec.training.resident import Photographs
 from sbtcodec.training.revival import revive_run
-from sbtcodec.training.run import start_from
+from sbtcodec.training.run import FINE_CROPS, start_from
 from sbtcodec.training.state import begun
 
 PRECISIONS = ("none", "heads", "encoders", "all")
@@ -92,8 +93,9 @@ def prepared(
     photographs = Photographs(large, device)
     generator = torch.Generator(device).manual_seed(config.seed * 1_000_003)
     run = begun(config, model_config, device, unread=True)
-    if warm_start is not None:
-        start_from(run, warm_start)
+    before = model_config if warm_start is None else start_from(run, warm_start)
+    if model_config.tokenizer.fine_channels and not before.tokenizer.fine_channels:
+        set_fine_channels_of(run, photographs.crops(side, FINE_CROPS, generator))
     if config.revive:
         revive_run(run, photographs.crops(side, REVIVAL_CROPS, generator))
     forward = forward_of(run.model, config)
@@ -116,8 +118,10 @@ def _held_back(model: CodecModel, float32: str) -> list[nn.Module]:
     if float32 == "none":
         return []
     if float32 == "encoders":
-        return [*integer, *local_encoder.layers, global_encoder, *adapters]
+        return [*integer, local_encoder, global_encoder, *adapters]
     heads = [local_encoder.layers[-1], global_encoder.head, *[a.head for a in adapters]]
+    if local_encoder.fine_channels is not None:
+        heads += [local_encoder.fine_channels.of_pixels, local_encoder.fine_channels.of_tokens]
     return [*integer, *heads]
 
 
