@@ -29,7 +29,6 @@ from sbtcodec.tokenizer.bootstrap import checkerboard
 from sbtcodec.tokenizer.model import Tokenizer
 
 SMALLEST_PROBABILITY = 1e-9
-LEAST_SPREAD = 0.35  # steps; residuals of such a deviation are hardly ever rounded to ones
 CURVATURE = 6.0  # bits that squared error of a step is worth, as measured
 
 
@@ -169,9 +168,7 @@ def detail_pass(
                     # worth, at once with the rate (envelope theorem); so far as they are.
                     part = (worth * CURVATURE).clamp_max(1)
                     moved = moved + part * gain[:, channels] * (mine - mine.detach())
-                # Scales are those of symbols: where all are zeros they say less than residuals do.
-                spread = scale.detach().clamp_min(LEAST_SPREAD)
-                smooth = gaussian_bits(moved + noise[:, channels], spread)
+                smooth = gaussian_bits(moved + noise[:, channels], scale.detach())
                 cost = cost + (smooth - smooth.detach())
         else:
             coded = symbols if noise is None else residual + noise[:, channels]
