@@ -75,18 +75,17 @@ class Tokenizer(nn.Module):
         alone = step >= STEPS_BEFORE_DETAILS
         return self.alone_adapter if alone and self.alone_adapter else self.token_adapter
 
-    def fitted(self, y: Tensor, z: Tensor, steps: Tensor, most: int = STEPS_ALONE) -> Quantised:
+    def fitted(self, y: Tensor, z: Tensor, steps: Tensor) -> Quantised:
         """Global tokens as they are sent, for training.
 
         Args:
             y: float32 [B, local_channels, 2H, 2W].
             z: of the global encoder, [B, dims, H, W].
             steps: int64 [B], how often the tokens of an image are adapted to what they predict.
-            most: the largest of `steps` that may come; fewer save time.
         """
         z = z.float()
         chosen: Quantised = self.fsq(z)
-        for step in range(most):
+        for step in range(STEPS_ALONE):
             adapter = self.token_adapter_of(step)
             if adapter is None:
                 break
