@@ -16,11 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sbtcodec.errors import WeightsError
 from sbtcodec.evaluation.curves import METRICS, Curve, Point, bd_rate
+from sbtcodec.grid import LATENT_STRIDE, TOKEN_STRIDE
 from sbtcodec.latents.estimate import fast_bf16, floats
-from sbtcodec.models.config import CodecModel, ModelConfig
-from sbtcodec.models.weights_file import read_state
+from sbtcodec.models.config import CodecModel
 from sbtcodec.rdo.ms_ssim import ms_ssim
 from sbtcodec.tokenizer.layers import channels_last, pixel_rows
 from sbtcodec.training import checkpoint
@@ -33,19 +32,12 @@ CROPS, AT_ONCE, SIDE = 32, 8, 256
 
 
 def read(path: Path) -> tuple[CodecModel, TrainingConfig]:
-    """The model of a file, averaged weights, and the recipe that it was trained by."""
-    try:
-        config, state, _ = read_state(path)
-        recipe = PRESETS["base"]
-    except WeightsError:
-        tensors, progress = checkpoint.load(path)
-        config = ModelConfig.from_json(progress["model"])
-        state = {k[4:]: v for k, v in tensors.items() if k.startswith("ema.")}
-        told = progress["config"]
-        recipe = replace(PRESETS["base"], bit_weights=tuple(told.get("bit_weights", (0.0, 0.0))))
+    """The model of a file, and a recipe that chooses symbols as it was trained to."""
+    config, state, told = checkpoint.weights_of(path)
     model = channels_last(CodecModel(config))
     model.load_state_dict(state, strict=False)
-    return model, replace(recipe, noisy_rate=False, ms_ssim_share=0.5)
+    low, high = told.get("bit_weights", (0.0, 0.0))
+    return model, replace(PRESETS["base"], bit_weights=(low, high), noisy_rate=False)
 
 
 @torch.no_grad()
@@ -59,16 +51,13 @@ def curve_of(path: Path, x: Tensor) -> tuple[Curve, tuple[float, float]]:
         for part in x.split(AT_ONCE):
             n = len(part)
             layers = torch.full((n,), 0 if code is None else t.config.layers)
-            quality, noise = (
-                torch.full((n,), float(code or 0)),
-                torch.zeros(n, t.config.local_channels),
-            )
-            noise = noise[:, :, None, None].expand(-1, -1, SIDE // 16, SIDE // 16)
+            quality = torch.full((n,), float(code or 0))
+            noise = torch.zeros(n, t.config.local_channels, *(2 * [SIDE // LATENT_STRIDE]))
             with floats(x.device, bf16=fast_bf16("cpu")):
                 out = forward(part, quality, layers, noise)
             shown = (out.x_hat.clamp(0, 1) * 255).round() / 255
             error = (shown - part).square().mean((1, 2, 3)) * 255**2
-            bpp = out.detail_bpp * (layers > 0) + out.token_bits / 1024
+            bpp = out.detail_bpp + out.token_bits / TOKEN_STRIDE**2
             rows.append(torch.stack([bpp, error, ms_ssim(part, shown)]).mean(1))
         bpp, error, similarity = torch.stack(rows).mean(0).tolist()
         points.append((code, bpp, 10 * np.log10(255**2 / error), similarity))

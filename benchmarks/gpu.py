@@ -28,18 +28,12 @@ def warm_start_of(a: argparse.Namespace) -> Path | None:
 
 def model_of(a: argparse.Namespace) -> "ModelConfig":
     """The sizes to train: those of the warm start, if there is one."""
-    from sbtcodec.errors import WeightsError
-    from sbtcodec.models.config import ModelConfig
-    from sbtcodec.models.weights_file import read_state
     from sbtcodec.training import checkpoint
     from sbtcodec.training.config import MODELS
 
     if warm_start_of(a) is None:
         return MODELS["tiny" if a.tiny else "base"]
-    try:
-        return read_state(a.warm_start)[0]
-    except WeightsError:
-        return ModelConfig.from_json(checkpoint.load(a.warm_start)[1]["model"])
+    return checkpoint.weights_of(a.warm_start).config
 
 
 def recipe_of(a: argparse.Namespace, count: int) -> "TrainingConfig":

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sbtcodec.codec.codec import Codec
-from sbtcodec.entropy.coder import DetailTables
+from sbtcodec.entropy.coder import UNSEEN_COST, DetailTables
 from sbtcodec.entropy.entropy_parameters import MAX_SYMBOL, TABLES
 from sbtcodec.entropy.frequencies import gaussian_tables
 from sbtcodec.entropy.prior import centred
@@ -21,13 +21,13 @@ from sbtcodec.rdo.soft_quantisation import (
     known_from_tokens,
     table_bits,
 )
-from sbtcodec.rdo.symbol_choice import UNSEEN_COST, chosen_symbols, symbol_costs
+from sbtcodec.rdo.symbol_choice import chosen_symbols
 from sbtcodec.training.config import MODELS
 
 
 @pytest.fixture(scope="module")
 def costs() -> np.ndarray:
-    return symbol_costs(DetailTables(gaussian_tables()))
+    return DetailTables(gaussian_tables()).costs
 
 
 def some(count: int) -> tuple[np.ndarray, np.ndarray]:

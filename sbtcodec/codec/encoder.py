@@ -13,7 +13,7 @@ from sbtcodec.latents.blocks import RGB, Networks
 from sbtcodec.latents.symbols import TileSymbols
 from sbtcodec.rdo.effort import SearchSteps
 from sbtcodec.rdo.latent_search import searched_latents
-from sbtcodec.rdo.symbol_choice import chosen_symbols, symbol_costs
+from sbtcodec.rdo.symbol_choice import chosen_symbols
 from sbtcodec.rdo.token_search import details_profit, searched_tokens
 from sbtcodec.tokenizer.token_adapter import STEPS_ALONE, STEPS_BEFORE_DETAILS
 
@@ -106,14 +106,14 @@ def encode(
         if not globals_only:
             for tile in tiles:
                 tile.prepare_details()
-        costs, bit_weight = symbol_costs(release.tables), release.bit_weight(quality)
+        bit_weight = release.bit_weight(quality)
         for group in range(detail_layers):
             encoders = [LayerEncoder(release.tables) for _ in tiles]
             for step in (2 * group, 2 * group + 1):
                 estimate.refine(step)
                 for tile, encoder in zip(tiles, encoders, strict=True):
                     r, tables = estimate.residual(y, tile.latents, step), tile.tables(step)
-                    q = chosen_symbols(r, tables, costs, bit_weight)
+                    q = chosen_symbols(r, tables, release.tables.costs, bit_weight)
                     q = encoder.details(tables, q)
                     tile.put(step, q)
                     estimate.add(tile.latents, step, q)

@@ -6,17 +6,20 @@ error: the check of each layer's symbols is what tells (see `sbtcodec.container`
 """
 
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any
 
 import constriction
 import numpy as np
 from numpy.typing import NDArray
 
-from sbtcodec.entropy.entropy_parameters import TABLES
-from sbtcodec.entropy.frequencies import Frequencies
+from sbtcodec.entropy.entropy_parameters import MAX_SYMBOL, TABLES
+from sbtcodec.entropy.frequencies import TOTAL, Frequencies
 from sbtcodec.errors import InvalidFileError
 
 TRIM_LIMIT = 20_000  # symbols up to which the tail is trimmed by trial; beyond it does not matter
+
+UNSEEN_COST = 40.0  # bits of a symbol outside of its table, which is clamped
 
 Symbols = NDArray[np.int32]
 Indices = NDArray[np.uint8]
@@ -33,6 +36,16 @@ class DetailTables:
             constriction.stream.model.Categorical(t.astype(np.float64), perfect=False)
             for t in tables
         ]
+
+    @cached_property
+    def costs(self) -> NDArray[np.float32]:
+        """Bits of the symbols 0..MAX_SYMBOL under each table: [tables, MAX_SYMBOL + 1]."""
+        costs = np.full((len(self.frequencies), MAX_SYMBOL + 1), UNSEEN_COST, dtype=np.float32)
+        for row, table in zip(costs, self.frequencies, strict=True):
+            m = len(table) // 2
+            row[: m + 1] = -np.log2((table[m:] + 1) / TOTAL)
+        costs[::TABLES, 0] = 0  # symbols of the least scale are not sent
+        return costs
 
 
 class LayerEncoder:

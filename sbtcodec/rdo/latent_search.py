@@ -30,7 +30,6 @@ from sbtcodec.latents.estimate import Estimate
 from sbtcodec.models.release import Release
 from sbtcodec.rdo.ms_ssim import distortion
 from sbtcodec.rdo.soft_quantisation import Known, detail_pass
-from sbtcodec.rdo.symbol_choice import symbol_costs
 from sbtcodec.runtime import modes
 from sbtcodec.tokenizer.layers import planes
 from sbtcodec.tokenizer.model import Tokenizer
@@ -70,7 +69,7 @@ def _searched_latents(
     release: Release, rgb: NDArray[np.uint8], y: Tensor, levels: Tensor, quality: int, steps: int
 ) -> Tensor:
     known = _known(release, levels, quality, y.device)
-    costs = torch.from_numpy(symbol_costs(release.tables)).to(y.device)
+    costs = torch.from_numpy(release.tables.costs).to(y.device)
     scales = copied_to(release.model.scales, y.device)
     anchor_weights = release.anchor_weights(quality)[None].to(y.device)
     y = y.clone()  # an inference tensor cannot take part in a gradient
@@ -133,7 +132,7 @@ class _Window:
         x: its pixels without padding, float32 [1, 3, up to 16H, up to 16W] in [0, 1].
         anchor_weights: the quality, float32 [1, anchors].
         inside: 1 where local tokens may move, 0 in the halo: float32 [1, 1, H, W].
-        costs: of `symbol_costs`.
+        costs: of `DetailTables`.
         lmbda: bits per pixel for one unit of squared error.
         bit_weight: of the choice of symbols.
     """

@@ -133,21 +133,19 @@ def detail_pass(
         coded_now = checkerboard(y.shape[2], y.shape[3], parity, y.device)
         sent = (at > group).to(y.dtype)
 
-        # correct everything not yet sent; a file that ends at this layer still gets the first
-        if step < len(t.refiners):
-            delta = t.refiners[step](known.features, y_hat).float()
-        else:  # fine channels are not predicted
-            delta = torch.zeros_like(y_hat[:, channels.start :])
-        reach = (at >= group).to(y.dtype) if parity == 0 else sent
         head, mine, rest = torch.split(
             y_hat,
             [channels.start, channels.stop - channels.start, y.shape[1] - channels.stop],
             1,
         )
         width = mine.shape[1]
-        open_latents = coded_now if parity == 1 else torch.ones_like(coded_now)
-        mine = mine + delta[:, :width] * (open_latents * reach)
-        rest = rest + delta[:, width:] * reach
+        if step < len(t.refiners):  # beyond, fine channels are not predicted
+            # correct everything not yet sent; a file that ends at this layer still gets the first
+            delta = t.refiners[step](known.features, y_hat).float()
+            reach = (at >= group).to(y.dtype) if parity == 0 else sent
+            open_latents = coded_now if parity == 1 else torch.ones_like(coded_now)
+            mine = mine + delta[:, :width] * (open_latents * reach)
+            rest = rest + delta[:, width:] * reach
 
         total = scales.sums(step, known.scale_features, known.integer_anchor_weights, seen).float()
         scale = symbol_scale(total[:, :width], offset[:, channels])

@@ -7,21 +7,8 @@ encoders after it. It pays where the networks were trained with it: to others a 
 import numpy as np
 from numpy.typing import NDArray
 
-from sbtcodec.entropy.coder import DetailTables, Indices, Symbols
-from sbtcodec.entropy.entropy_parameters import MAX_SYMBOL, TABLES
-from sbtcodec.entropy.frequencies import TOTAL
-
-UNSEEN_COST = 40.0  # bits of a symbol outside of its table, which the coder clamps
-
-
-def symbol_costs(tables: DetailTables) -> NDArray[np.float32]:
-    """Bits of the symbols 0..MAX_SYMBOL under each table: [tables, MAX_SYMBOL + 1]."""
-    costs = np.full((len(tables.frequencies), MAX_SYMBOL + 1), UNSEEN_COST, dtype=np.float32)
-    for row, table in zip(costs, tables.frequencies, strict=True):
-        m = len(table) // 2
-        row[: m + 1] = -np.log2((table[m:] + 1) / TOTAL)
-    costs[::TABLES, 0] = 0  # symbols of the least scale are not sent
-    return costs
+from sbtcodec.entropy.coder import Indices, Symbols
+from sbtcodec.entropy.entropy_parameters import MAX_SYMBOL
 
 
 def chosen_symbols(
@@ -35,7 +22,7 @@ def chosen_symbols(
     Args:
         residual: what there is to send, in steps, [n].
         indices: the tables, [n].
-        costs: of `symbol_costs`.
+        costs: bits of symbols, as `DetailTables.costs` has them.
         bit_weight: squared steps that a bit is worth; 0 for the nearest symbols.
 
     Returns:

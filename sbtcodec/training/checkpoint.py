@@ -7,7 +7,7 @@ moments, step count and time used are all kept, and crops and noise depend on th
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -15,6 +15,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from sbtcodec.errors import WeightsError
+from sbtcodec.models.config import ModelConfig
+from sbtcodec.models.weights_file import in_natural_units, read_tensors
+from sbtcodec.runtime import modes
 
 
 def _optimiser_tensors(index: int, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -64,6 +67,40 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             return {k: file.get_tensor(k) for k in file.keys()}, progress  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:
         raise WeightsError(f"{path} is not a checkpoint of `sbtcodec train`: {error}") from error
+
+
+class Weights(NamedTuple):
+    """Trained weights of a file.
+
+    Attributes:
+        config: the sizes.
+        state: parameters by name, float32 in natural units.
+        recipe: how they were trained; empty if the file does not say.
+    """
+
+    config: ModelConfig
+    state: dict[str, Tensor]
+    recipe: dict[str, Any]
+
+
+def averaged_weights(tensors: dict[str, Tensor], progress: dict[str, Any]) -> Weights:
+    """The averaged weights of a checkpoint, from what `load` gives."""
+    state = {k[4:]: v for k, v in tensors.items() if k.startswith("ema.")}
+    return Weights(ModelConfig.from_json(progress["model"]), state, progress.get("config", {}))
+
+
+@modes.construction()
+def weights_of(path: Path) -> Weights:
+    """Released weights, or the averaged weights of a checkpoint.
+
+    Raises:
+        WeightsError: the file is neither.
+    """
+    try:
+        config, stored, card = read_tensors(path)
+    except WeightsError:
+        return averaged_weights(*load(path))
+    return Weights(config, in_natural_units(stored)[0], card.get("recipe", {}))
 
 
 def restore(

@@ -41,7 +41,9 @@ def set_fine_channels(model: CodecModel, x: Tensor, config: TrainingConfig) -> N
     mean, rest = given.mean(0), left.mean(0)
     f, e = given - mean, left - rest
     covariance = f.T @ f / len(f)
-    ridge = RIDGE * covariance.diagonal().mean() * torch.eye(len(covariance), dtype=f.dtype)
+    ridge = (
+        RIDGE * covariance.diagonal().mean() * torch.eye(len(f.T), dtype=f.dtype, device=f.device)
+    )
     linear = (e.T @ f / len(f)) @ torch.linalg.inv(covariance + ridge)
     _, vectors = torch.linalg.eigh(linear @ covariance @ linear.T)
     basis = vectors[:, -c.fine_channels :].flip(1)  # [3 * 16 * 16, fine channels]
@@ -61,7 +63,7 @@ def set_fine_channels(model: CodecModel, x: Tensor, config: TrainingConfig) -> N
     error = 255**2 / len(basis) * LATENT_STRIDE**2  # of a square, for one unit of a channel
     finest = math.log(BALANCE / (config.lmbda_max * error)) / 2
     falls = 0.5 * math.log(config.lmbda_max / config.lmbda_min)
-    rise = torch.linspace(-falls, 0, c.gain_anchors)
+    rise = torch.linspace(-falls, 0, c.gain_anchors, device=x.device)
     t.log_gains[:, c.coarse_channels :] = (rise - finest)[:, None]
     deviation = (f @ weight.T).std(0).clamp_min(1e-6)
     sums = deviation.log().sub(math.log(SCALE_MIN)) / SCALE_STEP * SUMS_PER_INDEX / SUM_ONE
@@ -103,5 +105,4 @@ def _measured(model: CodecModel, x: Tensor) -> tuple[Tensor, Tensor]:
 def set_fine_channels_of(run: Run, x: Tensor) -> None:
     """`set_fine_channels` of the model of a run that has not begun, averages included."""
     set_fine_channels(run.model, x, run.config)
-    for name, value in run.model.named_parameters():
-        run.averaged[name].copy_(value.detach())
+    run.average_anew()

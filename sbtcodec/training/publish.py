@@ -17,7 +17,6 @@ from sbtcodec.entropy.entropy_parameters import MAX_SYMBOL, TABLES
 from sbtcodec.entropy.frequencies import Frequencies, gaussian_tables, normalise
 from sbtcodec.errors import WeightsError
 from sbtcodec.image.pixels import load_image
-from sbtcodec.models.config import ModelConfig
 from sbtcodec.models.export import export, export_decoder
 from sbtcodec.models.registry import MANIFEST, Entry, Manifest, read_manifest, write_manifest
 from sbtcodec.models.weights_file import digests
@@ -143,13 +142,12 @@ def publish(
         DatasetError: there are no photographs.
     """
     tensors, progress = checkpoint.load(source)
-    state = {k[4:]: v for k, v in tensors.items() if k.startswith("ema.")}
+    config, state, recipe = checkpoint.averaged_weights(tensors, progress)
     card = {
         "steps": progress["step"],
         "minutes": round(progress["seconds"] / 60, 1),
-        "recipe": progress["config"],
+        "recipe": recipe,
     }
-    config = ModelConfig.from_json(progress["model"])
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".sbtcodec-", dir=folder) as place:
         path = Path(place, "model.safetensors")

@@ -106,5 +106,4 @@ def revive_run(run: Run, x: Tensor) -> None:
     """
     revived = revive(run.model, x)
     tqdm.write(f"{revived} local channels carried nothing and were made anew", sys.stderr)
-    for name, value in run.model.named_parameters():
-        run.averaged[name].copy_(value.detach())
+    run.average_anew()

@@ -14,10 +14,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from sbtcodec.errors import WeightsError
 from sbtcodec.latents.estimate import fast_bf16
 from sbtcodec.models.config import ModelConfig
-from sbtcodec.models.weights_file import read_state
 from sbtcodec.tokenizer.layers import pixel_rows
 from sbtcodec.training import checkpoint
 from sbtcodec.training.config import TrainingConfig
@@ -153,12 +151,7 @@ def start_from(run: Run, path: Path) -> ModelConfig:
     Raises:
         WeightsError: the file is neither, or of another architecture.
     """
-    try:
-        config, state, _ = read_state(path)
-    except WeightsError:
-        tensors, progress = checkpoint.load(path)
-        config = ModelConfig.from_json(progress["model"])
-        state = {k[4:]: v for k, v in tensors.items() if k.startswith("ema.")}
+    config, state, _ = checkpoint.weights_of(path)
     if config != run.model.config:
         state = grown(state, config, run.model.config, run.model)
     run.model.load_state_dict(state, strict=False)

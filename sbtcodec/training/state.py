@@ -43,6 +43,11 @@ class Run:
         decay = min(1.0, (1.0 - self.progress) / c.decay_share)
         return min(1.0, (self.step + 1) / c.warmup_steps) * max(decay, 0.002)
 
+    def average_anew(self) -> None:
+        """Begin the averages with the weights as they are."""
+        for name, value in self.model.named_parameters():
+            self.averaged[name].copy_(value.detach())
+
     def note(self, parts: dict[str, Tensor]) -> None:
         """Add what a step's loss is made of to the sums."""
         for key, value in parts.items():
