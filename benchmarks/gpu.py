@@ -1,6 +1,6 @@
 """The parts of `gpu.sh`, which says in which order and for how long: what a GPU is borrowed for.
 
-    python -m benchmarks.gpu check|missing|speed|rates|train|evaluate --out FOLDER [OPTIONS]
+    python -m benchmarks.gpu check|missing|speed|rates|profile|train|evaluate --out FOLDER [OPTIONS]
 
 Each part adds lines to FOLDER/results.jsonl as soon as it knows something, one JSON object each.
 Imports are those of each part, since a part may lack what others need.
@@ -56,7 +56,11 @@ def recipe_of(a: argparse.Namespace, count: int) -> "TrainingConfig":
 
 
 def rates(a: argparse.Namespace) -> None:
-    """Crops a second of training: several batches and precisions, captured or not, compiled."""
+    """Crops a second of training: several batches and precisions, captured or not, compiled.
+
+    Products in float32 stay exact: in TF32, MS-SSIM's differences of squares are mostly error, and
+    its gradient is thousands of times too large where a picture is smooth.
+    """
     import torch
 
     from benchmarks.pack import read_packs
@@ -64,12 +68,12 @@ def rates(a: argparse.Namespace) -> None:
     from sbtcodec.training.device_step import CapturedStep
 
     images = read_packs(a.data)
-    torch.set_float32_matmul_precision("high")
     first, *others = (2,) if a.tiny else (64, 128, 256)
-    cases = [(first, a.float32, False), *[(count, a.float32, False) for count in others]]
-    cases += [(first, kind, False) for kind in PRECISIONS if kind != a.float32]
-    cases += [(first, a.float32, True)] if a.device == "cuda" else []
-    for count, float32, compiled in cases:
+    cases = [(first, a.float32, "no")]
+    if a.device == "cuda":
+        cases += [(count, a.float32, "parts") for count in (first, *others)]
+    cases += [(first, kind, "no") for kind in PRECISIONS if kind != a.float32]
+    for count, float32, compiled in cases[: a.cases]:
         config = recipe_of(a, count)
         options = DeviceOptions(device=a.device, float32=float32, compiled=compiled)
         start = time.perf_counter()
@@ -90,18 +94,60 @@ def rates(a: argparse.Namespace) -> None:
             found["gigabytes"] = round(torch.cuda.max_memory_allocated() / 1e9, 1)
             torch.cuda.reset_peak_memory_stats()
         record(a.out, "rates", crops_per_s=round(count / found["step_s"], 1), **found)
+        if compiled != "no":
+            save_compiled(a)
         del captured, step
+
+
+def profile(a: argparse.Namespace) -> None:
+    """What steps spend their time on, kernel by kernel: FOLDER/profile.txt."""
+    from torch.profiler import ProfilerActivity
+    from torch.profiler import profile as profiled
+
+    from benchmarks.pack import read_packs
+    from sbtcodec.training.device_setup import DeviceOptions, prepared
+
+    config = recipe_of(a, 2 if a.tiny else a.batch)
+    load_compiled(a)
+    options = DeviceOptions(device=a.device, float32=a.float32, compiled=a.compile)
+    step = prepared(config, model_of(a), read_packs(a.data), warm_start_of(a), options)
+    for _ in range(3):
+        step(*config.large_crop)
+    kinds = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if a.device == "cuda" else [])]
+    with profiled(activities=kinds) as found:
+        for _ in range(2):
+            step(*config.large_crop)
+        step.read()
+    by = f"self_{a.device}_time_total"
+    table = found.key_averages().table(sort_by=by, row_limit=70, max_name_column_width=90)
+    (a.out / "profile.txt").write_text(table)
+    record(a.out, "profile", batch=config.large_crop[1], compiled=a.compile)
+
+
+def save_compiled(a: argparse.Namespace) -> None:
+    """Leave what was compiled in the folder of results, for `--cache` on such a machine."""
+    import torch
+
+    made = torch.compiler.save_cache_artifacts()
+    if made is not None:
+        (a.out / "compiled.bin").write_bytes(made[0])
+
+
+def load_compiled(a: argparse.Namespace) -> None:
+    """Take over what was compiled before."""
+    import torch
+
+    if a.cache is not None and a.cache.is_file():
+        torch.compiler.load_cache_artifacts(a.cache.read_bytes())
 
 
 def train(a: argparse.Namespace) -> None:
     """Train until the second that was given, and leave averaged weights and the log."""
-    import torch
-
     from benchmarks.pack import read_packs
     from sbtcodec.training.device_run import train_on_device
     from sbtcodec.training.device_setup import DeviceOptions
 
-    torch.set_float32_matmul_precision("high")  # TF32, where networks are not in bfloat16
+    load_compiled(a)
     images = read_packs(a.data)
     size = sum(image.nbytes for image in images) / 1e9
     record(a.out, "data", photographs=len(images), gigabytes=round(size, 3))
@@ -114,6 +160,8 @@ def train(a: argparse.Namespace) -> None:
         warm_start=warm_start_of(a),
         options=DeviceOptions(device=a.device, float32=a.float32, compiled=a.compile),
     )
+    if a.compile != "no":
+        save_compiled(a)
     last = json.loads((a.out / "log.jsonl").read_text().splitlines()[-1])
     record(a.out, "train", files=[path.name for path in paths], **last)
 
@@ -153,6 +201,7 @@ def main() -> None:
         "check": check,
         "speed": speed,
         "rates": rates,
+        "profile": profile,
         "train": train,
         "evaluate": evaluate,
     }
@@ -172,14 +221,16 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=1.0, help="factor of the rates of learning")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--float32", default="heads", help="see DeviceOptions")
-    parser.add_argument("--compile", action="store_true", help="compile the networks first")
+    parser.add_argument("--compile", default="no", help="see DeviceOptions")
+    parser.add_argument("--cache", type=Path, help="what was compiled before, compiled.bin")
+    parser.add_argument("--cases", type=int, default=99, help="of rates, at most")
     parser.add_argument("--limit", type=int, default=12, help="photographs to evaluate on")
     parser.add_argument("--effort", type=int, default=4)
     a = parser.parse_args()
     if a.part == "missing":
         print(" ".join(missing()))
         return
-    needed = {"rates": ("data",), "train": ("data", "until"), "evaluate": ("valid",)}
+    needed = {"rates": ("data",), "profile": ("data",), "train": ("data", "until"), "evaluate": ("valid",)}
     for option in needed.get(a.part, ()):
         if not getattr(a, option):
             parser.error(f"{a.part} needs --{option}")

@@ -46,9 +46,10 @@ export PYTHONUNBUFFERED=1 PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
 seconds_of() { # the most that a part takes
     case $1 in
         check) echo 60 ;;
-        tests) echo 90 ;;
+        tests) echo 60 ;;
         speed) echo 60 ;;
-        rates) echo 80 ;;
+        rates) echo 140 ;;
+        profile) echo 60 ;;
         evaluate) echo 90 ;;
         *) echo 0 ;;
     esac
@@ -115,12 +116,12 @@ for what in $order; do
             ;;
         speed) benchmark speed "$(seconds_of speed)" ;;
         # shellcheck disable=SC2086 - a pattern
-        rates) benchmark rates "$(seconds_of rates)" --data $data ;;
+        rates | profile) benchmark "$what" "$(seconds_of "$what")" --data $data ;;
         evaluate)
             [ -n "$valid" ] || { echo "nothing is evaluated without --valid"; continue; }
             benchmark evaluate "$(seconds_of evaluate)" --valid "$valid"
             ;;
-        *) echo "no part is called $what; expected check, tests, speed, rates, train or evaluate" ;;
+        *) echo "no part is called $what; expected check, tests, speed, rates, profile, train or evaluate" ;;
     esac
 done
 ls -l "$out"

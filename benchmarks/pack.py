@@ -3,7 +3,7 @@
     python -m benchmarks.pack PHOTOGRAPHS --out packs --packs 3 [--megabytes 38] [--side 1024]
 
 writes packs/pack-1.safetensors and following. A pack holds photographs, reduced to a longest side,
-as WebP files end to end, with an index; no two packs hold the same one. Which ones, and in which
+as WebP files end to end (or with --keep the files themselves), with an index; no two packs hold the same one. Which ones, and in which
 order, depends on their names alone: a seed shuffles them.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
@@ -28,18 +28,25 @@ from sbtcodec.training.data import photograph_paths
 
 NAME = "pack-{}.safetensors"
 MEGABYTE = 10**6
+KEPT_QUALITY = 92  # of WebP, where files are kept as far as they can
 ROOM = 4096  # bytes for the header of a file; its index is counted with the photographs
 
 
-def encoded(path: Path, side: int, quality: int, smallest: int) -> bytes | None:
+def encoded(path: Path, side: int, quality: int | None, smallest: int) -> bytes | None:
     """A photograph as WebP; None if it cannot be read or a side is then below `smallest`.
 
     Args:
         path: of the photograph.
         side: longest side in pixels, to which larger ones are reduced.
-        quality: of WebP, 0 to 100.
+        quality: of WebP, 0 to 100; none leaves files as they are that need no reducing or turning,
+            and gives the others KEPT_QUALITY.
         smallest: pixels.
     """
+    if quality is None:
+        kept = _as_it_is(path, side, smallest)
+        if kept is not None:
+            return kept
+        quality = KEPT_QUALITY
     try:
         rgb = Image.fromarray(load_image(path).rgb)
     except SbtError:
@@ -50,6 +57,19 @@ def encoded(path: Path, side: int, quality: int, smallest: int) -> bytes | None:
     out = io.BytesIO()
     rgb.save(out, "WEBP", quality=quality, method=4)
     return out.getvalue()
+
+
+def _as_it_is(path: Path, side: int, smallest: int) -> bytes | None:
+    """The file itself, if it is a JPEG or WebP that a pack can hold as it is."""
+    data = path.read_bytes()
+    try:
+        with Image.open(io.BytesIO(data), formats=("JPEG", "WEBP")) as image:
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+            fits = min(image.size) >= smallest and max(image.size) <= side
+            plain = image.mode == "RGB" and not turned and fits
+    except (OSError, ValueError):
+        return None
+    return data if plain else None
 
 
 def packed(photographs: Iterable[bytes], size: int, count: int) -> Iterator[list[bytes]]:
@@ -81,7 +101,7 @@ def write_packs(
     packs: int = 1,
     size: int = 38 * MEGABYTE,
     side: int = 1024,
-    quality: int = 88,
+    quality: int | None = 88,
     smallest: int = 256,
     seed: int = 0,
 ) -> list[Path]:
@@ -93,7 +113,7 @@ def write_packs(
         packs: how many at most; fewer if the photographs are used up.
         size: of a file, in bytes, at most.
         side: longest side of a photograph, in pixels.
-        quality: of WebP, 0 to 100.
+        quality: of WebP, 0 to 100; none as in `encoded`.
         smallest: photographs with a shorter side than this are left out.
         seed: of the order; another seed chooses others.
 
@@ -167,6 +187,7 @@ def main() -> None:
     parser.add_argument("--megabytes", type=float, default=38)
     parser.add_argument("--side", type=int, default=1024)
     parser.add_argument("--quality", type=int, default=88)
+    parser.add_argument("--keep", action="store_true", help="files as they are, where they can be")
     parser.add_argument("--smallest", type=int, default=256)
     parser.add_argument("--seed", type=int, default=0)
     a = parser.parse_args()
@@ -177,7 +198,7 @@ def main() -> None:
             packs=a.packs,
             size=int(a.megabytes * MEGABYTE),
             side=a.side,
-            quality=a.quality,
+            quality=None if a.keep else a.quality,
             smallest=a.smallest,
             seed=a.seed,
         )

@@ -379,7 +379,7 @@ def test_networks_are_compiled_only_if_they_stay_the_same(
         return call
 
     monkeypatch.setattr(torch, "compile", compiled)
-    options = DeviceOptions(device="cpu", compiled=True)
+    options = DeviceOptions(device="cpu", compiled="whole")
     step = prepared(TINY, MODELS["tiny"], images, None, options)
     step(64, 2)
     told = capsys.readouterr().err

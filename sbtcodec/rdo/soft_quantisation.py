@@ -148,43 +148,102 @@ def detail_pass(
             rest = rest + delta[:, width:] * reach
 
         total = scales.sums(step, known.scale_features, known.integer_anchor_weights, seen).float()
-        scale = symbol_scale(total[:, :width], offset[:, channels])
-        residual = (y[:, channels] - mine) * gain[:, channels]
-        if costs is None:
-            bits_of = partial(gaussian_bits, scale=scale)
-        else:
-            index = table_index(total, offset[:, channels], scales.shapes).long()
-            bits_of = partial(table_bits, costs, index)
-        symbols = chosen(residual, bits_of, worth)
-        if exact:
-            symbols = symbols.detach()
-            cost = gaussian_bits(symbols, scale)
-            if noise is not None:
-                moved = residual
-                if worth is not None:
-                    # Where symbols are the best ones, the error alone tells what a prediction is
-                    # worth, at once with the rate (envelope theorem); so far as they are.
-                    part = (worth * CURVATURE).clamp_max(1)
-                    moved = moved + part * gain[:, channels] * (mine - mine.detach())
-                smooth = gaussian_bits(moved + noise[:, channels], scale.detach())
-                cost = cost + (smooth - smooth.detach())
-        else:
-            coded = symbols if noise is None else residual + noise[:, channels]
-            cost = gaussian_bits(coded, scale)
-        bits = bits + (cost * (coded_now * sent)).sum(1)
-        q = symbols.clamp(-MAX_SYMBOL, MAX_SYMBOL)
-        if costs is not None:
-            coded_bits = coded_bits + (bits_of(q.detach()) * (coded_now * sent)).sum(1)
-        now_known = mine + q / gain[:, channels]
-        if exact:
-            now_known = now_known + (y[:, channels] - y[:, channels].detach())
-        mine = torch.where(coded_now & (at > group), now_known, mine)
-        y_hat = torch.cat([head, mine, rest], 1)
-        number = scales.seen_of(q.detach())
+        coded = coded_channels(
+            y[:, channels],
+            mine,
+            gain[:, channels],
+            offset[:, channels],
+            total,
+            noise if noise is None else noise[:, channels],
+            coded_now & (at > group),
+            costs,
+            worth,
+            scales.shapes,
+            exact,
+        )
+        bits = bits + coded.bits
+        coded_bits = coded_bits if coded.coded_bits is None else coded_bits + coded.coded_bits
+        y_hat = torch.cat([head, coded.y_hat, rest], 1)
+        number = scales.seen_of(coded.symbols)
         before, _, after = torch.split(seen, [channels.start, width, y.shape[1] - channels.stop], 1)
         now = torch.where(coded_now, number, seen[:, channels])
         seen = torch.cat([before, now, after], 1)
     return Details(y_hat, bits, coded_bits)
+
+
+class Coded(NamedTuple):
+    """What coding some channels gives, at places of one colour; C is their number.
+
+    Attributes:
+        y_hat: the channels as the decoder will have them, float32 [B, C, H, W].
+        symbols: at all places, float32 [B, C, H, W]; no gradient.
+        bits: float32 [B, H, W].
+        coded_bits: as `Details` has them; None without tables.
+    """
+
+    y_hat: Tensor
+    symbols: Tensor
+    bits: Tensor
+    coded_bits: Tensor | None
+
+
+def coded_channels(
+    y: Tensor,
+    predicted: Tensor,
+    gain: Tensor,
+    offset: Tensor,
+    total: Tensor,
+    noise: Tensor | None,
+    here: Tensor,
+    costs: Tensor | None,
+    worth: Tensor | None,
+    shapes: int,
+    exact: bool,
+) -> Coded:
+    """Code some channels; arithmetic at each place alone, which a compiler makes one kernel of.
+
+    Args:
+        y: the channels, float32 [B, C, H, W].
+        predicted: of them, of the same shape.
+        gain: steps per unit, float32 [B, C, 1, 1].
+        offset: of the gain, as `symbol_scale` takes it, [B, C, 1, 1].
+        total: accumulators that select their tables, and the shapes of these.
+        noise: as of `detail_pass`, of these channels.
+        here: where they are sent, bool [B, 1, H, W].
+        costs: as of `detail_pass`.
+        worth: squared steps that a bit is worth, float32 [B, 1, 1, 1].
+        shapes: of tables.
+        exact: as of `detail_pass`.
+    """
+    scale = symbol_scale(total[:, : y.shape[1]], offset)
+    residual = (y - predicted) * gain
+    if costs is None:
+        bits_of = partial(gaussian_bits, scale=scale)
+    else:
+        bits_of = partial(table_bits, costs, table_index(total, offset, shapes).long())
+    symbols = chosen(residual, bits_of, worth)
+    if exact:
+        symbols = symbols.detach()
+        cost = gaussian_bits(symbols, scale)
+        if noise is not None:
+            moved = residual
+            if worth is not None:
+                # Where symbols are the best ones, the error alone tells what a prediction is
+                # worth, at once with the rate (envelope theorem); so far as they are.
+                part = (worth * CURVATURE).clamp_max(1)
+                moved = moved + part * gain * (predicted - predicted.detach())
+            smooth = gaussian_bits(moved + noise, scale.detach())
+            cost = cost + (smooth - smooth.detach())
+    else:
+        cost = gaussian_bits(symbols if noise is None else residual + noise, scale)
+    q = symbols.clamp(-MAX_SYMBOL, MAX_SYMBOL)
+    coded_bits = None if costs is None else (bits_of(q.detach()) * here).sum(1)
+    known = predicted + q / gain
+    if exact:
+        known = known + (y - y.detach())
+    return Coded(
+        torch.where(here, known, predicted), q.detach(), (cost * here).sum(1), coded_bits
+    )
 
 
 def chosen(residual: Tensor, bits: Callable[[Tensor], Tensor], bit_weight: Tensor | None) -> Tensor:

@@ -1,6 +1,7 @@
 """What a run on a device begins with: model, photographs, precision, compiled or not."""
 
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from sbtcodec.errors import ArgumentError, DatasetError, DeviceError
 from sbtcodec.latents.estimate import fast_bf16
 from sbtcodec.models.config import CodecModel, ModelConfig
 from sbtcodec.training.config import TrainingConfig
+from sbtcodec.training.device_compile import compiled_parts
 from sbtcodec.training.device_step import DeviceStep, Forward, in_float32
 from sbtcodec.training.fine_channels import set_fine_channels_of
 from sbtcodec.training.objective import drawn, forward_of, parts_of
@@ -22,6 +24,7 @@ from sbtcodec.training.revival import revive_run
 from sbtcodec.training.run import FINE_CROPS, start_from
 from sbtcodec.training.state import begun
 
+COMPILED = ("no", "parts", "whole")
 PRECISIONS = ("none", "heads", "encoders", "all")
 REVIVAL_CROPS = 12
 # How far a compiled step may be from one that is not: rounding to bfloat16 happens elsewhere.
@@ -37,27 +40,29 @@ class DeviceOptions:
         float32: what computes in float32 where the rest is in bfloat16, one of PRECISIONS: none;
             heads, which are the integer networks and the last layers before a rounding, whose
             gradients decide which way a token goes; encoders, with adapters, whole; or all.
-        compiled: use torch.compile first, which takes a minute or more, and is not used if it
-            fails or its gradients are not those of the networks as they are.
+        compiled: use torch.compile first, one of COMPILED: for the parts that come again and again,
+            or for the whole forward pass, which takes minutes. It is not used if it fails or its
+            gradients are not those of the networks as they are.
         steps: stop after this many steps, whatever the time.
     """
 
     device: str = "cuda"
     float32: str = "heads"
-    compiled: bool = False
+    compiled: str = "no"
     steps: int | None = None
 
     def __post_init__(self) -> None:
         """Check.
 
         Raises:
-            ArgumentError: `float32` is none of PRECISIONS.
+            ArgumentError: `float32` is none of PRECISIONS, or `compiled` none of COMPILED.
             DeviceError: there is no such device.
         """
-        if self.float32 not in PRECISIONS:
-            raise ArgumentError(
-                f"float32={self.float32!r}, expected one of {', '.join(PRECISIONS)}"
-            )
+        for name, known in (("float32", PRECISIONS), ("compiled", COMPILED)):
+            if getattr(self, name) not in known:
+                raise ArgumentError(
+                    f"{name}={getattr(self, name)!r}, expected one of {', '.join(known)}"
+                )
         if self.device == "cuda" and not torch.cuda.is_available():
             raise DeviceError("no CUDA device is available; use the device cpu")
 
@@ -83,6 +88,7 @@ def prepared(
         DatasetError: no photograph is large enough.
     """
     device = torch.device(options.device)
+    torch.backends.cudnn.benchmark = True  # shapes are few, and stay
     side, count = config.large_crop
     largest = max(side, config.small_crop[0] if config.small_share else 0)
     large = [image for image in images if min(image.shape[:2]) >= largest]
@@ -104,8 +110,8 @@ def prepared(
         for module in _held_back(run.model, options.float32):
             in_float32(module)
     step = DeviceStep(run, forward, photographs, generator, bf16=bf16)
-    if options.compiled:
-        step.forward = _compiled(step, side, count)
+    if options.compiled != "no":
+        _compile(step, options.compiled, side, count)
     return step
 
 
@@ -125,24 +131,30 @@ def _held_back(model: CodecModel, float32: str) -> list[nn.Module]:
     return [*integer, *heads]
 
 
-def _compiled(step: DeviceStep, side: int, count: int) -> Forward:
-    """The forward pass of a step, compiled; or as it is if it were another one, which is told."""
+def _compile(step: DeviceStep, what: str, side: int, count: int) -> None:
+    """Compile a step's forward pass; or leave it if it were another one then, which is told."""
     t, generator = step.run.model.config.tokenizer, step.generator
     x = step.photographs.crops(side, count, generator)
     draws = drawn(step.run.config, t, count, side, generator)
+    undo = ExitStack()
     try:
         wanted = _loss_and_gradient(step, step.forward, x, *draws)
-        forward: Forward = torch.compile(step.forward, dynamic=False)
+        if what == "parts":
+            undo.enter_context(compiled_parts())
+            forward = step.forward
+        else:
+            forward = torch.compile(step.forward, dynamic=False)
         made = _loss_and_gradient(step, forward, x, *draws)
     except Exception as error:  # noqa: BLE001 - a compiler raises anything
         reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
     else:
         loss, gradient = (abs(a / b - 1) for a, b in zip(made, wanted, strict=True))
         if loss <= LOSS_APART and gradient <= GRADIENT_APART:  # and not NaN
-            return forward
+            step.forward = forward
+            return
         reason = f"its loss is {loss:.1%} off, and the norm of its gradient {gradient:.1%}"
+    undo.close()
     tqdm.write(f"the networks are not compiled: {reason}", sys.stderr)
-    return step.forward
 
 
 def _loss_and_gradient(

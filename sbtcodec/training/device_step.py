@@ -151,6 +151,7 @@ class CapturedStep:
                 self.one_by_one()
         torch.cuda.current_stream().wait_stream(stream)
         torch.cuda.synchronize()
+        torch.cuda.empty_cache()  # a graph has memory of its own
         try:
             graph = torch.cuda.CUDAGraph()
             graph.register_generator_state(self.step.generator)
