@@ -52,6 +52,7 @@ def recipe_of(a: argparse.Namespace, count: int) -> "TrainingConfig":
         learning_rate=config.learning_rate * a.rate,
         matrix_learning_rate=config.matrix_learning_rate * a.rate,
         seed=a.seed,
+        ema=a.ema or config.ema,
     )
 
 
@@ -71,7 +72,8 @@ def rates(a: argparse.Namespace) -> None:
     first, *others = (2,) if a.tiny else (64, 128, 256)
     cases = [(first, a.float32, "no")]
     if a.device == "cuda":
-        cases += [(count, a.float32, "parts") for count in (first, *others)]
+        cases += [(count, a.float32, "kernels") for count in (first, *others)]
+        cases += [(first, a.float32, "parts")]
     cases += [(first, kind, "no") for kind in PRECISIONS if kind != a.float32]
     for count, float32, compiled in cases[: a.cases]:
         config = recipe_of(a, count)
@@ -94,7 +96,7 @@ def rates(a: argparse.Namespace) -> None:
             found["gigabytes"] = round(torch.cuda.max_memory_allocated() / 1e9, 1)
             torch.cuda.reset_peak_memory_stats()
         record(a.out, "rates", crops_per_s=round(count / found["step_s"], 1), **found)
-        if compiled != "no":
+        if compiled == "parts":
             save_compiled(a)
         del captured, step
 
@@ -160,7 +162,7 @@ def train(a: argparse.Namespace) -> None:
         warm_start=warm_start_of(a),
         options=DeviceOptions(device=a.device, float32=a.float32, compiled=a.compile),
     )
-    if a.compile != "no":
+    if a.compile in ("parts", "whole"):
         save_compiled(a)
     last = json.loads((a.out / "log.jsonl").read_text().splitlines()[-1])
     record(a.out, "train", files=[path.name for path in paths], **last)
@@ -219,9 +221,10 @@ def main() -> None:
     parser.add_argument("--preset", default="finish")
     parser.add_argument("--batch", type=int, default=64, help="large crops in a step")
     parser.add_argument("--rate", type=float, default=1.0, help="factor of the rates of learning")
+    parser.add_argument("--ema", type=float, help="decay of the averaged weights")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--float32", default="heads", help="see DeviceOptions")
-    parser.add_argument("--compile", default="no", help="see DeviceOptions")
+    parser.add_argument("--compile", help="see DeviceOptions; by default kernels on cuda")
     parser.add_argument("--cache", type=Path, help="what was compiled before, compiled.bin")
     parser.add_argument("--cases", type=int, default=99, help="of rates, at most")
     parser.add_argument("--limit", type=int, default=12, help="photographs to evaluate on")
@@ -234,6 +237,8 @@ def main() -> None:
     for option in needed.get(a.part, ()):
         if not getattr(a, option):
             parser.error(f"{a.part} needs --{option}")
+    if a.compile is None:
+        a.compile = "kernels" if a.device == "cuda" else "no"
     a.out.mkdir(parents=True, exist_ok=True)
     from sbtcodec.errors import SbtError
 

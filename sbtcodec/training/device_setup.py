@@ -16,6 +16,7 @@ from sbtcodec.latents.estimate import fast_bf16
 from sbtcodec.models.config import CodecModel, ModelConfig
 from sbtcodec.training.config import TrainingConfig
 from sbtcodec.training.device_compile import compiled_parts
+from sbtcodec.training.device_kernels import fused_kernels
 from sbtcodec.training.device_step import DeviceStep, Forward, in_float32
 from sbtcodec.training.fine_channels import set_fine_channels_of
 from sbtcodec.training.objective import drawn, forward_of, parts_of
@@ -24,7 +25,7 @@ from sbtcodec.training.revival import revive_run
 from sbtcodec.training.run import FINE_CROPS, start_from
 from sbtcodec.training.state import begun
 
-COMPILED = ("no", "parts", "whole")
+COMPILED = ("no", "kernels", "parts", "whole")
 PRECISIONS = ("none", "heads", "encoders", "all")
 REVIVAL_CROPS = 12
 # How far a compiled step may be from one that is not: rounding to bfloat16 happens elsewhere.
@@ -40,9 +41,10 @@ class DeviceOptions:
         float32: what computes in float32 where the rest is in bfloat16, one of PRECISIONS: none;
             heads, which are the integer networks and the last layers before a rounding, whose
             gradients decide which way a token goes; encoders, with adapters, whole; or all.
-        compiled: use torch.compile first, one of COMPILED: for the parts that come again and again,
-            or for the whole forward pass, which takes minutes. It is not used if it fails or its
-            gradients are not those of the networks as they are.
+        compiled: one of COMPILED: no; kernels of ours for chains of small operations, on CUDA; or
+            torch.compile, which takes minutes, for the parts that come again and again or for the
+            whole forward pass. None is used if it fails or its gradients are not those of the
+            networks as they are.
         steps: stop after this many steps, whatever the time.
     """
 
@@ -89,6 +91,7 @@ def prepared(
     """
     device = torch.device(options.device)
     torch.backends.cudnn.benchmark = True  # shapes are few, and stay
+    torch.backends.cudnn.benchmark_limit = 4  # ways to do each convolution that are tried
     side, count = config.large_crop
     largest = max(side, config.small_crop[0] if config.small_share else 0)
     large = [image for image in images if min(image.shape[:2]) >= largest]
@@ -139,8 +142,8 @@ def _compile(step: DeviceStep, what: str, side: int, count: int) -> None:
     undo = ExitStack()
     try:
         wanted = _loss_and_gradient(step, step.forward, x, *draws)
-        if what == "parts":
-            undo.enter_context(compiled_parts())
+        if what != "whole":
+            undo.enter_context(fused_kernels() if what == "kernels" else compiled_parts())
             forward = step.forward
         else:
             forward = torch.compile(step.forward, dynamic=False)
@@ -150,7 +153,14 @@ def _compile(step: DeviceStep, what: str, side: int, count: int) -> None:
     else:
         loss, gradient = (abs(a / b - 1) for a, b in zip(made, wanted, strict=True))
         if loss <= LOSS_APART and gradient <= GRADIENT_APART:  # and not NaN
+            plain = step.forward
             step.forward = forward
+
+            def as_before() -> None:
+                undo.close()
+                step.forward = plain
+
+            step.undo = as_before
             return
         reason = f"its loss is {loss:.1%} off, and the norm of its gradient {gradient:.1%}"
     undo.close()

@@ -6,6 +6,7 @@ is finite stay on the device; the sums are read once for each line of the log.
 
 import sys
 from collections.abc import Callable
+from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from sbtcodec.training.resident import Photographs
 from sbtcodec.training.state import Run, hold_sums
 from sbtcodec.training.step import Pass
 
+HOLD_EVERY = 32  # steps between two looks at how far sums can be, which take as long as a step
 WARM_UP = 3  # steps before a capture: kernels are chosen, optimisers make their moments
 PARTS = (
     "loss",
@@ -36,6 +38,7 @@ class DeviceStep:
 
     Attributes:
         steps: made since the sums were last read.
+        undo: makes the forward pass one that is not compiled; none if it is not.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class DeviceStep:
         self.renewal = torch.ones((), device=run.device)  # share of new weights in their averages
         self.sums = torch.zeros(len(PARTS) + 2, device=run.device)  # and norms, and finite steps
         self.steps = 0
+        self.undo: Callable[[], None] | None = None
         self.learning = [p for p in run.model.parameters() if p.requires_grad]
         names = dict(run.model.named_parameters())
         self.averages = list(run.averaged.values())
@@ -94,15 +98,9 @@ class DeviceStep:
             parameter.grad = None
         parts["loss"].backward()  # type: ignore[no-untyped-call]
         gradients = [p.grad for p in self.learning if p.grad is not None]
-        norm = nn.utils.get_total_norm(gradients)
-        finite = torch.isfinite(norm)
-        share = torch.where(finite, (run.config.clip / (norm + 1e-6)).clamp_max(1), 0)
-        for gradient in gradients:
-            torch.nan_to_num_(gradient, 0.0, 0.0, 0.0)
-        torch._foreach_mul_(gradients, share)
+        norm, finite = clipped(gradients, run.config.clip)
         for optimiser in run.optimisers:
             optimiser.step()
-        hold_sums(run.model)
         with torch.no_grad():
             apart = torch._foreach_sub(self.current, self.averages)
             torch._foreach_mul_(apart, self.renewal)
@@ -163,6 +161,11 @@ class CapturedStep:
             # a capture that broke off leaves a generator in a state of its own
             self.step.generator = torch.Generator(self.step.run.device)
             self.step.generator.manual_seed(self.step.run.config.seed + self.step.run.step)
+            if self.step.undo is not None:  # it may be what was compiled
+                self.step.undo()
+                self.step.undo = None
+                tqdm.write("a graph of operations that are not compiled is tried", sys.stderr)
+                self._capture()
         else:
             self.graph = graph
 
@@ -180,8 +183,36 @@ class CapturedStep:
     def _advance(self, update: Callable[[], None]) -> None:
         self.step.set_rates()
         update()
+        if self.step.run.step % HOLD_EVERY == 0:
+            hold_sums(self.step.run.model)
         self.step.run.step += 1
         self.step.steps += 1
+
+
+def clipped(gradients: list[Tensor], largest: float) -> tuple[Tensor, Tensor]:
+    """Shrink gradients, in place, whose norm is too large; those not finite become zero.
+
+    Args:
+        gradients: float32, of any shapes, each without gaps in memory.
+        largest: norm of all together.
+
+    Returns:
+        The norm before, and whether it is finite: float32 and bool of no dimensions.
+    """
+    ends = list(accumulate(g.numel() for g in gradients))
+    together = torch.empty(ends[-1], dtype=torch.float32, device=gradients[0].device)
+    # laid out as they are, so that a few kernels copy all of them
+    places = [
+        together[end - g.numel() : end].as_strided(g.shape, g.stride(), end - g.numel())
+        for g, end in zip(gradients, ends, strict=True)
+    ]
+    torch._foreach_copy_(places, gradients)
+    norm = torch.linalg.vector_norm(together)
+    finite = torch.isfinite(norm)
+    share = torch.where(finite, (largest / (norm + 1e-6)).clamp_max(1), 0)
+    torch.nan_to_num_(together.mul_(share), 0.0, 0.0, 0.0)
+    torch._foreach_copy_(gradients, places)
+    return norm, finite
 
 
 def in_float32(module: nn.Module) -> None:

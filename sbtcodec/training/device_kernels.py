@@ -1,0 +1,188 @@
+"""Chains of small operations of a step as one CUDA kernel each, forward and backward.
+
+At the sizes of training, most of the time of the detail layers' arithmetic goes into starting kernels
+and into passing intermediate numbers through memory: a hundred operations on a few megabytes. Their
+gradients are written out here; the same functions in torch's operations, `coded_channels` and
+`activate`, say what they compute. Kernels are compiled by torch at their first call, in a second.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sbtcodec.entropy import entropy_parameters, integer_net, prior
+from sbtcodec.entropy.entropy_parameters import MAX_SYMBOL, SCALE_MIN, SCALE_STEP, SUMS_PER_INDEX
+from sbtcodec.entropy.integer_net import ACTIVATION_MAX, WEIGHT_ONE
+from sbtcodec.rdo import soft_quantisation
+from sbtcodec.rdo.soft_quantisation import CURVATURE, SMALLEST_PROBABILITY, Coded
+
+LARGEST_INDEX = entropy_parameters.TABLES - 1.0
+LEAK = 0.05  # of the gradient beyond a clamp, as `leaky_clamp`
+
+ACTIVATE = f"""template <typename T> T activated(T total) {{
+    T v = ::floor(total * T({1 / WEIGHT_ONE}) + T(0.5));
+    return v < T(0) ? T(0) : (v > T({ACTIVATION_MAX}) ? T({ACTIVATION_MAX}) : v);
+}}"""
+ACTIVATE_BACK = f"""template <typename T> T activated_back(T g, T total) {{
+    T v = ::floor(total * T({1 / WEIGHT_ONE}) + T(0.5));
+    return v < T(0) || v > T({ACTIVATION_MAX}) ? T(0) : g * T({1 / WEIGHT_ONE});
+}}"""
+SCALE = f"""template <typename T> T table_scale(T total, T offset) {{
+    T v = (total + offset) * T({1 / SUMS_PER_INDEX});
+    v = v < T(0) ? T(0) : (v > T({LARGEST_INDEX}) ? T({LARGEST_INDEX}) : v);
+    return T({SCALE_MIN!r}) * ::exp(T({SCALE_STEP!r}) * ::floor(v + T(0.5)));
+}}"""
+SCALE_BACK = f"""template <typename T> T table_scale_back(T g, T scale, T total, T offset) {{
+    T v = (total + offset) * T({1 / SUMS_PER_INDEX});
+    T share = v < T(0) || v > T({LARGEST_INDEX}) ? T({LEAK}) : T(1);
+    return g * scale * share * T({SCALE_STEP / SUMS_PER_INDEX!r});
+}}"""
+CODE = f"""template <typename T> void coded(T y, T predicted, T gain, T scale, T worth, T noise,
+        T here, T& y_hat, T& symbol, T& cost, T& noisy) {{
+    T inverse = T(1) / (scale * T({math.sqrt(2)!r}));
+    auto bits = [inverse](T magnitude) {{
+        T p = T(0.5) * (::erf((T(0.5) - magnitude) * inverse) - ::erf((T(-0.5) - magnitude) * inverse));
+        return -::log2(p < T({SMALLEST_PROBABILITY}) ? T({SMALLEST_PROBABILITY}) : p);
+    }};
+    T residual = (y - predicted) * gain;
+    T nearest = ::rint(residual);
+    T sign = nearest < T(0) ? T(-1) : (nearest == T(0) ? T(0) : T(1));
+    T less = nearest - sign;
+    T error = (residual - nearest) * (residual - nearest) - (residual - less) * (residual - less);
+    T dearer = bits(nearest * sign) - bits(less * sign);
+    symbol = T(0) < error + worth * dearer ? less : nearest;
+    symbol = symbol < T({-MAX_SYMBOL}) ? T({-MAX_SYMBOL}) : symbol;
+    symbol = T({MAX_SYMBOL}) < symbol ? T({MAX_SYMBOL}) : symbol;
+    cost = here * bits(symbol < T(0) ? -symbol : symbol);
+    y_hat = here == T(0) ? predicted : predicted + symbol / gain;
+    noisy = residual + noise;
+}}"""
+CODE_BACK = f"""template <typename T> void coded_back(T g, T g_cost, T noisy, T symbol, T scale,
+        T gain, T part, T here, T& g_y, T& g_predicted, T& g_scale) {{
+    T inverse = T(1) / (scale * T({math.sqrt(2)!r}));
+    T magnitude = noisy < T(0) ? -noisy : noisy;
+    T high = (T(0.5) - magnitude) * inverse, low = high - inverse;
+    T p = T(0.5) * (::erf(high) - ::erf(low));
+    T slope = (::exp(-high * high) - ::exp(-low * low)) * inverse * T({1 / math.sqrt(math.pi)!r});
+    slope = p < T({SMALLEST_PROBABILITY}) ? T(0) : slope / (p * T({math.log(2)!r}));
+    slope = here * g_cost * gain * (noisy < T(0) ? -slope : slope);
+    g_y = here * g + slope;
+    g_predicted = g - (T(1) - part) * slope;
+    magnitude = symbol < T(0) ? -symbol : symbol;
+    high = (T(0.5) - magnitude) * inverse;
+    low = high - inverse;
+    p = T(0.5) * (::erf(high) - ::erf(low));
+    slope = (high * ::exp(-high * high) - low * ::exp(-low * low)) * T({1 / math.sqrt(math.pi)!r});
+    g_scale = p < T({SMALLEST_PROBABILITY}) ? T(0) : here * g_cost * slope / (scale * p * T({math.log(2)!r}));
+}}"""
+
+
+@cache
+def kernel(code: str, outputs: int = 1) -> Callable[..., Any]:
+    """A function of CUDA tensors, from code for one number of each."""
+    if outputs == 1:
+        one: Callable[..., Any] = torch.cuda.jiterator._create_jit_fn(code)
+        return one
+    several: Callable[..., Any] = torch.cuda.jiterator._create_multi_output_jit_fn(code, outputs)
+    return several
+
+
+class _Activate(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, total: Tensor) -> Tensor:
+        ctx.save_for_backward(total)
+        made: Tensor = kernel(ACTIVATE)(total)
+        return made
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Tensor:  # type: ignore[override]
+        made: Tensor = kernel(ACTIVATE_BACK)(g, *ctx.saved_tensors)
+        return made
+
+
+class _Scale(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, total: Tensor, offset: Tensor) -> Tensor:
+        scale: Tensor = kernel(SCALE)(total, offset)
+        ctx.save_for_backward(scale, total, offset)
+        return scale
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        return kernel(SCALE_BACK)(g, *ctx.saved_tensors), None
+
+
+class _Code(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        y: Tensor,
+        predicted: Tensor,
+        gain: Tensor,
+        scale: Tensor,
+        worth: Tensor,
+        noise: Tensor,
+        here: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        y_hat, symbols, cost, noisy = kernel(CODE, 4)(y, predicted, gain, scale, worth, noise, here)
+        part = (worth * CURVATURE).clamp_max(1)
+        ctx.save_for_backward(noisy, symbols, scale, gain, part, here)
+        ctx.mark_non_differentiable(symbols)
+        return y_hat, symbols, cost
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor, _: Tensor, g_cost: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
+        y, predicted, scale = kernel(CODE_BACK, 3)(g, g_cost, *ctx.saved_tensors)
+        return y, predicted, None, scale, None, None, None
+
+
+def activate(total: Tensor) -> Tensor:
+    """As `integer_net.activate`."""
+    made: Tensor = _Activate.apply(total)
+    return made
+
+
+def coded_channels(
+    y: Tensor,
+    predicted: Tensor,
+    gain: Tensor,
+    offset: Tensor,
+    total: Tensor,
+    noise: Tensor | None,
+    here: Tensor,
+    costs: Tensor | None,
+    worth: Tensor | None,
+    shapes: int,
+    exact: bool,
+) -> Coded:
+    """As `soft_quantisation.coded_channels`; which it calls for what it does not know itself."""
+    if not exact or noise is None or worth is None or costs is not None or gain.requires_grad:
+        return UNFUSED(
+            y, predicted, gain, offset, total, noise, here, costs, worth, shapes, exact
+        )
+    scale = _Scale.apply(total[:, : y.shape[1]], offset)
+    y_hat, symbols, cost = _Code.apply(y, predicted, gain, scale, worth, noise, here.to(y.dtype))
+    return Coded(y_hat, symbols, cost.sum(1), None)
+
+
+UNFUSED = soft_quantisation.coded_channels
+
+
+@contextmanager
+def fused_kernels() -> Iterator[None]:
+    """Within, steps use these kernels; for the whole process, on CUDA."""
+    before = integer_net.activate
+    for module in (integer_net, entropy_parameters, prior):
+        module.activate = activate
+    soft_quantisation.coded_channels = coded_channels
+    try:
+        yield
+    finally:
+        for module in (integer_net, entropy_parameters, prior):
+            module.activate = before
+        soft_quantisation.coded_channels = UNFUSED
