@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 def warm_start_of(a: argparse.Namespace) -> Path | None:
     """What training starts from; a tiny model begins anew."""
     start: Path | None = None if a.tiny else a.warm_start
+    if start is not None and start.is_dir():
+        import tempfile
+
+        from sbtcodec.training.split_weights import join
+
+        start = a.warm_start = join(start, Path(tempfile.mkdtemp(), "checkpoint.safetensors"))
     return start
 
 
@@ -73,7 +79,6 @@ def rates(a: argparse.Namespace) -> None:
     cases = [(first, a.float32, "no")]
     if a.device == "cuda":
         cases += [(count, a.float32, "kernels") for count in (first, *others)]
-        cases += [(first, a.float32, "parts")]
     cases += [(first, kind, "no") for kind in PRECISIONS if kind != a.float32]
     for count, float32, compiled in cases[: a.cases]:
         config = recipe_of(a, count)
@@ -96,8 +101,6 @@ def rates(a: argparse.Namespace) -> None:
             found["gigabytes"] = round(torch.cuda.max_memory_allocated() / 1e9, 1)
             torch.cuda.reset_peak_memory_stats()
         record(a.out, "rates", crops_per_s=round(count / found["step_s"], 1), **found)
-        if compiled == "parts":
-            save_compiled(a)
         del captured, step
 
 
@@ -110,7 +113,6 @@ def profile(a: argparse.Namespace) -> None:
     from sbtcodec.training.device_setup import DeviceOptions, prepared
 
     config = recipe_of(a, 2 if a.tiny else a.batch)
-    load_compiled(a)
     options = DeviceOptions(device=a.device, float32=a.float32, compiled=a.compile)
     step = prepared(config, model_of(a), read_packs(a.data), warm_start_of(a), options)
     for _ in range(3):
@@ -126,30 +128,12 @@ def profile(a: argparse.Namespace) -> None:
     record(a.out, "profile", batch=config.large_crop[1], compiled=a.compile)
 
 
-def save_compiled(a: argparse.Namespace) -> None:
-    """Leave what was compiled in the folder of results, for `--cache` on such a machine."""
-    import torch
-
-    made = torch.compiler.save_cache_artifacts()
-    if made is not None:
-        (a.out / "compiled.bin").write_bytes(made[0])
-
-
-def load_compiled(a: argparse.Namespace) -> None:
-    """Take over what was compiled before."""
-    import torch
-
-    if a.cache is not None and a.cache.is_file():
-        torch.compiler.load_cache_artifacts(a.cache.read_bytes())
-
-
 def train(a: argparse.Namespace) -> None:
     """Train until the second that was given, and leave averaged weights and the log."""
     from benchmarks.pack import read_packs
     from sbtcodec.training.device_run import train_on_device
     from sbtcodec.training.device_setup import DeviceOptions
 
-    load_compiled(a)
     images = read_packs(a.data)
     size = sum(image.nbytes for image in images) / 1e9
     record(a.out, "data", photographs=len(images), gigabytes=round(size, 3))
@@ -162,8 +146,6 @@ def train(a: argparse.Namespace) -> None:
         warm_start=warm_start_of(a),
         options=DeviceOptions(device=a.device, float32=a.float32, compiled=a.compile),
     )
-    if a.compile in ("parts", "whole"):
-        save_compiled(a)
     last = json.loads((a.out / "log.jsonl").read_text().splitlines()[-1])
     record(a.out, "train", files=[path.name for path in paths], **last)
 
@@ -183,7 +165,7 @@ def evaluate(a: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         joined = join(a.out, Path(scratch, "joined.safetensors"))
         like = a.warm_start
-        if a.tiny or like is None or like.name == "checkpoint.safetensors":
+        if a.tiny or like is None or like.is_dir() or like.name == "checkpoint.safetensors":
             like = None
         weights = publish(joined, Path(scratch, "weights"), like=like)
         curves = []
@@ -217,7 +199,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, nargs="+", default=[], help="packs to train on")
     parser.add_argument("--valid", type=Path, help="a pack to evaluate on")
     parser.add_argument("--until", type=float, help="train until then, in seconds since 1970")
-    parser.add_argument("--warm-start", type=Path, help="weights or checkpoint to start from")
+    parser.add_argument("--warm-start", type=Path, help="weights, checkpoint or folder of a run")
     parser.add_argument("--preset", default="finish")
     parser.add_argument("--batch", type=int, default=64, help="large crops in a step")
     parser.add_argument("--rate", type=float, default=1.0, help="factor of the rates of learning")
@@ -225,7 +207,6 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--float32", default="heads", help="see DeviceOptions")
     parser.add_argument("--compile", help="see DeviceOptions; by default kernels on cuda")
-    parser.add_argument("--cache", type=Path, help="what was compiled before, compiled.bin")
     parser.add_argument("--cases", type=int, default=99, help="of rates, at most")
     parser.add_argument("--limit", type=int, default=12, help="photographs to evaluate on")
     parser.add_argument("--effort", type=int, default=4)
@@ -233,7 +214,12 @@ def main() -> None:
     if a.part == "missing":
         print(" ".join(missing()))
         return
-    needed = {"rates": ("data",), "profile": ("data",), "train": ("data", "until"), "evaluate": ("valid",)}
+    needed = {
+        "rates": ("data",),
+        "profile": ("data",),
+        "train": ("data", "until"),
+        "evaluate": ("valid",),
+    }
     for option in needed.get(a.part, ()):
         if not getattr(a, option):
             parser.error(f"{a.part} needs --{option}")

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What a GPU is borrowed for, in order and in time: check, tests, speed, rates, train, evaluate.
+# What a GPU is borrowed for, in order and in time: check, train, evaluate, tests, speed, rates.
 #
 #   benchmarks/gpu.sh --seconds 840 --data 'packs/pack-*.safetensors' --valid valid/pack-1.safetensors
 #
@@ -13,13 +13,12 @@
 #   --valid FILE       pack to evaluate on
 #   --wheels FOLDER    packages to install where they are missing
 #   --order 'PARTS'    other parts, or another order
-#   --train-first      the order: check train evaluate tests speed rates
 #   --train-seconds N  of training; what the others leave if not given
 #   --device cpu, --tiny   to try the script without a GPU
 # All other options go to python -m benchmarks.gpu: --warm-start FILE, --preset, --batch, --float32 ...
 set -u
 total=840 out=${OUT:-runs/gpu} data="" valid="" wheels="" device=cuda tiny="" train_seconds=""
-order="check tests speed rates train evaluate"
+order="check train evaluate tests speed rates"
 others=""
 while [ $# -gt 0 ]; do
     case $1 in
@@ -29,7 +28,6 @@ while [ $# -gt 0 ]; do
         --valid) valid=$2; shift 2 ;;
         --wheels) wheels=$2; shift 2 ;;
         --order) order=$2; shift 2 ;;
-        --train-first) order="check train evaluate tests speed rates"; shift ;;
         --train-seconds) train_seconds=$2; shift 2 ;;
         --device) device=$2; shift 2 ;;
         --tiny) tiny=--tiny; shift ;;

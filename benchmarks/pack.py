@@ -3,8 +3,8 @@
     python -m benchmarks.pack PHOTOGRAPHS --out packs --packs 3 [--megabytes 38] [--side 1024]
 
 writes packs/pack-1.safetensors and following. A pack holds photographs, reduced to a longest side,
-as WebP files end to end (or with --keep the files themselves), with an index; no two packs hold the same one. Which ones, and in which
-order, depends on their names alone: a seed shuffles them.
+as WebP files (or with --keep those that are there) end to end, with an index; no two packs hold the
+same one. Which ones, and in which order, depends on their names alone: a seed shuffles them.
 """
 
 import argparse

@@ -32,10 +32,11 @@ using std::erf; using std::exp; using std::log2; using std::floor; using std::ri
 
 def built(code: str, outputs: int, folder: Path) -> Callable[..., Any]:
     """The code for a CUDA kernel, compiled for the CPU, as a function of tensors."""
-    found = re.match(r"template <typename T> (T|void) (\w+)\(", code)
-    assert found is not None
+    # the last function is the one that counts; others are its helpers
+    *_, found = re.finditer(r"template <typename T> (T|void) (\w+)\(([^{]*)\{", code)
     name = found[2]
-    count = len(re.findall(r"\bT \w+(?=[,)])", code[: code.index("{")]))
+    assert torch.cuda.jiterator._JittedFunction(code, outputs > 1, outputs).kernel_name == name
+    count = len(re.findall(r"\bT \w+", found[3]))
     inputs = ", ".join(f"in[{i}][k]" for i in range(count))
     results = "".join(f", out[{i}][k]" for i in range(outputs)) if outputs > 1 else ""
     left = "" if outputs > 1 else "out[0][k] = "

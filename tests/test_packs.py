@@ -97,3 +97,24 @@ def test_the_command_says_what_is_in_each_pack(
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
     assert "photographs" in lines[1]
+
+
+def test_files_are_kept_as_they_are_where_they_can_be(folder: Path, tmp_path: Path) -> None:
+    photographs = tmp_path / "photographs"
+    photographs.mkdir()
+    with Image.open(folder / "00.png") as image:
+        plain = image.convert("RGB")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    plain.save(photographs / "kept.jpg")
+    plain.save(photographs / "kept.webp", quality=50)
+    plain.save(photographs / "turned.jpg", exif=turned)
+    plain.resize((600, 400)).save(photographs / "large.jpg")
+    plain.save(photographs / "other.png")
+    plain.convert("L").save(photographs / "grey.jpg")
+    (path,) = write_packs(photographs, tmp_path, quality=None, side=300, smallest=128)
+    held = path.read_bytes()
+    kept = {p.name for p in photographs.iterdir() if p.read_bytes() in held}
+    assert kept == {"kept.jpg", "kept.webp"}
+    shapes = sorted(image.shape for image in read_packs([path]))
+    assert shapes == [(200, 300, 3)] * 5 + [(300, 200, 3)]

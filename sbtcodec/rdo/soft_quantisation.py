@@ -241,9 +241,7 @@ def coded_channels(
     known = predicted + q / gain
     if exact:
         known = known + (y - y.detach())
-    return Coded(
-        torch.where(here, known, predicted), q.detach(), (cost * here).sum(1), coded_bits
-    )
+    return Coded(torch.where(here, known, predicted), q.detach(), (cost * here).sum(1), coded_bits)
 
 
 def chosen(residual: Tensor, bits: Callable[[Tensor], Tensor], bit_weight: Tensor | None) -> Tensor:

@@ -30,5 +30,5 @@ class _Rounding(torch.autograd.Function):
         return x.round()
 
     @staticmethod
-    def backward(_: Any, g: Tensor) -> Tensor:  # type: ignore[override]  # noqa: ANN401
+    def backward(_: Any, g: Tensor) -> Tensor:  # noqa: ANN401
         return g

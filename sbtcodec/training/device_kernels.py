@@ -1,9 +1,9 @@
 """Chains of small operations of a step as one CUDA kernel each, forward and backward.
 
-At the sizes of training, most of the time of the detail layers' arithmetic goes into starting kernels
-and into passing intermediate numbers through memory: a hundred operations on a few megabytes. Their
-gradients are written out here; the same functions in torch's operations, `coded_channels` and
-`activate`, say what they compute. Kernels are compiled by torch at their first call, in a second.
+At the sizes of training, the arithmetic of detail layers is mostly the starting of kernels and the
+passing of intermediate numbers through memory: a hundred operations on a few megabytes. Gradients
+are written out here; the same functions in torch's operations, `coded_channels` and `activate`, say
+what they compute. Torch compiles a kernel at its first call.
 """
 
 import math
@@ -21,6 +21,7 @@ from sbtcodec.entropy.integer_net import ACTIVATION_MAX, WEIGHT_ONE
 from sbtcodec.rdo import soft_quantisation
 from sbtcodec.rdo.soft_quantisation import CURVATURE, SMALLEST_PROBABILITY, Coded
 
+Context = Any  # of an autograd function, which torch gives no type that knows what is saved
 LARGEST_INDEX = entropy_parameters.TABLES - 1.0
 LEAK = 0.05  # of the gradient beyond a clamp, as `leaky_clamp`
 
@@ -42,23 +43,25 @@ SCALE_BACK = f"""template <typename T> T table_scale_back(T g, T scale, T total,
     T share = v < T(0) || v > T({LARGEST_INDEX}) ? T({LEAK}) : T(1);
     return g * scale * share * T({SCALE_STEP / SUMS_PER_INDEX!r});
 }}"""
-CODE = f"""template <typename T> void coded(T y, T predicted, T gain, T scale, T worth, T noise,
-        T here, T& y_hat, T& symbol, T& cost, T& noisy) {{
+BITS = f"""template <typename T> T normal_bits(T magnitude, T inverse) {{
+    T high = ::erf((T(0.5) - magnitude) * inverse);
+    T p = T(0.5) * (high - ::erf((T(-0.5) - magnitude) * inverse));
+    return -::log2(p < T({SMALLEST_PROBABILITY}) ? T({SMALLEST_PROBABILITY}) : p);
+}}
+"""
+CODE = f"""{BITS}template <typename T> void coded(T y, T predicted, T gain, T scale, T worth,
+        T noise, T here, T& y_hat, T& symbol, T& cost, T& noisy) {{
     T inverse = T(1) / (scale * T({math.sqrt(2)!r}));
-    auto bits = [inverse](T magnitude) {{
-        T p = T(0.5) * (::erf((T(0.5) - magnitude) * inverse) - ::erf((T(-0.5) - magnitude) * inverse));
-        return -::log2(p < T({SMALLEST_PROBABILITY}) ? T({SMALLEST_PROBABILITY}) : p);
-    }};
     T residual = (y - predicted) * gain;
     T nearest = ::rint(residual);
     T sign = nearest < T(0) ? T(-1) : (nearest == T(0) ? T(0) : T(1));
     T less = nearest - sign;
     T error = (residual - nearest) * (residual - nearest) - (residual - less) * (residual - less);
-    T dearer = bits(nearest * sign) - bits(less * sign);
+    T dearer = normal_bits(nearest * sign, inverse) - normal_bits(less * sign, inverse);
     symbol = T(0) < error + worth * dearer ? less : nearest;
     symbol = symbol < T({-MAX_SYMBOL}) ? T({-MAX_SYMBOL}) : symbol;
     symbol = T({MAX_SYMBOL}) < symbol ? T({MAX_SYMBOL}) : symbol;
-    cost = here * bits(symbol < T(0) ? -symbol : symbol);
+    cost = here * normal_bits(symbol < T(0) ? -symbol : symbol, inverse);
     y_hat = here == T(0) ? predicted : predicted + symbol / gain;
     noisy = residual + noise;
 }}"""
@@ -78,7 +81,8 @@ CODE_BACK = f"""template <typename T> void coded_back(T g, T g_cost, T noisy, T 
     low = high - inverse;
     p = T(0.5) * (::erf(high) - ::erf(low));
     slope = (high * ::exp(-high * high) - low * ::exp(-low * low)) * T({1 / math.sqrt(math.pi)!r});
-    g_scale = p < T({SMALLEST_PROBABILITY}) ? T(0) : here * g_cost * slope / (scale * p * T({math.log(2)!r}));
+    slope = here * g_cost * slope / (scale * p * T({math.log(2)!r}));
+    g_scale = p < T({SMALLEST_PROBABILITY}) ? T(0) : slope;
 }}"""
 
 
@@ -94,33 +98,33 @@ def kernel(code: str, outputs: int = 1) -> Callable[..., Any]:
 
 class _Activate(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, total: Tensor) -> Tensor:
+    def forward(ctx: Context, total: Tensor) -> Tensor:
         ctx.save_for_backward(total)
         made: Tensor = kernel(ACTIVATE)(total)
         return made
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Context, g: Tensor) -> Tensor:
         made: Tensor = kernel(ACTIVATE_BACK)(g, *ctx.saved_tensors)
         return made
 
 
 class _Scale(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, total: Tensor, offset: Tensor) -> Tensor:
+    def forward(ctx: Context, total: Tensor, offset: Tensor) -> Tensor:
         scale: Tensor = kernel(SCALE)(total, offset)
         ctx.save_for_backward(scale, total, offset)
         return scale
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Context, g: Tensor) -> tuple[Tensor, None]:
         return kernel(SCALE_BACK)(g, *ctx.saved_tensors), None
 
 
 class _Code(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any,
+        ctx: Context,
         y: Tensor,
         predicted: Tensor,
         gain: Tensor,
@@ -136,14 +140,14 @@ class _Code(torch.autograd.Function):
         return y_hat, symbols, cost
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor, _: Tensor, g_cost: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
+    def backward(ctx: Context, g: Tensor, _: Tensor, g_cost: Tensor) -> tuple[Any, ...]:
         y, predicted, scale = kernel(CODE_BACK, 3)(g, g_cost, *ctx.saved_tensors)
         return y, predicted, None, scale, None, None, None
 
 
 def activate(total: Tensor) -> Tensor:
     """As `integer_net.activate`."""
-    made: Tensor = _Activate.apply(total)
+    made: Tensor = _Activate.apply(total)  # type: ignore[no-untyped-call]
     return made
 
 
@@ -162,27 +166,31 @@ def coded_channels(
 ) -> Coded:
     """As `soft_quantisation.coded_channels`; which it calls for what it does not know itself."""
     if not exact or noise is None or worth is None or costs is not None or gain.requires_grad:
-        return UNFUSED(
-            y, predicted, gain, offset, total, noise, here, costs, worth, shapes, exact
-        )
-    scale = _Scale.apply(total[:, : y.shape[1]], offset)
-    y_hat, symbols, cost = _Code.apply(y, predicted, gain, scale, worth, noise, here.to(y.dtype))
+        return UNFUSED(y, predicted, gain, offset, total, noise, here, costs, worth, shapes, exact)
+    scale = _Scale.apply(total[:, : y.shape[1]], offset)  # type: ignore[no-untyped-call]
+    y_hat, symbols, cost = _Code.apply(  # type: ignore[no-untyped-call]
+        y, predicted, gain, scale, worth, noise, here.to(y.dtype)
+    )
     return Coded(y_hat, symbols, cost.sum(1), None)
 
 
 UNFUSED = soft_quantisation.coded_channels
+FUSED: tuple[tuple[object, str, Callable[..., Any]], ...] = (
+    (integer_net, "activate", activate),
+    (entropy_parameters, "activate", activate),
+    (prior, "activate", activate),
+    (soft_quantisation, "coded_channels", coded_channels),
+)
 
 
 @contextmanager
 def fused_kernels() -> Iterator[None]:
     """Within, steps use these kernels; for the whole process, on CUDA."""
-    before = integer_net.activate
-    for module in (integer_net, entropy_parameters, prior):
-        module.activate = activate
-    soft_quantisation.coded_channels = coded_channels
+    before = [getattr(module, name) for module, name, _ in FUSED]
     try:
+        for module, name, function in FUSED:
+            setattr(module, name, function)
         yield
     finally:
-        for module in (integer_net, entropy_parameters, prior):
-            module.activate = before
-        soft_quantisation.coded_channels = UNFUSED
+        for (module, name, _), function in zip(FUSED, before, strict=True):
+            setattr(module, name, function)

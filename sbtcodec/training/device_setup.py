@@ -15,7 +15,6 @@ from sbtcodec.errors import ArgumentError, DatasetError, DeviceError
 from sbtcodec.latents.estimate import fast_bf16
 from sbtcodec.models.config import CodecModel, ModelConfig
 from sbtcodec.training.config import TrainingConfig
-from sbtcodec.training.device_compile import compiled_parts
 from sbtcodec.training.device_kernels import fused_kernels
 from sbtcodec.training.device_step import DeviceStep, Forward, in_float32
 from sbtcodec.training.fine_channels import set_fine_channels_of
@@ -25,7 +24,7 @@ from sbtcodec.training.revival import revive_run
 from sbtcodec.training.run import FINE_CROPS, start_from
 from sbtcodec.training.state import begun
 
-COMPILED = ("no", "kernels", "parts", "whole")
+COMPILED = ("no", "kernels", "whole")
 PRECISIONS = ("none", "heads", "encoders", "all")
 REVIVAL_CROPS = 12
 # How far a compiled step may be from one that is not: rounding to bfloat16 happens elsewhere.
@@ -42,9 +41,8 @@ class DeviceOptions:
             heads, which are the integer networks and the last layers before a rounding, whose
             gradients decide which way a token goes; encoders, with adapters, whole; or all.
         compiled: one of COMPILED: no; kernels of ours for chains of small operations, on CUDA; or
-            torch.compile, which takes minutes, for the parts that come again and again or for the
-            whole forward pass. None is used if it fails or its gradients are not those of the
-            networks as they are.
+            the whole forward pass by torch.compile, which takes minutes. Neither is used if it
+            fails or its gradients are not those of the networks as they are.
         steps: stop after this many steps, whatever the time.
     """
 
@@ -142,8 +140,8 @@ def _compile(step: DeviceStep, what: str, side: int, count: int) -> None:
     undo = ExitStack()
     try:
         wanted = _loss_and_gradient(step, step.forward, x, *draws)
-        if what != "whole":
-            undo.enter_context(fused_kernels() if what == "kernels" else compiled_parts())
+        if what == "kernels":
+            undo.enter_context(fused_kernels())
             forward = step.forward
         else:
             forward = torch.compile(step.forward, dynamic=False)
