@@ -1,6 +1,7 @@
 """Which detail symbols are sent: the nearest, or the next nearer to zero where bits are dear."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,20 +9,25 @@ import torch
 
 from sbtcodec.codec.codec import Codec
 from sbtcodec.entropy.coder import UNSEEN_COST, DetailTables
-from sbtcodec.entropy.entropy_parameters import MAX_SYMBOL, TABLES
+from sbtcodec.entropy.entropy_parameters import MAX_SYMBOL, SUMS_PER_INDEX, TABLES
 from sbtcodec.entropy.frequencies import gaussian_tables
 from sbtcodec.entropy.prior import centred
 from sbtcodec.latents.blocks import RGB
 from sbtcodec.models.config import CodecModel
 from sbtcodec.rdo.soft_quantisation import (
+    SMOOTHING,
     Details,
     Known,
     chosen,
+    coded_channels,
     detail_pass,
+    gaussian_bits,
     known_from_tokens,
+    slopes_of,
     table_bits,
 )
 from sbtcodec.rdo.symbol_choice import chosen_symbols
+from sbtcodec.runtime.tensors import held
 from sbtcodec.training.config import MODELS
 
 
@@ -99,28 +105,72 @@ def tokens() -> tuple[CodecModel, Known, torch.Tensor]:
     return model, known, known.y_hat + 2 * torch.randn_like(known.y_hat)
 
 
-def test_what_is_predicted_learns_from_what_its_symbols_leave(tokens) -> None:
-    """The gradient is the slope of the error while no symbol changes; straight-through it is not.
+GRID = torch.linspace(-9, 9, 36001)
 
-    Where most symbols are zeros, nothing else would hold the prediction to the picture.
-    """
-    model, known, y = tokens
-    torch.manual_seed(6)
-    direction = torch.randn_like(y)
 
-    def error(by: torch.Tensor, *, exact: bool = True) -> torch.Tensor:
-        moved = known._replace(y_hat=known.y_hat + by * direction)
-        return (pass_of(model, moved, y, exact=exact).y_hat - y).double().square().sum()
+def expected(what: torch.Tensor, centre: float, deviation: float) -> float:
+    """The mean of values on the grid, with a normal density."""
+    weights = torch.exp(-(((GRID - centre) / deviation) ** 2) / 2).double()
+    return float((weights * what).sum() / weights.sum())
 
-    step = 1e-4
-    slope = (error(torch.tensor(step)) - error(torch.tensor(-step))) / (2 * step)
-    found = {}
-    for exact in (True, False):
-        by = torch.zeros((), requires_grad=True)
-        (gradient,) = torch.autograd.grad(error(by, exact=exact), by)
-        found[exact] = float(gradient)
-    assert found[True] == pytest.approx(float(slope), rel=0.02)
-    assert found[False] != pytest.approx(float(slope), rel=0.2)
+
+def slope_of(what: torch.Tensor, at: float, deviation: float) -> float:
+    high, low = (expected(what, at + by, deviation) for by in (0.01, -0.01))
+    return (high - low) / 0.02
+
+
+@pytest.mark.parametrize("worth", [None, 0.08])
+def test_gradients_take_the_slope_of_the_expected_symbol(worth: float | None) -> None:
+    weight = None if worth is None else torch.tensor(worth)
+    for scale in (0.12, 0.2, 0.3, 0.5, 0.8, 2.0):
+        scales = torch.tensor(scale)
+        q = chosen(GRID, partial(gaussian_bits, scale=scales), weight)
+        steady = slopes_of(GRID, q, scales.expand_as(GRID), weight).steady
+        assert (steady == steady[0]).all()
+        assert float(steady[0]) == pytest.approx(slope_of(q, 0.0, scale), abs=0.06), scale
+    for scale in (0.25, 0.4):
+        scales = torch.tensor(scale)
+        q = chosen(GRID, partial(gaussian_bits, scale=scales), weight)
+        bits = gaussian_bits(q, scales)
+        for at in (-1.1, -0.6, -0.1, 0.0, 0.3, 0.7, 0.9, 1.3):
+            residual = torch.tensor(at)
+            symbol = chosen(residual, partial(gaussian_bits, scale=scales), weight)
+            found = slopes_of(residual, symbol, scales, weight)
+            assert float(found.near) == pytest.approx(slope_of(q, at, SMOOTHING), abs=0.02), at
+            wanted = slope_of(bits, at, SMOOTHING)
+            assert float(found.pull) == pytest.approx(wanted, rel=0.1, abs=0.2), at
+
+
+def test_the_prediction_or_y_learns_by_which_of_them_arrives(tokens) -> None:
+    """Of zeros everywhere the decoder has what was predicted; of many small steps, y."""
+    y = tokens[2]
+    gain = torch.ones_like(y[:, :, :1, :1])
+    offset, here = torch.zeros_like(gain), torch.ones_like(y[:, :1]) > 0
+
+    def shares(deviation: float, index: float) -> list[float]:
+        predicted = y.detach() + deviation * torch.randn_like(y)
+        inputs = [y.detach().requires_grad_(), predicted.requires_grad_()]
+        total = torch.full_like(y, index * SUMS_PER_INDEX)
+        out = coded_channels(
+            *inputs, gain, offset, total, None, here, None, torch.tensor(0.08), 1, True
+        )
+        return [float(g.mean()) for g in torch.autograd.grad(out.y_hat.sum(), inputs)]
+
+    assert shares(0.05, 0.0) == pytest.approx([0.0, 1.0], abs=0.01)
+    assert shares(5.0, 50.0) == pytest.approx([1.0, 0.0], abs=0.01)
+
+
+def test_no_crop_shouts_down_the_others() -> None:
+    x = torch.randn(5, 3, 4).requires_grad_()
+    loud = torch.randn(5, 3, 4)
+    loud[2] *= 100
+    (g,) = torch.autograd.grad((held(x, 4.0) * loud).sum(), x)
+    norms, before = g.flatten(1).norm(dim=1), loud.flatten(1).norm(dim=1)
+    assert torch.equal(g[[0, 1, 3, 4]], loud[[0, 1, 3, 4]])
+    assert float(norms[2]) == pytest.approx(4 * float(before.median()), rel=1e-5)
+    assert torch.equal(held(x, 4.0), x)
+    (g,) = torch.autograd.grad((held(x, 4.0) * 0).sum(), x)
+    assert torch.equal(g, torch.zeros_like(g))
 
 
 def test_rates_are_those_of_symbols_and_noise_moves_gradients_alone(tokens) -> None:

@@ -29,6 +29,7 @@ from sbtcodec.tokenizer.bootstrap import checkerboard
 from sbtcodec.tokenizer.model import Tokenizer
 
 SMALLEST_PROBABILITY = 1e-9
+SMOOTHING = 0.25  # steps
 CURVATURE = 6.0  # bits that squared error of a step is worth, as measured
 
 
@@ -115,9 +116,9 @@ def detail_pass(
         costs: bits of the symbols 0..MAX_SYMBOL under each table, float32 [tables, MAX_SYMBOL + 1].
         bit_weight: squared steps that a bit is worth where a symbol is chosen, float32 [B]; none
             for the nearest symbols.
-        exact: rates are those of symbols, `noise` has a part in their gradient alone, and the
-            gradient of what is predicted is exact. Straight through symbols, it would not see that
-            a prediction stays where a zero is sent, as most are at low qualities, and drifts.
+        exact: rates are those of symbols, `noise` has a part in their gradient alone, and gradients
+            are those of `slopes_of`. Straight through symbols, they would not see that a prediction
+            stays where a zero is sent, as most are at low qualities, and drifts.
     """
     t = tokenizer
     y_hat = known.y_hat
@@ -224,6 +225,7 @@ def coded_channels(
     symbols = chosen(residual, bits_of, worth)
     if exact:
         symbols = symbols.detach()
+        slopes = slopes_of(residual, symbols, scale, worth)
         cost = gaussian_bits(symbols, scale)
         if noise is not None:
             moved = residual
@@ -233,15 +235,74 @@ def coded_channels(
                 part = (worth * CURVATURE).clamp_max(1)
                 moved = moved + part * gain * (predicted - predicted.detach())
             smooth = gaussian_bits(moved + noise, scale.detach())
-            cost = cost + (smooth - smooth.detach())
+            pull = (1 - slopes.steady) * slopes.pull
+            cost = cost + slopes.steady * (smooth - smooth.detach())
+            cost = cost + pull * (moved - moved.detach())
     else:
         cost = gaussian_bits(symbols if noise is None else residual + noise, scale)
     q = symbols.clamp(-MAX_SYMBOL, MAX_SYMBOL)
     coded_bits = None if costs is None else (bits_of(q.detach()) * here).sum(1)
     known = predicted + q / gain
     if exact:
-        known = known + (y - y.detach())
+        share = slopes.steady + (1 - slopes.steady) * slopes.near
+        known = known.detach() + share * (y - y.detach())
+        known = known + (1 - slopes.steady) * (predicted - predicted.detach())
     return Coded(torch.where(here, known, predicted), q.detach(), (cost * here).sum(1), coded_bits)
+
+
+class Slopes(NamedTuple):
+    """How symbols and their bits follow residuals, smoothed; no gradient, all of one shape.
+
+    Attributes:
+        steady: share of a gradient, 0 to 1, that is taken as if steps were small: the slope of the
+            expected symbol of residuals that are normal at their table's scale.
+        near: the slope of the expected symbol of this residual with normal noise of SMOOTHING
+            steps, which the rest of the gradient takes: the density at the thresholds beside it.
+        pull: the slope of its bits likewise, in bits a step; away from zero they grow.
+    """
+
+    steady: Tensor
+    near: Tensor
+    pull: Tensor
+
+
+@torch.no_grad()
+def slopes_of(residual: Tensor, symbols: Tensor, scale: Tensor, worth: Tensor | None) -> Slopes:
+    """What gradients take for the slope of the choice of symbols, which has none.
+
+    Where steps are small it is that of the identity. Where nearly all symbols are zeros, they
+    follow y, and cost anything, only near a threshold; elsewhere the decoder has what was
+    predicted, and the gradient is its. To give both all of it everywhere mostly adds noise: see
+    `benchmarks/experiments.md`. That the slope is one of a smoothed quantiser is Agustsson and
+    Theis's (arXiv 2006.09952), who smooth to one width everywhere.
+
+    Args:
+        residual: in steps, float32.
+        symbols: chosen for it, of the same shape.
+        scale: of its table, in steps, of the same shape.
+        worth: squared steps that a bit is worth, which moves thresholds; else nothing does.
+    """
+    half = 0 if worth is None else worth / 2
+    angle = -2 * math.pi**2 * scale.square()
+    steady = 1 - 2 * angle.exp() + 2 * (4 * angle).exp() - 2 * (9 * angle).exp()
+    zero = torch.zeros_like(scale)
+    first = 0.5 + half * (gaussian_bits(zero + 1, scale) - gaussian_bits(zero, scale))
+    moved = _exp_half_square(first / scale) - _exp_half_square(0.5 / scale)
+    steady = steady + moved * (math.sqrt(2 / math.pi) / scale)
+
+    q, sign = symbols.abs(), torch.where(symbols == 0, residual, symbols).sign()
+    magnitude = residual * sign
+    bits = gaussian_bits(q, scale)
+    # what the next symbol on either side costs more; beyond zero is one of the other sign
+    above, below = (gaussian_bits(q + by, scale) - bits for by in (1, -1))
+    up = _exp_half_square((q + 0.5 + half * above - magnitude) / SMOOTHING)
+    down = _exp_half_square((q - 0.5 - half * below - magnitude) / SMOOTHING)
+    unit = 1 / (SMOOTHING * math.sqrt(2 * math.pi))
+    return Slopes(steady.clamp(0, 1), (up + down) * unit, (up * above - down * below) * sign * unit)
+
+
+def _exp_half_square(x: Tensor) -> Tensor:
+    return torch.exp(x.square() / -2)
 
 
 def chosen(residual: Tensor, bits: Callable[[Tensor], Tensor], bit_weight: Tensor | None) -> Tensor:

@@ -22,6 +22,33 @@ def round_ste(x: Tensor) -> Tensor:
     return rounded
 
 
+def held(x: Tensor, factor: float) -> Tensor:
+    """The same tensor, whose gradient of no item of the batch is far above the others'.
+
+    Args:
+        x: float of any shape, [B, ...].
+        factor: largest norm of an item's gradient, relative to the median of the batch.
+    """
+    same: Tensor = _Holding.apply(x, factor)  # type: ignore[no-untyped-call]
+    return same
+
+
+class _Holding(torch.autograd.Function):
+    """What `held` does: a batch learns from all of its items, not from the one that shouts."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, factor: float) -> Tensor:  # noqa: ANN401
+        ctx.factor = factor
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
+        norms = g.flatten(1).float().norm(dim=1)
+        largest = ctx.factor * norms.sort().values[len(norms) // 2]
+        share = (largest / norms.clamp_min(1e-30)).clamp_max(1).to(g.dtype)
+        return g * share.view(-1, *[1] * (g.ndim - 1)), None
+
+
 class _Rounding(torch.autograd.Function):
     """Rounding that passes gradients on: one operation, not three that bring it about."""
 

@@ -19,10 +19,11 @@ from sbtcodec.entropy import entropy_parameters, integer_net, prior
 from sbtcodec.entropy.entropy_parameters import MAX_SYMBOL, SCALE_MIN, SCALE_STEP, SUMS_PER_INDEX
 from sbtcodec.entropy.integer_net import ACTIVATION_MAX, WEIGHT_ONE
 from sbtcodec.rdo import soft_quantisation
-from sbtcodec.rdo.soft_quantisation import CURVATURE, SMALLEST_PROBABILITY, Coded
+from sbtcodec.rdo.soft_quantisation import CURVATURE, SMALLEST_PROBABILITY, SMOOTHING, Coded
 
 Context = Any  # of an autograd function, which torch gives no type that knows what is saved
 LARGEST_INDEX = entropy_parameters.TABLES - 1.0
+ROOT_2, ROOT_PI = math.sqrt(2), math.sqrt(math.pi)
 LEAK = 0.05  # of the gradient beyond a clamp, as `leaky_clamp`
 
 ACTIVATE = f"""template <typename T> T activated(T total) {{
@@ -49,38 +50,62 @@ BITS = f"""template <typename T> T normal_bits(T magnitude, T inverse) {{
     return -::log2(p < T({SMALLEST_PROBABILITY}) ? T({SMALLEST_PROBABILITY}) : p);
 }}
 """
-CODE = f"""{BITS}template <typename T> void coded(T y, T predicted, T gain, T scale, T worth,
-        T noise, T here, T& y_hat, T& symbol, T& cost, T& noisy) {{
-    T inverse = T(1) / (scale * T({math.sqrt(2)!r}));
-    T residual = (y - predicted) * gain;
+CHOSEN = f"""template <typename T> T chosen_symbol(T residual, T inverse, T worth) {{
     T nearest = ::rint(residual);
     T sign = nearest < T(0) ? T(-1) : (nearest == T(0) ? T(0) : T(1));
     T less = nearest - sign;
     T error = (residual - nearest) * (residual - nearest) - (residual - less) * (residual - less);
     T dearer = normal_bits(nearest * sign, inverse) - normal_bits(less * sign, inverse);
-    symbol = T(0) < error + worth * dearer ? less : nearest;
+    T symbol = T(0) < error + worth * dearer ? less : nearest;
     symbol = symbol < T({-MAX_SYMBOL}) ? T({-MAX_SYMBOL}) : symbol;
-    symbol = T({MAX_SYMBOL}) < symbol ? T({MAX_SYMBOL}) : symbol;
+    return T({MAX_SYMBOL}) < symbol ? T({MAX_SYMBOL}) : symbol;
+}}
+"""
+CODE = f"""{BITS}{CHOSEN}template <typename T> void coded(T y, T predicted, T gain, T scale,
+        T worth, T here, T& y_hat, T& symbol, T& cost, T& residual) {{
+    T inverse = T(1) / (scale * T({ROOT_2!r}));
+    residual = (y - predicted) * gain;
+    symbol = chosen_symbol(residual, inverse, worth);
     cost = here * normal_bits(symbol < T(0) ? -symbol : symbol, inverse);
     y_hat = here == T(0) ? predicted : predicted + symbol / gain;
-    noisy = residual + noise;
 }}"""
-CODE_BACK = f"""template <typename T> void coded_back(T g, T g_cost, T noisy, T symbol, T scale,
-        T gain, T part, T here, T& g_y, T& g_predicted, T& g_scale) {{
-    T inverse = T(1) / (scale * T({math.sqrt(2)!r}));
-    T magnitude = noisy < T(0) ? -noisy : noisy;
+CODE_BACK = f"""{BITS}{CHOSEN}template <typename T> void coded_back(T g, T g_cost, T residual,
+        T noise, T scale, T gain, T worth, T here, T& g_y, T& g_predicted, T& g_scale) {{
+    T inverse = T(1) / (scale * T({ROOT_2!r}));
+    T angle = T({-2 * math.pi**2!r}) * scale * scale;
+    T steady = T(1) - T(2) * (::exp(angle) - ::exp(T(4) * angle) + ::exp(T(9) * angle));
+    T first = normal_bits(T(1), inverse) - normal_bits(T(0), inverse);
+    first = (T(0.5) + worth * first * T(0.5)) / scale;
+    T half = T(0.5) / scale;
+    T moved = ::exp(first * first * T(-0.5)) - ::exp(half * half * T(-0.5));
+    steady = steady + moved * T({math.sqrt(2 / math.pi)!r}) / scale;
+    steady = steady < T(0) ? T(0) : (T(1) < steady ? T(1) : steady);
+    T symbol = chosen_symbol(residual, inverse, worth);
+    T sign = (symbol == T(0) ? residual : symbol) < T(0) ? T(-1) : T(1);
+    T q = symbol * sign, magnitude = residual * sign;
+    T bits = normal_bits(q, inverse);
+    T above = normal_bits(q + T(1), inverse) - bits;
+    T below = normal_bits(q == T(0) ? T(1) : q - T(1), inverse) - bits;
+    T up = (q + T(0.5) + worth * above * T(0.5) - magnitude) * T({1 / SMOOTHING!r});
+    T down = (q - T(0.5) - worth * below * T(0.5) - magnitude) * T({1 / SMOOTHING!r});
+    up = ::exp(up * up * T(-0.5)) * T({1 / (SMOOTHING * math.sqrt(2 * math.pi))!r});
+    down = ::exp(down * down * T(-0.5)) * T({1 / (SMOOTHING * math.sqrt(2 * math.pi))!r});
+    T noisy = residual + noise;
+    magnitude = noisy < T(0) ? -noisy : noisy;
     T high = (T(0.5) - magnitude) * inverse, low = high - inverse;
     T p = T(0.5) * (::erf(high) - ::erf(low));
-    T slope = (::exp(-high * high) - ::exp(-low * low)) * inverse * T({1 / math.sqrt(math.pi)!r});
+    T slope = (::exp(-high * high) - ::exp(-low * low)) * inverse * T({1 / ROOT_PI!r});
     slope = p < T({SMALLEST_PROBABILITY}) ? T(0) : slope / (p * T({math.log(2)!r}));
-    slope = here * g_cost * gain * (noisy < T(0) ? -slope : slope);
-    g_y = here * g + slope;
-    g_predicted = g - (T(1) - part) * slope;
-    magnitude = symbol < T(0) ? -symbol : symbol;
-    high = (T(0.5) - magnitude) * inverse;
+    slope = steady * (noisy < T(0) ? -slope : slope);
+    slope = slope + (T(1) - steady) * (up * above - down * below) * sign;
+    slope = here * g_cost * gain * slope;
+    T part = worth * T({CURVATURE});
+    g_y = here * g * (steady + (T(1) - steady) * (up + down)) + slope;
+    g_predicted = g * (T(1) - here * steady) - (part < T(1) ? T(1) - part : T(0)) * slope;
+    high = (T(0.5) - q) * inverse;
     low = high - inverse;
     p = T(0.5) * (::erf(high) - ::erf(low));
-    slope = (high * ::exp(-high * high) - low * ::exp(-low * low)) * T({1 / math.sqrt(math.pi)!r});
+    slope = (high * ::exp(-high * high) - low * ::exp(-low * low)) * T({1 / ROOT_PI!r});
     slope = here * g_cost * slope / (scale * p * T({math.log(2)!r}));
     g_scale = p < T({SMALLEST_PROBABILITY}) ? T(0) : slope;
 }}"""
@@ -133,9 +158,8 @@ class _Code(torch.autograd.Function):
         noise: Tensor,
         here: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        y_hat, symbols, cost, noisy = kernel(CODE, 4)(y, predicted, gain, scale, worth, noise, here)
-        part = (worth * CURVATURE).clamp_max(1)
-        ctx.save_for_backward(noisy, symbols, scale, gain, part, here)
+        y_hat, symbols, cost, residual = kernel(CODE, 4)(y, predicted, gain, scale, worth, here)
+        ctx.save_for_backward(residual, noise, scale, gain, worth, here)
         ctx.mark_non_differentiable(symbols)
         return y_hat, symbols, cost
 

@@ -13,8 +13,11 @@ from sbtcodec.entropy.token_rate import relaxed, token_bits
 from sbtcodec.models.config import CodecModel
 from sbtcodec.rdo.ms_ssim import ms_ssim
 from sbtcodec.rdo.soft_quantisation import detail_pass, known_from_tokens, leaky_clamp
+from sbtcodec.runtime.tensors import held
 from sbtcodec.tokenizer.model import MAX_QUALITY_CODE
 from sbtcodec.tokenizer.token_adapter import STEPS_ALONE, STEPS_BEFORE_DETAILS
+
+LOUDEST = 4.0  # norm of a gradient of one crop at most, in medians of the batch
 
 
 class Pass(NamedTuple):
@@ -83,10 +86,11 @@ class TrainingPass(nn.Module):
         """
         t, scales = self.model.tokenizer, self.model.scales
         local_encoder, global_encoder = t.encoders
-        y = local_encoder(x).float()
+        y = held(local_encoder(x).float(), LOUDEST)
         steps = torch.where(quality <= self.fitted, STEPS_BEFORE_DETAILS, 0)
         steps = torch.where(layers == 0, STEPS_ALONE, steps)
         z = t.fitted(y, global_encoder(y), steps)
+        z = z._replace(values=held(z.values, LOUDEST))
         integers = relaxed(z.values, z.levels, t.config.levels)
         bits_z = token_bits(self.model.prior(integers), z.levels, z.position)
 
@@ -112,6 +116,7 @@ class TrainingPass(nn.Module):
         spread = target.var((2, 3), keepdim=True).mean(1, keepdim=True) + 1e-3
         bootstrap = ((y_hat - target).square() / spread).mean((1, 2, 3))
         # as pixels are clamped; what would lie beyond white or black costs nothing
+        y_hat = held(y_hat, LOUDEST)
         x_hat = leaky_clamp(t.decoder(y_hat, anchor_weights, layers).float(), 0.0, 1.0)
         ms_ssim_loss = torch.zeros_like(bootstrap)
         if self.with_ms_ssim:
