@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -16,7 +17,9 @@ from sbtcodec.latents.symbols import TileSymbols
 from sbtcodec.models.release import Release
 from sbtcodec.runtime import modes
 from sbtcodec.tokenizer.adapter import DEPTH
+from sbtcodec.tokenizer.half import in_bfloat16
 from sbtcodec.tokenizer.layers import channels_last, pixel_rows, planes, room
+from sbtcodec.tokenizer.model import Tokenizer
 
 # Sides, in latents, of what networks take at once: the more fits the processor's cache, the faster,
 # but the more is computed twice around it.
@@ -25,6 +28,16 @@ FINE_BLOCK = 48  # layers at strides 8 and 4
 HALO = 8  # latents that the decoder can see around a latent
 
 RGB = NDArray[np.uint8]
+
+_in_bfloat16: WeakKeyDictionary[Tokenizer, Tokenizer] = WeakKeyDictionary()
+
+
+def kept_in_bfloat16(tokenizer: Tokenizer) -> Tokenizer:
+    """A copy in bfloat16, kept as long as the tokenizer is."""
+    made = _in_bfloat16.get(tokenizer)
+    if made is None:  # without a lock: at worst two threads make it
+        made = _in_bfloat16.setdefault(tokenizer, channels_last(in_bfloat16(tokenizer)))
+    return made
 
 
 class Networks:
@@ -42,6 +55,8 @@ class Networks:
         self.release, self.device, self.bf16 = release, device, bf16
         with modes.construction():
             self.tokenizer = channels_last(release.model.tokenizer.to(device))
+            if bf16:
+                self.tokenizer = kept_in_bfloat16(self.tokenizer)
 
     def inference(self) -> AbstractContextManager[None]:
         """No gradients, and none of the caller's modes; see `sbtcodec.runtime.modes`."""
@@ -153,7 +168,9 @@ class Networks:
 
     def estimate(self, quality: int, levels: Tensor, tokens: Box, area: Box) -> Estimate:
         """The prediction of an area from global tokens; arguments are those of `Estimate`."""
-        return Estimate(self.release, quality, levels, tokens, area, self.device, bf16=self.bf16)
+        return Estimate(
+            self.release, self.tokenizer, quality, levels, tokens, area, self.device, bf16=self.bf16
+        )
 
     def reconstruct(self, estimate: Estimate, tiles: list[TileSymbols], layers: int) -> None:
         """Bring an estimate to what the symbols of its tiles say."""

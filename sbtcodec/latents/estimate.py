@@ -20,6 +20,7 @@ from sbtcodec.models.release import Release
 from sbtcodec.runtime.modes import CPU
 from sbtcodec.tokenizer.bootstrap import checkerboard
 from sbtcodec.tokenizer.layers import pixel_rows, room
+from sbtcodec.tokenizer.model import Tokenizer
 
 # What goes through the networks at once should fit the processor's cache.
 SPREAD_BLOCK = 64  # latents of the side of a block, for the predictor's convolutions
@@ -65,6 +66,7 @@ class Estimate:
     def __init__(
         self,
         release: Release,
+        tokenizer: Tokenizer,
         quality: int,
         levels: Tensor,
         tokens: Box,
@@ -76,7 +78,8 @@ class Estimate:
         """Predict from the global tokens alone.
 
         Args:
-            release: the model; its tokenizer is on `device`.
+            release: the model.
+            tokenizer: its float networks, on `device`.
             quality: code, 0..255.
             levels: int64 [1, dims, h, w] of `tokens`.
             tokens: the area, and around it what attention can see; whole windows.
@@ -84,7 +87,7 @@ class Estimate:
             device: where the float networks run.
             bf16: run them in bfloat16.
         """
-        self.tokenizer, self.area, self.bf16 = release.model.tokenizer, area, bf16
+        self.tokenizer, self.area, self.bf16 = tokenizer, area, bf16
         self.gains = release.gains(quality)[None, :, None, None].to(device)
         self.device = device
         predictor = self.tokenizer.predictor

@@ -108,7 +108,7 @@ def _known(release: Release, levels: Tensor, quality: int, device: torch.device)
     t, scales = release.model.tokenizer, release.model.scales
     tokens = Box(0, 0, *levels.shape[2:])
     area = tokens.times(LATENTS_PER_TOKEN)
-    estimate = Estimate(release, quality, levels, tokens, area, device, bf16=False)
+    estimate = Estimate(release, t, quality, levels, tokens, area, device, bf16=False)
     log_gains = torch.from_numpy(log_gains_of(release.gain_offsets[quality]))
     return Known(
         estimate.features,
