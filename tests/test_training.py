@@ -257,6 +257,33 @@ def test_pictures_of_global_tokens_alone_are_the_same_without_the_detail_pass() 
     assert torch.equal(known.detail_bpp, short.detail_bpp)
 
 
+@pytest.mark.parametrize("sent", [(0, 4, 0, 2, 4), (0, 0, 0, 0, 0), (4, 4, 1, 2, 4)])
+def test_what_no_image_needs_is_not_computed_and_the_rest_stays(sent: tuple[int, ...]) -> None:
+    """Steps of adapting tokens that an image does not take, details of global tokens alone."""
+    torch.manual_seed(1)
+    model = CodecModel(MODELS["tiny"])
+    for parameter in model.tokenizer.parameters():  # adapters begin as the identity
+        parameter.data += 0.02 * torch.randn_like(parameter)
+    x = torch.rand(5, 3, 64, 64)
+    quality, layers = torch.tensor([3.0, 250.0, 90.0, 180.0, 1.0]), torch.tensor(sent)
+    noise = torch.rand(5, MODELS["tiny"].tokenizer.local_channels, 4, 4) - 0.5
+    found = {}
+    for unread in (True, False):
+        forward = TrainingPass(model, with_ms_ssim=True, fitted=100.0, unread=unread)
+        out = forward(x, quality, layers, noise)
+        total = sum(value.sum() for value in out)
+        assert isinstance(total, torch.Tensor)
+        gradients = torch.autograd.grad(total, list(model.parameters()), allow_unused=True)
+        found[unread] = [*out, *gradients]
+    for mine, other in zip(*found.values(), strict=True):
+        if mine is None and other is None:
+            continue
+        wanted = torch.zeros_like(other) if mine is None else mine
+        got = torch.zeros_like(wanted) if other is None else other
+        apart, size = (float(t.detach().norm()) for t in (got - wanted, wanted))
+        assert apart <= 1e-2 * size + 1e-5
+
+
 def test_dissimilarity_is_that_of_the_public_metric_from_half_resolution_on() -> None:
     generator = torch.Generator().manual_seed(0)
     coarse = torch.rand(2, 3, 48, 64, generator=generator)

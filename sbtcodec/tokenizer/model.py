@@ -19,6 +19,7 @@ from sbtcodec.tokenizer.config import TokenizerConfig
 from sbtcodec.tokenizer.decoder import Decoder
 from sbtcodec.tokenizer.fsq import FSQ, Quantised
 from sbtcodec.tokenizer.global_encoder import GlobalEncoder
+from sbtcodec.tokenizer.layers import pixel_rows
 from sbtcodec.tokenizer.local_encoder import LocalEncoder
 from sbtcodec.tokenizer.token_adapter import STEPS_ALONE, STEPS_BEFORE_DETAILS, TokenAdapter
 
@@ -75,13 +76,14 @@ class Tokenizer(nn.Module):
         alone = step >= STEPS_BEFORE_DETAILS
         return self.alone_adapter if alone and self.alone_adapter else self.token_adapter
 
-    def fitted(self, y: Tensor, z: Tensor, steps: Tensor) -> Quantised:
+    def fitted(self, y: Tensor, z: Tensor, steps: Tensor, *, unread: bool = False) -> Quantised:
         """Global tokens as they are sent, for training.
 
         Args:
             y: float32 [B, local_channels, 2H, 2W].
             z: of the global encoder, [B, dims, H, W].
             steps: int64 [B], how often the tokens of an image are adapted to what they predict.
+            unread: the host does not ask how many images take a step: all are computed.
         """
         z = z.float()
         chosen: Quantised = self.fsq(z)
@@ -89,11 +91,22 @@ class Tokenizer(nn.Module):
             adapter = self.token_adapter_of(step)
             if adapter is None:
                 break
-            values = chosen.values.detach()
+            moving, values = steps > step, chosen.values.detach()
+            some = None if unread else torch.nonzero(moving)[:, 0]
+            y_some, z_some = y, z
+            if some is not None:
+                if not len(some):
+                    break
+                y_some, z_some, values = (
+                    pixel_rows(t.index_select(0, some)) for t in (y, z, values)
+                )
             # not under no_grad: autocast would keep the weights without a gradient
             _, y_hat = self.predictor(values)
-            moved = adapter(y, y_hat.float().detach(), z, values)
-            z = torch.where((steps > step)[:, None, None, None], moved, z)
+            moved = adapter(y_some, y_hat.float().detach(), z_some, values)
+            if some is None:
+                z = torch.where(moving[:, None, None, None], moved, z)
+            else:
+                z = z.index_copy(0, some, moved)
             chosen = self.fsq(z)
         return chosen
 

@@ -71,7 +71,7 @@ def trade_of(c: TrainingConfig, quality: Tensor) -> tuple[Tensor, Tensor]:
     return lmbda, (lmbda / c.lmbda_globals).pow(-c.balance)
 
 
-def forward_of(model: CodecModel, config: TrainingConfig) -> TrainingPass:
+def forward_of(model: CodecModel, config: TrainingConfig, *, unread: bool = False) -> TrainingPass:
     """The forward pass of a model that computes what the recipe's loss needs."""
     return TrainingPass(
         model,
@@ -80,6 +80,7 @@ def forward_of(model: CodecModel, config: TrainingConfig) -> TrainingPass:
         alone=config.globals_share >= 1,
         noisy_rate=config.noisy_rate,
         bit_weights=config.bit_weights,
+        unread=unread,
     )
 
 

@@ -114,8 +114,9 @@ def train(
     if model_config.tokenizer.fine_channels and not before.tokenizer.fine_channels:
         crops = batch(images, config.large_crop[0], FINE_CROPS, (config.seed, 0, 0))
         set_fine_channels_of(run, pixel_rows(crops.to(run.device).float() / 255))
-    forward = forward_of(run.model, config)
-    if compiled and (cuda or not fast_bf16("cpu")):
+    compiled = compiled and (cuda or not fast_bf16("cpu"))
+    forward = forward_of(run.model, config, unread=cuda or compiled)
+    if compiled:
         forward.compile(dynamic=False)
     losses = losses_of(run, forward, Prefetcher(images, config.seed, rank), rank)
     _loop(run, losses, out, rank, world, steps)

@@ -14,6 +14,7 @@ from sbtcodec.models.config import CodecModel
 from sbtcodec.rdo.ms_ssim import ms_ssim
 from sbtcodec.rdo.soft_quantisation import detail_pass, known_from_tokens, leaky_clamp
 from sbtcodec.runtime.tensors import held
+from sbtcodec.tokenizer.layers import pixel_rows
 from sbtcodec.tokenizer.model import MAX_QUALITY_CODE
 from sbtcodec.tokenizer.token_adapter import STEPS_ALONE, STEPS_BEFORE_DETAILS
 
@@ -52,6 +53,7 @@ class TrainingPass(nn.Module):
         alone: bool = False,
         noisy_rate: bool = True,
         bit_weights: tuple[float, float] = (0.0, 0.0),
+        unread: bool = False,
     ) -> None:
         """Wrap a model; nothing is copied.
 
@@ -62,9 +64,10 @@ class TrainingPass(nn.Module):
             alone: no image has details.
             noisy_rate: the rate of details is that of residuals with noise, not of symbols.
             bit_weights: of the choice of symbols, at qualities 0 and 100.
+            unread: nothing that is drawn decides what is computed, as a graph or compiler needs.
         """
         super().__init__()
-        self.noisy_rate, self.bit_weights = noisy_rate, bit_weights
+        self.noisy_rate, self.bit_weights, self.unread = noisy_rate, bit_weights, unread
         self.model = model
         self.with_ms_ssim, self.fitted, self.alone = with_ms_ssim, fitted, alone
 
@@ -84,33 +87,30 @@ class TrainingPass(nn.Module):
             layers: int64 [B], detail layers that are sent.
             noise: float32 [B, local_channels, H, W], uniform in (-0.5, 0.5).
         """
-        t, scales = self.model.tokenizer, self.model.scales
+        t = self.model.tokenizer
         local_encoder, global_encoder = t.encoders
         y = held(local_encoder(x).float(), LOUDEST)
         steps = torch.where(quality <= self.fitted, STEPS_BEFORE_DETAILS, 0)
         steps = torch.where(layers == 0, STEPS_ALONE, steps)
-        z = t.fitted(y, global_encoder(y), steps)
+        z = t.fitted(y, global_encoder(y), steps, unread=self.unread)
         z = z._replace(values=held(z.values, LOUDEST))
         integers = relaxed(z.values, z.levels, t.config.levels)
         bits_z = token_bits(self.model.prior(integers), z.levels, z.position)
 
         anchor_weights = t.anchor_weights(quality)
-        if self.alone:  # the same as `detail_pass` makes of them
-            y_hat = t.predicted(z.values)
+        given = (y, z.values, integers, quality, layers, noise, anchor_weights)
+        with_details = layers > 0
+        if self.alone or not (self.unread or with_details.any()):
+            y_hat = t.predicted(z.values)  # the same as `detail_pass` makes of it
             bits = torch.zeros_like(y_hat[:, 0])
+        elif self.unread or with_details.all():
+            y_hat, bits = self._detailed(*given)
         else:
-            known = known_from_tokens(t, scales, z.values, integers, anchor_weights)
-            sent = t.adapted(y, known.y_hat, anchor_weights, known.log_gain.exp())
-            y_hat, bits, _ = detail_pass(
-                t,
-                scales,
-                known,
-                sent,
-                layers,
-                noise,
-                bit_weight=self.bit_weight_at(quality),
-                exact=not self.noisy_rate,
-            )
+            some, others = (torch.nonzero(which)[:, 0] for which in (with_details, ~with_details))
+            made, bits = self._detailed(*(of_batch(t, some) for t in given))
+            y_hat = y.new_zeros(y.shape).index_copy(0, some, made)
+            y_hat = y_hat.index_copy(0, others, t.predicted(of_batch(z.values, others)))
+            bits = y.new_zeros(y[:, 0].shape).index_copy(0, some, bits)
 
         target = y.detach()
         spread = target.var((2, 3), keepdim=True).mean(1, keepdim=True) + 1e-3
@@ -130,3 +130,35 @@ class TrainingPass(nn.Module):
             bits.sum((1, 2)) / (x.shape[2] * x.shape[3]),
             bootstrap,
         )
+
+    def _detailed(
+        self,
+        y: Tensor,
+        values: Tensor,
+        integers: Tensor,
+        quality: Tensor,
+        layers: Tensor,
+        noise: Tensor,
+        anchor_weights: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Local tokens that a decoder has, and bits of each: as `detail_pass` gives them."""
+        t, scales = self.model.tokenizer, self.model.scales
+        known = known_from_tokens(t, scales, values, integers, anchor_weights)
+        sent = t.adapted(y, known.y_hat, anchor_weights, known.log_gain.exp())
+        y_hat, bits, _ = detail_pass(
+            t,
+            scales,
+            known,
+            sent,
+            layers,
+            noise,
+            bit_weight=self.bit_weight_at(quality),
+            exact=not self.noisy_rate,
+        )
+        return y_hat, bits
+
+
+def of_batch(t: Tensor, some: Tensor) -> Tensor:
+    """Some items of a batch [B, ...], by number; grids in the layout of `pixel_rows`."""
+    chosen = t.index_select(0, some)
+    return pixel_rows(chosen) if t.ndim == 4 else chosen
