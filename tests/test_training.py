@@ -391,3 +391,45 @@ def test_ranks_of_unequal_speed_end_together_with_the_same_weights(
     assert [process.returncode for process in processes] == [0, 0], done
     assert done[0][0] == done[1][0]
     assert int(done[0][0].split()[0]) > 1
+
+
+ORTHOGONAL = """
+import torch, torch.distributed as dist
+from sbtcodec.training.muon import all_orthogonal
+torch.manual_seed(8)
+shapes = [(32, 48)] * 3 + [(16, 16), (8, 300), (40, 41)]
+matrices = [torch.randn(shape) for shape in shapes]
+alone = all_orthogonal(matrices, 4)
+dist.init_process_group("gloo")
+shared = all_orthogonal(matrices, 4)
+for one, other, m in zip(alone, shared, matrices, strict=True):
+    assert one.shape == other.shape == m.shape
+    assert float((one.float() - other.float()).norm() / one.float().norm()) < 0.01
+few = all_orthogonal(matrices[:1], 4)  # two processes have nothing to do
+assert float((few[0].float() - alone[0].float()).norm()) < 0.1
+print(sum(t.double().sum().item() for t in shared))
+"""
+
+
+def test_several_processes_make_the_same_matrices_orthogonal_each_its_part() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = {"WORLD_SIZE": "3", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", ORTHOGONAL],
+            env=os.environ | shared | {"RANK": str(rank), "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(3)
+    ]
+    try:
+        done = [process.communicate(timeout=240) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0, 0, 0], done
+    assert len({out for out, _ in done}) == 1
