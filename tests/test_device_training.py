@@ -48,7 +48,7 @@ def begun(device: torch.device, *, unread: bool) -> Run:
 
 
 def step_of(run: Run, photographs: Photographs) -> DeviceStep:
-    forward = TrainingPass(run.model, with_ms_ssim=True, unread=True)
+    forward = TrainingPass(run.model, with_ms_ssim=True, globals_first=TINY.globals_share)
     generator = torch.Generator(run.device).manual_seed(5)
     return DeviceStep(run, forward, photographs, generator, bf16=False)
 
@@ -225,7 +225,7 @@ def test_no_tensor_of_the_host_takes_part_in_a_step(
     run = replace(run, device=meta, optimisers=[Muon(matrices, torch.zeros((), device=meta))])
     photographs = Photographs(images, meta)
     numbers, shares = torch.zeros(4, dtype=torch.int64, device=meta), torch.zeros(4, device=meta)
-    forward = TrainingPass(run.model, with_ms_ssim=True, unread=True)
+    forward = TrainingPass(run.model, with_ms_ssim=True, globals_first=TINY.globals_share)
     step = DeviceStep(run, forward, photographs, torch.Generator(), bf16=False)
     noise = torch.zeros(4, MODELS["tiny"].tokenizer.local_channels, 4, 4, device=meta)
     with OnDevice():

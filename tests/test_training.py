@@ -257,8 +257,12 @@ def test_pictures_of_global_tokens_alone_are_the_same_without_the_detail_pass() 
     assert torch.equal(known.detail_bpp, short.detail_bpp)
 
 
-@pytest.mark.parametrize("sent", [(0, 4, 0, 2, 4), (0, 0, 0, 0, 0), (4, 4, 1, 2, 4)])
-def test_what_no_image_needs_is_not_computed_and_the_rest_stays(sent: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(
+    ("sent", "share"), [((0, 0, 4, 2, 4), 0.3), ((0, 4, 4, 1, 4), 0.3), ((4, 4, 1, 2, 4), 0.0)]
+)
+def test_what_no_image_needs_is_not_computed_and_the_rest_stays(
+    sent: tuple[int, ...], share: float
+) -> None:
     """Steps of adapting tokens that an image does not take, details of global tokens alone."""
     torch.manual_seed(1)
     model = CodecModel(MODELS["tiny"])
@@ -267,15 +271,17 @@ def test_what_no_image_needs_is_not_computed_and_the_rest_stays(sent: tuple[int,
     x = torch.rand(5, 3, 64, 64)
     quality, layers = torch.tensor([3.0, 250.0, 90.0, 180.0, 1.0]), torch.tensor(sent)
     noise = torch.rand(5, MODELS["tiny"].tokenizer.local_channels, 4, 4) - 0.5
-    found = {}
-    for unread in (True, False):
-        forward = TrainingPass(model, with_ms_ssim=True, fitted=100.0, unread=unread)
-        out = forward(x, quality, layers, noise)
+    order = torch.tensor([3, 0, 4, 2, 1])
+    found = []
+    for globals_first, places in ((share, torch.arange(5)), (None, order)):
+        forward = TrainingPass(model, with_ms_ssim=True, fitted=100.0, globals_first=globals_first)
+        shown = forward(*(t[places] for t in (x, quality, layers, noise)))
+        out = [t[torch.argsort(places)] for t in shown]
         total = sum(value.sum() for value in out)
         assert isinstance(total, torch.Tensor)
         gradients = torch.autograd.grad(total, list(model.parameters()), allow_unused=True)
-        found[unread] = [*out, *gradients]
-    for mine, other in zip(*found.values(), strict=True):
+        found.append([*out, *gradients])
+    for mine, other in zip(*found, strict=True):
         if mine is None and other is None:
             continue
         wanted = torch.zeros_like(other) if mine is None else mine

@@ -76,14 +76,15 @@ class Tokenizer(nn.Module):
         alone = step >= STEPS_BEFORE_DETAILS
         return self.alone_adapter if alone and self.alone_adapter else self.token_adapter
 
-    def fitted(self, y: Tensor, z: Tensor, steps: Tensor, *, unread: bool = False) -> Quantised:
+    def fitted(self, y: Tensor, z: Tensor, steps: Tensor, several: int | None = None) -> Quantised:
         """Global tokens as they are sent, for training.
 
         Args:
             y: float32 [B, local_channels, 2H, 2W].
             z: of the global encoder, [B, dims, H, W].
             steps: int64 [B], how often the tokens of an image are adapted to what they predict.
-            unread: the host does not ask how many images take a step: all are computed.
+            several: only so many images, the first ones, can take more than STEPS_BEFORE_DETAILS;
+                else each is looked at.
         """
         z = z.float()
         chosen: Quantised = self.fsq(z)
@@ -91,22 +92,21 @@ class Tokenizer(nn.Module):
             adapter = self.token_adapter_of(step)
             if adapter is None:
                 break
-            moving, values = steps > step, chosen.values.detach()
-            some = None if unread else torch.nonzero(moving)[:, 0]
-            y_some, z_some = y, z
-            if some is not None:
-                if not len(some):
-                    break
-                y_some, z_some, values = (
-                    pixel_rows(t.index_select(0, some)) for t in (y, z, values)
-                )
+            if several is None:
+                some = torch.nonzero(steps > step)[:, 0]
+            else:
+                many = len(z) if step < STEPS_BEFORE_DETAILS else several
+                some = torch.arange(many, device=z.device)
+            if not len(some):
+                break
+            y_some, z_some, values = (
+                pixel_rows(t.index_select(0, some)) for t in (y, z, chosen.values.detach())
+            )
             # not under no_grad: autocast would keep the weights without a gradient
             _, y_hat = self.predictor(values)
             moved = adapter(y_some, y_hat.float().detach(), z_some, values)
-            if some is None:
-                z = torch.where(moving[:, None, None, None], moved, z)
-            else:
-                z = z.index_copy(0, some, moved)
+            takes = (steps > step).index_select(0, some)[:, None, None, None]
+            z = z.index_copy(0, some, torch.where(takes, moved, z_some))
             chosen = self.fsq(z)
         return chosen
 

@@ -105,7 +105,7 @@ def prepared(
         set_fine_channels_of(run, photographs.crops(side, FINE_CROPS, generator))
     if config.revive:
         revive_run(run, photographs.crops(side, REVIVAL_CROPS, generator))
-    forward = forward_of(run.model, config, unread=True)
+    forward = forward_of(run.model, config, globals_first=True)
     bf16 = fast_bf16(device.type) and options.float32 != "all"
     if bf16:
         for module in _held_back(run.model, options.float32):

@@ -71,8 +71,13 @@ def trade_of(c: TrainingConfig, quality: Tensor) -> tuple[Tensor, Tensor]:
     return lmbda, (lmbda / c.lmbda_globals).pow(-c.balance)
 
 
-def forward_of(model: CodecModel, config: TrainingConfig, *, unread: bool = False) -> TrainingPass:
-    """The forward pass of a model that computes what the recipe's loss needs."""
+def forward_of(
+    model: CodecModel, config: TrainingConfig, *, globals_first: bool = False
+) -> TrainingPass:
+    """The forward pass of a model that computes what the recipe's loss needs.
+
+    With `globals_first`, batches are those of `drawn`: see `TrainingPass`.
+    """
     return TrainingPass(
         model,
         with_ms_ssim=config.ms_ssim_share > 0,
@@ -80,7 +85,7 @@ def forward_of(model: CodecModel, config: TrainingConfig, *, unread: bool = Fals
         alone=config.globals_share >= 1,
         noisy_rate=config.noisy_rate,
         bit_weights=config.bit_weights,
-        unread=unread,
+        globals_first=config.globals_share if globals_first else None,
     )
 
 

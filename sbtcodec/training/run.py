@@ -115,7 +115,7 @@ def train(
         crops = batch(images, config.large_crop[0], FINE_CROPS, (config.seed, 0, 0))
         set_fine_channels_of(run, pixel_rows(crops.to(run.device).float() / 255))
     compiled = compiled and (cuda or not fast_bf16("cpu"))
-    forward = forward_of(run.model, config, unread=cuda or compiled)
+    forward = forward_of(run.model, config, globals_first=cuda or compiled)
     if compiled:
         forward.compile(dynamic=False)
     losses = losses_of(run, forward, Prefetcher(images, config.seed, rank), rank)

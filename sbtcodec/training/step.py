@@ -53,7 +53,7 @@ class TrainingPass(nn.Module):
         alone: bool = False,
         noisy_rate: bool = True,
         bit_weights: tuple[float, float] = (0.0, 0.0),
-        unread: bool = False,
+        globals_first: float | None = None,
     ) -> None:
         """Wrap a model; nothing is copied.
 
@@ -64,11 +64,13 @@ class TrainingPass(nn.Module):
             alone: no image has details.
             noisy_rate: the rate of details is that of residuals with noise, not of symbols.
             bit_weights: of the choice of symbols, at qualities 0 and 100.
-            unread: nothing that is drawn decides what is computed, as a graph or compiler needs.
+            globals_first: share of the images that are sent without details, which come first in a
+                batch, as in those of `drawn`. Then nothing that is drawn decides what is computed,
+                as a graph or a compiler needs; else each image is looked at.
         """
         super().__init__()
-        self.noisy_rate, self.bit_weights, self.unread = noisy_rate, bit_weights, unread
-        self.model = model
+        self.noisy_rate, self.bit_weights, self.model = noisy_rate, bit_weights, model
+        self.globals_first = globals_first
         self.with_ms_ssim, self.fitted, self.alone = with_ms_ssim, fitted, alone
 
     def bit_weight_at(self, quality: Tensor) -> Tensor | None:
@@ -92,25 +94,30 @@ class TrainingPass(nn.Module):
         y = held(local_encoder(x).float(), LOUDEST)
         steps = torch.where(quality <= self.fitted, STEPS_BEFORE_DETAILS, 0)
         steps = torch.where(layers == 0, STEPS_ALONE, steps)
-        z = t.fitted(y, global_encoder(y), steps, unread=self.unread)
+        alone, perhaps = self._without_details(len(x))
+        z = t.fitted(y, global_encoder(y), steps, perhaps)
         z = z._replace(values=held(z.values, LOUDEST))
         integers = relaxed(z.values, z.levels, t.config.levels)
         bits_z = token_bits(self.model.prior(integers), z.levels, z.position)
 
         anchor_weights = t.anchor_weights(quality)
-        given = (y, z.values, integers, quality, layers, noise, anchor_weights)
-        with_details = layers > 0
-        if self.alone or not (self.unread or with_details.any()):
-            y_hat = t.predicted(z.values)  # the same as `detail_pass` makes of it
-            bits = torch.zeros_like(y_hat[:, 0])
-        elif self.unread or with_details.all():
-            y_hat, bits = self._detailed(*given)
-        else:
-            some, others = (torch.nonzero(which)[:, 0] for which in (with_details, ~with_details))
-            made, bits = self._detailed(*(of_batch(t, some) for t in given))
-            y_hat = y.new_zeros(y.shape).index_copy(0, some, made)
-            y_hat = y_hat.index_copy(0, others, t.predicted(of_batch(z.values, others)))
-            bits = y.new_zeros(y[:, 0].shape).index_copy(0, some, bits)
+        given = [y, z.values, integers, quality, layers, noise, anchor_weights]
+        order = None
+        if alone is None:
+            order = torch.argsort(layers, stable=True)
+            given = [pixel_rows(g[order]) if g.ndim == 4 else g[order] for g in given]
+            alone = int((layers == 0).sum())
+        made = []
+        if alone:  # the same for these as `detail_pass` makes of them
+            made.append(t.predicted(given[1][:alone]))
+        bits = torch.zeros_like(y[:alone, 0])
+        if alone < len(x):
+            detailed, more = self._detailed(*(g[alone:] for g in given))
+            made, bits = [*made, detailed], torch.cat([bits, more])
+        y_hat = torch.cat(made)
+        if order is not None:
+            back = torch.argsort(order)
+            y_hat, bits = pixel_rows(y_hat[back]), bits[back]
 
         target = y.detach()
         spread = target.var((2, 3), keepdim=True).mean(1, keepdim=True) + 1e-3
@@ -130,6 +137,14 @@ class TrainingPass(nn.Module):
             bits.sum((1, 2)) / (x.shape[2] * x.shape[3]),
             bootstrap,
         )
+
+    def _without_details(self, count: int) -> tuple[int | None, int | None]:
+        """How many images at the beginning have no details, at least and at most, if that is so."""
+        if self.alone:
+            return count, count
+        if self.globals_first is None:
+            return None, None
+        return math.floor(self.globals_first * count), math.ceil(self.globals_first * count)
 
     def _detailed(
         self,
@@ -156,9 +171,3 @@ class TrainingPass(nn.Module):
             exact=not self.noisy_rate,
         )
         return y_hat, bits
-
-
-def of_batch(t: Tensor, some: Tensor) -> Tensor:
-    """Some items of a batch [B, ...], by number; grids in the layout of `pixel_rows`."""
-    chosen = t.index_select(0, some)
-    return pixel_rows(chosen) if t.ndim == 4 else chosen
