@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sbtcodec.entropy import entropy_parameters, integer_net, prior
-from sbtcodec.rdo import soft_quantisation
+from sbtcodec.rdo import soft_quantisation, soft_symbols
 from sbtcodec.training import device_kernels
 from sbtcodec.training.device_kernels import (
     ACTIVATE,
@@ -117,7 +117,7 @@ def test_coding_of_channels_and_its_gradient(
     here = torch.rand(6, 1, 8, 8, generator=generator) < 0.6
     worth = torch.tensor([0.02, 0.04, 0.08, 0.1, 0.2, 0.3]).view(-1, 1, 1, 1)
     made = []
-    for code in (soft_quantisation.coded_channels, device_kernels.coded_channels):
+    for code in (soft_symbols.coded_channels, device_kernels.coded_channels):
         out = code(y, predicted, gain, offset, total, noise, here, None, worth, 1, True)
         wanted = [out.y_hat, out.bits]
         made.append([*wanted, out.symbols, *gradients(wanted, [y, predicted, total])])

@@ -14,15 +14,12 @@ from sbtcodec.entropy.frequencies import gaussian_tables
 from sbtcodec.entropy.prior import centred
 from sbtcodec.latents.blocks import RGB
 from sbtcodec.models.config import CodecModel
-from sbtcodec.rdo.soft_quantisation import (
+from sbtcodec.rdo.soft_quantisation import Details, Known, detail_pass, known_from_tokens
+from sbtcodec.rdo.soft_symbols import (
     SMOOTHING,
-    Details,
-    Known,
     chosen,
     coded_channels,
-    detail_pass,
     gaussian_bits,
-    known_from_tokens,
     slopes_of,
     table_bits,
 )

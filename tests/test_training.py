@@ -26,7 +26,7 @@ from sbtcodec.errors import DatasetError, WeightsError
 from sbtcodec.models.config import CodecModel
 from sbtcodec.models.weights_file import read_state
 from sbtcodec.rdo.ms_ssim import MS_SSIM_WEIGHTS, ms_ssim
-from sbtcodec.rdo.soft_quantisation import gaussian_bits
+from sbtcodec.rdo.soft_symbols import gaussian_bits
 from sbtcodec.training import checkpoint
 from sbtcodec.training.config import BASE, MODELS, PRESETS, TrainingConfig
 from sbtcodec.training.data import batch, recoloured

@@ -18,8 +18,8 @@ from torch import Tensor
 from sbtcodec.entropy import entropy_parameters, integer_net, prior
 from sbtcodec.entropy.entropy_parameters import MAX_SYMBOL, SCALE_MIN, SCALE_STEP, SUMS_PER_INDEX
 from sbtcodec.entropy.integer_net import ACTIVATION_MAX, WEIGHT_ONE
-from sbtcodec.rdo import soft_quantisation
-from sbtcodec.rdo.soft_quantisation import CURVATURE, SMALLEST_PROBABILITY, SMOOTHING, Coded
+from sbtcodec.rdo import soft_quantisation, soft_symbols
+from sbtcodec.rdo.soft_symbols import CURVATURE, SMALLEST_PROBABILITY, SMOOTHING, Coded
 
 Context = Any  # of an autograd function, which torch gives no type that knows what is saved
 LARGEST_INDEX = entropy_parameters.TABLES - 1.0
@@ -188,7 +188,7 @@ def coded_channels(
     shapes: int,
     exact: bool,
 ) -> Coded:
-    """As `soft_quantisation.coded_channels`; which it calls for what it does not know itself."""
+    """As `soft_symbols.coded_channels`; which it calls for what it does not know itself."""
     if not exact or noise is None or worth is None or costs is not None or gain.requires_grad:
         return UNFUSED(y, predicted, gain, offset, total, noise, here, costs, worth, shapes, exact)
     scale = _Scale.apply(total[:, : y.shape[1]], offset)  # type: ignore[no-untyped-call]
@@ -198,7 +198,7 @@ def coded_channels(
     return Coded(y_hat, symbols, cost.sum(1), None)
 
 
-UNFUSED = soft_quantisation.coded_channels
+UNFUSED = soft_symbols.coded_channels
 FUSED: tuple[tuple[object, str, Callable[..., Any]], ...] = (
     (integer_net, "activate", activate),
     (entropy_parameters, "activate", activate),

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from sbtcodec.entropy.token_rate import relaxed, token_bits
 from sbtcodec.models.config import CodecModel
 from sbtcodec.rdo.ms_ssim import ms_ssim
-from sbtcodec.rdo.soft_quantisation import detail_pass, known_from_tokens, leaky_clamp
+from sbtcodec.rdo.soft_quantisation import detail_pass, known_from_tokens
+from sbtcodec.rdo.soft_symbols import leaky_clamp
 from sbtcodec.runtime.tensors import held
 from sbtcodec.tokenizer.layers import pixel_rows
 from sbtcodec.tokenizer.model import MAX_QUALITY_CODE
