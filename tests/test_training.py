@@ -370,33 +370,38 @@ print(last.step, last.token_weight, last.seconds, sums)
 """
 
 
-@pytest.mark.parametrize("preset", ["tiny", "symbols"])
-def test_ranks_of_unequal_speed_end_together_with_the_same_weights(
-    photographs: Path, tmp_path: Path, preset: str
-) -> None:
+def printed_by_ranks(script: str, count: int, *arguments: object) -> list[str]:
+    """What `count` processes print that know of each other; each also gets its number."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    shared = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", RANK, photographs, tmp_path, preset, str(rank)],
-            env=os.environ
-            | {"RANK": str(rank), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
-            | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)},
+            [sys.executable, "-c", script, *map(str, arguments), str(rank)],
+            env=os.environ | shared | {"RANK": str(rank), "OMP_NUM_THREADS": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
-        for rank in range(2)
+        for rank in range(count)
     ]
     try:
         done = [process.communicate(timeout=240) for process in processes]
     finally:
         for process in processes:
             process.kill()
-    assert [process.returncode for process in processes] == [0, 0], done
-    assert done[0][0] == done[1][0]
-    assert int(done[0][0].split()[0]) > 1
+    assert [process.returncode for process in processes] == [0] * count, done
+    return [out for out, _ in done]
+
+
+@pytest.mark.parametrize("preset", ["tiny", "symbols"])
+def test_ranks_of_unequal_speed_end_together_with_the_same_weights(
+    photographs: Path, tmp_path: Path, preset: str
+) -> None:
+    first, second = printed_by_ranks(RANK, 2, photographs, tmp_path, preset)
+    assert first == second
+    assert int(first.split()[0]) > 1
 
 
 ORTHOGONAL = """
@@ -418,24 +423,4 @@ print(sum(t.double().sum().item() for t in shared))
 
 
 def test_several_processes_make_the_same_matrices_orthogonal_each_its_part() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    shared = {"WORLD_SIZE": "3", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", ORTHOGONAL],
-            env=os.environ | shared | {"RANK": str(rank), "OMP_NUM_THREADS": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(3)
-    ]
-    try:
-        done = [process.communicate(timeout=240) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert [process.returncode for process in processes] == [0, 0, 0], done
-    assert len({out for out, _ in done}) == 1
+    assert len(set(printed_by_ranks(ORTHOGONAL, 3))) == 1
