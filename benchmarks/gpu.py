@@ -7,9 +7,13 @@ Imports are those of each part, since a part may lack what others need.
 """
 
 import argparse
+import atexit
 import json
+import shutil
 import sys
+import tempfile
 import time
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,13 +27,17 @@ if TYPE_CHECKING:
 def warm_start_of(a: argparse.Namespace) -> Path | None:
     """What training starts from; a tiny model begins anew."""
     start: Path | None = None if a.tiny else a.warm_start
-    if start is not None and start.is_dir():
-        import tempfile
+    return joined(start) if start is not None and start.is_dir() else start
 
-        from sbtcodec.training.split_weights import join
 
-        start = a.warm_start = join(start, Path(tempfile.mkdtemp(), "checkpoint.safetensors"))
-    return start
+@cache
+def joined(folder: Path) -> Path:
+    """A checkpoint of the averaged weights of a run's folder, for as long as this program runs."""
+    from sbtcodec.training.split_weights import join
+
+    scratch = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+    return join(folder, Path(scratch, "checkpoint.safetensors"))
 
 
 def model_of(a: argparse.Namespace) -> "ModelConfig":
@@ -37,9 +45,10 @@ def model_of(a: argparse.Namespace) -> "ModelConfig":
     from sbtcodec.training import checkpoint
     from sbtcodec.training.config import MODELS
 
-    if warm_start_of(a) is None:
+    start = warm_start_of(a)
+    if start is None:
         return MODELS["tiny" if a.tiny else "base"]
-    return checkpoint.weights_of(a.warm_start).config
+    return checkpoint.weights_of(start).config
 
 
 def recipe_of(a: argparse.Namespace, count: int) -> "TrainingConfig":
@@ -58,7 +67,6 @@ def recipe_of(a: argparse.Namespace, count: int) -> "TrainingConfig":
         learning_rate=config.learning_rate * a.rate,
         matrix_learning_rate=config.matrix_learning_rate * a.rate,
         seed=a.seed,
-        ema=a.ema or config.ema,
     )
 
 
@@ -152,8 +160,6 @@ def train(a: argparse.Namespace) -> None:
 
 def evaluate(a: argparse.Namespace) -> None:
     """Whole files of validation photographs, with the weights before and after."""
-    import tempfile
-
     from benchmarks.pack import read_packs
     from benchmarks.weights import SIDE, curve_of, middle_of
     from sbtcodec.codec.codec import Codec
@@ -163,11 +169,11 @@ def evaluate(a: argparse.Namespace) -> None:
 
     squares = [middle_of(rgb, SIDE) for rgb in read_packs([a.valid])][: a.limit]
     with tempfile.TemporaryDirectory() as scratch:
-        joined = join(a.out, Path(scratch, "joined.safetensors"))
+        trained = join(a.out, Path(scratch, "joined.safetensors"))
         like = a.warm_start
         if a.tiny or like is None or like.is_dir() or like.name == "checkpoint.safetensors":
             like = None
-        weights = publish(joined, Path(scratch, "weights"), like=like)
+        weights = publish(trained, Path(scratch, "weights"), like=like)
         curves = []
         for folder in (None, weights.parent):
             codec = Codec.load(a.device, weights=folder)
@@ -203,7 +209,6 @@ def main() -> None:
     parser.add_argument("--preset", default="finish")
     parser.add_argument("--batch", type=int, default=64, help="large crops in a step")
     parser.add_argument("--rate", type=float, default=1.0, help="factor of the rates of learning")
-    parser.add_argument("--ema", type=float, help="decay of the averaged weights")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--float32", default="heads", help="see DeviceOptions")
     parser.add_argument("--compile", help="see DeviceOptions; by default kernels on cuda")

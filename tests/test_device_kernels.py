@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sbtcodec.entropy import entropy_parameters, integer_net, prior
 from sbtcodec.rdo import soft_quantisation, soft_symbols
+from sbtcodec.rdo.soft_symbols import Channels
 from sbtcodec.training import device_kernels
 from sbtcodec.training.device_kernels import (
     ACTIVATE,
@@ -118,7 +119,8 @@ def test_coding_of_channels_and_its_gradient(
     worth = torch.tensor([0.02, 0.04, 0.08, 0.1, 0.2, 0.3]).view(-1, 1, 1, 1)
     made = []
     for code in (soft_symbols.coded_channels, device_kernels.coded_channels):
-        out = code(y, predicted, gain, offset, total, noise, here, None, worth, 1, True)
+        given = (y, predicted, gain, offset, total, noise, here, None, worth, 1, True)
+        out = code(Channels(*given))
         wanted = [out.y_hat, out.bits]
         made.append([*wanted, out.symbols, *gradients(wanted, [y, predicted, total])])
         assert out.coded_bits is None
@@ -138,10 +140,10 @@ def test_what_the_kernels_do_not_know_is_left_to_torch() -> None:
     arguments += [torch.ones(2, 1, 4, 4) > 0, None, None, 1, False]
     with fused_kernels():
         assert soft_quantisation.coded_channels is device_kernels.coded_channels
-        out = soft_quantisation.coded_channels(*arguments)
+        out = soft_quantisation.coded_channels(Channels(*arguments))
         kept = (integer_net.activate, entropy_parameters.activate, prior.activate)
         assert set(kept) == {device_kernels.activate}
-    wanted = soft_quantisation.coded_channels(*arguments)
+    wanted = soft_quantisation.coded_channels(Channels(*arguments))
     assert torch.equal(out.y_hat, wanted.y_hat)
     assert device_kernels.activate not in (integer_net.activate, prior.activate)
     assert soft_quantisation.coded_channels is not device_kernels.coded_channels

@@ -17,6 +17,7 @@ from sbtcodec.models.config import CodecModel
 from sbtcodec.rdo.soft_quantisation import Details, Known, detail_pass, known_from_tokens
 from sbtcodec.rdo.soft_symbols import (
     SMOOTHING,
+    Channels,
     chosen,
     coded_channels,
     gaussian_bits,
@@ -148,9 +149,8 @@ def test_the_prediction_or_y_learns_by_which_of_them_arrives(tokens) -> None:
         predicted = y.detach() + deviation * torch.randn_like(y)
         inputs = [y.detach().requires_grad_(), predicted.requires_grad_()]
         total = torch.full_like(y, index * SUMS_PER_INDEX)
-        out = coded_channels(
-            *inputs, gain, offset, total, None, here, None, torch.tensor(0.08), 1, True
-        )
+        given = (*inputs, gain, offset, total, None, here, None, torch.tensor(0.08), 1, True)
+        out = coded_channels(Channels(*given))
         return [float(g.mean()) for g in torch.autograd.grad(out.y_hat.sum(), inputs)]
 
     assert shares(0.05, 0.0) == pytest.approx([0.0, 1.0], abs=0.01)

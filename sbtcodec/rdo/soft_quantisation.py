@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sbtcodec.entropy.entropy_parameters import EntropyParameters
 from sbtcodec.entropy.step_size import ANCHOR_WEIGHT_ONE, gain_offset
-from sbtcodec.rdo.soft_symbols import coded_channels
+from sbtcodec.rdo.soft_symbols import Channels, coded_channels
 from sbtcodec.tokenizer.bootstrap import checkerboard
 from sbtcodec.tokenizer.model import Tokenizer
 
@@ -134,17 +134,19 @@ def detail_pass(
 
         total = scales.sums(step, known.scale_features, known.integer_anchor_weights, seen).float()
         coded = coded_channels(
-            y[:, channels],
-            mine,
-            gain[:, channels],
-            offset[:, channels],
-            total,
-            noise if noise is None else noise[:, channels],
-            coded_now & (at > group),
-            costs,
-            worth,
-            scales.shapes,
-            exact,
+            Channels(
+                y=y[:, channels],
+                predicted=mine,
+                gain=gain[:, channels],
+                offset=offset[:, channels],
+                total=total,
+                noise=noise if noise is None else noise[:, channels],
+                here=coded_now & (at > group),
+                costs=costs,
+                worth=worth,
+                shapes=scales.shapes,
+                exact=exact,
+            )
         )
         bits = bits + coded.bits
         coded_bits = coded_bits if coded.coded_bits is None else coded_bits + coded.coded_bits

@@ -26,6 +26,7 @@ from sbtcodec.runtime.tensors import round_ste
 
 SMALLEST_PROBABILITY = 1e-9
 SMOOTHING = 0.25  # steps
+LEAK = 0.05  # of a gradient beyond a clamp, against dead ends
 CURVATURE = 6.0  # bits that squared error of a step is worth, as measured
 
 
@@ -45,22 +46,10 @@ class Coded(NamedTuple):
     coded_bits: Tensor | None
 
 
-def coded_channels(
-    y: Tensor,
-    predicted: Tensor,
-    gain: Tensor,
-    offset: Tensor,
-    total: Tensor,
-    noise: Tensor | None,
-    here: Tensor,
-    costs: Tensor | None,
-    worth: Tensor | None,
-    shapes: int,
-    exact: bool,
-) -> Coded:
-    """Code some channels.
+class Channels(NamedTuple):
+    """Some channels to code, at places of one colour; C is their number.
 
-    Args:
+    Attributes:
         y: the channels, float32 [B, C, H, W].
         predicted: of them, of the same shape.
         gain: steps per unit, float32 [B, C, 1, 1].
@@ -73,6 +62,23 @@ def coded_channels(
         shapes: of tables.
         exact: as of `detail_pass`.
     """
+
+    y: Tensor
+    predicted: Tensor
+    gain: Tensor
+    offset: Tensor
+    total: Tensor
+    noise: Tensor | None
+    here: Tensor
+    costs: Tensor | None
+    worth: Tensor | None
+    shapes: int
+    exact: bool
+
+
+def coded_channels(channels: Channels) -> Coded:
+    """Code some channels."""
+    y, predicted, gain, offset, total, noise, here, costs, worth, shapes, exact = channels
     scale = symbol_scale(total[:, : y.shape[1]], offset)
     residual = (y - predicted) * gain
     if costs is None:
@@ -182,9 +188,9 @@ def chosen(residual: Tensor, bits: Callable[[Tensor], Tensor], bit_weight: Tenso
 
 
 def leaky_clamp(x: Tensor, low: float, high: float) -> Tensor:
-    """Clamp in value, but let a twentieth of the gradient through outside, against dead ends."""
+    """Clamp in value, but let LEAK of the gradient through outside."""
     clamped = x.clamp(low, high)
-    return clamped + 0.05 * ((x - clamped) - (x - clamped).detach())
+    return clamped + LEAK * ((x - clamped) - (x - clamped).detach())
 
 
 def symbol_scale(total: Tensor, gain_offset: Tensor) -> Tensor:

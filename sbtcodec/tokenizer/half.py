@@ -32,6 +32,5 @@ def in_bfloat16(network: M) -> M:
                 module.project.bias.mul_(scale)
                 module.scale.fill_(1.0)
             if isinstance(module, ROUNDED):
-                for name, parameter in module.named_parameters(recurse=False):
-                    setattr(module, name, nn.Parameter(parameter.bfloat16(), requires_grad=False))
+                module.bfloat16()
     return made

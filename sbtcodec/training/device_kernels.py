@@ -19,12 +19,18 @@ from sbtcodec.entropy import entropy_parameters, integer_net, prior
 from sbtcodec.entropy.entropy_parameters import MAX_SYMBOL, SCALE_MIN, SCALE_STEP, SUMS_PER_INDEX
 from sbtcodec.entropy.integer_net import ACTIVATION_MAX, WEIGHT_ONE
 from sbtcodec.rdo import soft_quantisation, soft_symbols
-from sbtcodec.rdo.soft_symbols import CURVATURE, SMALLEST_PROBABILITY, SMOOTHING, Coded
+from sbtcodec.rdo.soft_symbols import (
+    CURVATURE,
+    LEAK,
+    SMALLEST_PROBABILITY,
+    SMOOTHING,
+    Channels,
+    Coded,
+)
 
 Context = Any  # of an autograd function, which torch gives no type that knows what is saved
 LARGEST_INDEX = entropy_parameters.TABLES - 1.0
 ROOT_2, ROOT_PI = math.sqrt(2), math.sqrt(math.pi)
-LEAK = 0.05  # of the gradient beyond a clamp, as `leaky_clamp`
 
 ACTIVATE = f"""template <typename T> T activated(T total) {{
     T v = ::floor(total * T({1 / WEIGHT_ONE}) + T(0.5));
@@ -175,22 +181,11 @@ def activate(total: Tensor) -> Tensor:
     return made
 
 
-def coded_channels(
-    y: Tensor,
-    predicted: Tensor,
-    gain: Tensor,
-    offset: Tensor,
-    total: Tensor,
-    noise: Tensor | None,
-    here: Tensor,
-    costs: Tensor | None,
-    worth: Tensor | None,
-    shapes: int,
-    exact: bool,
-) -> Coded:
+def coded_channels(channels: Channels) -> Coded:
     """As `soft_symbols.coded_channels`; which it calls for what it does not know itself."""
+    y, predicted, gain, offset, total, noise, here, costs, worth, _, exact = channels
     if not exact or noise is None or worth is None or costs is not None or gain.requires_grad:
-        return UNFUSED(y, predicted, gain, offset, total, noise, here, costs, worth, shapes, exact)
+        return UNFUSED(channels)
     scale = _Scale.apply(total[:, : y.shape[1]], offset)  # type: ignore[no-untyped-call]
     y_hat, symbols, cost = _Code.apply(  # type: ignore[no-untyped-call]
         y, predicted, gain, scale, worth, noise, here.to(y.dtype)
