@@ -167,11 +167,11 @@ def _avif(device: str) -> PillowCodec:
         raise SbtError(msg)
     return PillowCodec(
         name="avif",
-        settings=f"libavif {_version('avif')}, 4:2:0, speed 4",
-        default_qualities=(0, 3, 8, 15, 25, 35, 50, 65),
+        settings=f"libavif {_version('avif')}, 4:2:0, speed 4, one thread",
+        default_qualities=(0, 3, 8, 15, 25, 35, 50, 65, 75),
         quality_range=(0, 100),
         pillow_format="AVIF",
-        save_options={"speed": 4},
+        save_options={"speed": 4, "max_threads": 1},  # bytes depend on the number of threads
     )
 
 
