@@ -139,7 +139,7 @@ def globals_cost(codec: Codec, image: NDArray[np.uint8], effort: int) -> float:
 
 def test_effort_makes_better_global_tokens(codec: Codec, photo: NDArray[np.uint8]) -> None:
     plain, better = globals_cost(codec, photo, 3), globals_cost(codec, photo, 5)
-    assert better < 0.98 * plain
+    assert better < 0.99 * plain
 
 
 def test_windows_refine_tokens_nearly_like_the_whole(

@@ -145,16 +145,30 @@ def test_the_prediction_or_y_learns_by_which_of_them_arrives(tokens) -> None:
     gain = torch.ones_like(y[:, :, :1, :1])
     offset, here = torch.zeros_like(gain), torch.ones_like(y[:, :1]) > 0
 
-    def shares(deviation: float, index: float) -> list[float]:
+    def shares(deviation: float, index: float, *, search: bool = False) -> list[float]:
         predicted = y.detach() + deviation * torch.randn_like(y)
         inputs = [y.detach().requires_grad_(), predicted.requires_grad_()]
         total = torch.full_like(y, index * SUMS_PER_INDEX)
-        given = (*inputs, gain, offset, total, None, here, None, torch.tensor(0.08), 1, True)
+        given = (
+            *inputs,
+            gain,
+            offset,
+            total,
+            None,
+            here,
+            None,
+            torch.tensor(0.08),
+            1,
+            True,
+            search,
+        )
         out = coded_channels(Channels(*given))
         return [float(g.mean()) for g in torch.autograd.grad(out.y_hat.sum(), inputs)]
 
     assert shares(0.05, 0.0) == pytest.approx([0.0, 1.0], abs=0.01)
     assert shares(5.0, 50.0) == pytest.approx([1.0, 0.0], abs=0.01)
+    # a search asks what y should have been, even where a hair more of it would not arrive
+    assert shares(0.05, 0.0, search=True) == pytest.approx([1.0, 1.0], abs=0.01)
 
 
 def test_no_crop_shouts_down_the_others() -> None:

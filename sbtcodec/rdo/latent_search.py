@@ -4,10 +4,10 @@ Networks that encode any picture in one go are a compromise. Here the local toke
 follow the gradient of rate and distortion through the whole decoder (Campos et al., CVPR workshops
 2019; Yang et al., arXiv 2006.04240). The format and the decoder do not change.
 
-Straight-through gradients alone make this worse: they are mostly the rounding error of each symbol
-itself, which is as small as it can be already. Its part is the error times the curvature of the
-distortion, so it is subtracted; what remains is what the neighbours' errors, the prediction and the
-rate ask for. The curvature also makes the step a Newton step, so that few suffice.
+The gradient at what is decoded of y is mostly the rounding error of each symbol itself, which is as
+small as it can be already. Its part is the error times the curvature of the distortion, so it is
+subtracted; what remains is what the neighbours' errors, later predictions and the rate ask for. The
+curvature also makes the step a Newton step, so that few suffice.
 Letters: C local channels, H W rows and columns of the padded image's latents.
 """
 
@@ -175,7 +175,16 @@ class _Window:
         noise = torch.zeros_like(y)
         bit_weight = torch.full((1,), self.bit_weight, device=y.device) if self.bit_weight else None
         y_hat, bits, coded = detail_pass(
-            t, self.scales, self.known, y, layers, noise, self.costs, bit_weight
+            t,
+            self.scales,
+            self.known,
+            y,
+            layers,
+            noise,
+            self.costs,
+            bit_weight,
+            exact=True,
+            search=True,
         )
         height, width = self.x.shape[2:]
         x_hat = t.decoder(y_hat, self.anchor_weights, layers)[:, :, :height, :width].float()

@@ -86,6 +86,7 @@ def detail_pass(
     costs: Tensor | None = None,
     bit_weight: Tensor | None = None,
     exact: bool = False,
+    search: bool = False,
 ) -> Details:
     """Code the local tokens.
 
@@ -103,6 +104,8 @@ def detail_pass(
         exact: rates are those of symbols, `noise` has a part in their gradient alone, and gradients
             are those of `slopes_of`. Straight through symbols, they would not see that a prediction
             stays where a zero is sent, as most are at low qualities, and drifts.
+        search: with `exact`, y gets all of the gradient of what is decoded of it: a search asks for
+            what the decoder would rather have, whether or not its symbol would change for a hair.
     """
     t = tokenizer
     y_hat = known.y_hat
@@ -146,6 +149,7 @@ def detail_pass(
                 worth=worth,
                 shapes=scales.shapes,
                 exact=exact,
+                search=search,
             )
         )
         bits = bits + coded.bits

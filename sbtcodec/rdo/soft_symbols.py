@@ -28,6 +28,7 @@ SMALLEST_PROBABILITY = 1e-9
 SMOOTHING = 0.25  # steps
 LEAK = 0.05  # of a gradient beyond a clamp, against dead ends
 CURVATURE = 6.0  # bits that squared error of a step is worth, as measured
+OWN_RATE = 0.4  # of the gradient of its rate, for y in a search, where its symbol is chosen by rate
 
 
 class Coded(NamedTuple):
@@ -61,6 +62,7 @@ class Channels(NamedTuple):
         worth: squared steps that a bit is worth, float32 [B, 1, 1, 1].
         shapes: of tables.
         exact: as of `detail_pass`.
+        search: as of `detail_pass`.
     """
 
     y: Tensor
@@ -74,11 +76,12 @@ class Channels(NamedTuple):
     worth: Tensor | None
     shapes: int
     exact: bool
+    search: bool = False
 
 
 def coded_channels(channels: Channels) -> Coded:
     """Code some channels."""
-    y, predicted, gain, offset, total, noise, here, costs, worth, shapes, exact = channels
+    y, predicted, gain, offset, total, noise, here, costs, worth, shapes, exact, search = channels
     scale = symbol_scale(total[:, : y.shape[1]], offset)
     residual = (y - predicted) * gain
     if costs is None:
@@ -92,6 +95,8 @@ def coded_channels(channels: Channels) -> Coded:
         cost = gaussian_bits(symbols, scale)
         if noise is not None:
             moved = residual
+            if search and worth is not None:
+                moved = moved - (1 - OWN_RATE) * gain * (y - y.detach())
             if worth is not None:
                 # Where symbols are the best ones, the error alone tells what a prediction is
                 # worth, at once with the rate (envelope theorem); so far as they are.
@@ -108,7 +113,7 @@ def coded_channels(channels: Channels) -> Coded:
     known = predicted + q / gain
     if exact:
         share = slopes.steady + (1 - slopes.steady) * slopes.near
-        known = known.detach() + share * (y - y.detach())
+        known = known.detach() + (1 if search else share) * (y - y.detach())
         known = known + (1 - slopes.steady) * (predicted - predicted.detach())
     return Coded(torch.where(here, known, predicted), q.detach(), (cost * here).sum(1), coded_bits)
 

@@ -183,8 +183,9 @@ def activate(total: Tensor) -> Tensor:
 
 def coded_channels(channels: Channels) -> Coded:
     """As `soft_symbols.coded_channels`; which it calls for what it does not know itself."""
-    y, predicted, gain, offset, total, noise, here, costs, worth, _, exact = channels
-    if not exact or noise is None or worth is None or costs is not None or gain.requires_grad:
+    y, predicted, gain, offset, total, noise, here, costs, worth, _, exact, search = channels
+    unknown = noise is None or worth is None or costs is not None or gain.requires_grad
+    if unknown or search or not exact:
         return UNFUSED(channels)
     scale = _Scale.apply(total[:, : y.shape[1]], offset)  # type: ignore[no-untyped-call]
     y_hat, symbols, cost = _Code.apply(  # type: ignore[no-untyped-call]
