@@ -18,9 +18,10 @@ from torch import Tensor
 
 from sbtcodec.evaluation.curves import METRICS, Curve, Point, bd_rate
 from sbtcodec.grid import LATENT_STRIDE, TOKEN_STRIDE
-from sbtcodec.latents.estimate import fast_bf16, floats
+from sbtcodec.latents.estimate import floats
 from sbtcodec.models.config import CodecModel
 from sbtcodec.rdo.ms_ssim import ms_ssim
+from sbtcodec.runtime.precision import fast_bf16
 from sbtcodec.tokenizer.layers import channels_last, pixel_rows
 from sbtcodec.training import checkpoint
 from sbtcodec.training.config import PRESETS, TrainingConfig

@@ -89,7 +89,10 @@ def speed(a: argparse.Namespace) -> None:
     from sbtcodec.codec.codec import Codec
     from sbtcodec.image.demo_picture import demo_picture
 
-    codecs = {bf16: Codec.load(a.device, bf16=bf16) for bf16 in (False, True)}
+    codecs = {
+        precision == "bfloat16": Codec.load(a.device, precision=precision)
+        for precision in ("float32", "bfloat16")
+    }
     for height, width in TINY_SIZES if a.tiny else SIZES:
         rgb = np.asarray(Image.fromarray(demo_picture()).resize((width, height)))
         repeat = 3 if height * width < 1e6 else 1

@@ -13,7 +13,8 @@ from torch import Tensor
 from sbtcodec.codec.codec import Codec
 from sbtcodec.entropy.coder import Indices, LayerDecoder, Symbols
 from sbtcodec.evaluation.metrics import Rgb
-from sbtcodec.tokenizer.layers import channels_last, planes
+from sbtcodec.latents.blocks import Networks
+from sbtcodec.tokenizer.layers import planes
 from sbtcodec.tokenizer.token_adapter import STEPS_ALONE
 
 TOKEN = 32  # pixels of a global token's side
@@ -25,7 +26,8 @@ class Inside:
     def __init__(self, codec: Codec) -> None:
         """Use the networks of `codec`, where they are."""
         self.release, self.device = codec.release, codec.device
-        self.tokenizer, self.networks = channels_last(codec.tokenizer), codec.networks
+        self.networks = Networks(codec.release, codec.device, bf16=False)
+        self.tokenizer = self.networks.tokenizer
 
     @torch.inference_mode()
     def local_tokens(self, rgb: Rgb) -> Tensor:

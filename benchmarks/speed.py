@@ -1,7 +1,7 @@
 """Encoding and decoding speed with the model loaded, on images of one folder.
 
     python benchmarks/speed.py FOLDER [--qualities globals,10,30,50,80] [--limit 6] [--repeat 3]
-                               [--bf16]
+                               [--precision auto]
 
 prints megapixels per second at each quality (median over images of the best of `repeat` runs), and
 the time of whole cold `sbtcodec decompress` commands.
@@ -19,6 +19,7 @@ import torch
 
 from sbtcodec.codec.codec import RGB, Codec
 from sbtcodec.image.pixels import load_image
+from sbtcodec.runtime.precision import PRECISIONS
 
 GLOBALS = "globals"
 
@@ -72,13 +73,12 @@ def main() -> None:
     parser.add_argument("--qualities", default=f"{GLOBALS},10,30,50,80")
     parser.add_argument("--limit", type=int, default=6)
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--bf16", action="store_true")
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto")
     arguments = parser.parse_args()
-    codec = Codec.load("cpu", bf16=arguments.bf16)
+    codec = Codec.load("cpu", precision=arguments.precision)
     paths = sorted(p for p in arguments.folder.iterdir() if p.suffix in {".png", ".jpg", ".webp"})
     images = [load_image(path).rgb for path in paths[: arguments.limit]]
-    precision = "bf16" if arguments.bf16 else "float32"
-    print(f"{len(images)} images, {precision}, {torch.get_num_threads()} threads\n")
+    print(f"{len(images)} images, {codec.precision}, {torch.get_num_threads()} threads\n")
     print("quality  encode MP/s  decode MP/s")
     for quality in arguments.qualities.split(","):
         encode, decode = speeds(codec, images, quality, arguments.repeat)

@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument("--model", type=int, help="its number; the default model")
     parser.add_argument("--weights", type=Path, help="folder of models")
     arguments = parser.parse_args()
-    codec = Codec.load("cpu", model=arguments.model, weights=arguments.weights)
+    codec = Codec.load("cpu", precision="float32", model=arguments.model, weights=arguments.weights)
     write(codec)
     sys.stdout.write(f"{GOLDEN / str(codec.release.number)}\n")
 

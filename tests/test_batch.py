@@ -272,7 +272,7 @@ def test_a_folder_that_cannot_be_mirrored_is_a_failure_of_its_files(run):
 
 
 def test_a_codec_that_cannot_be_loaded_ends_the_batch_with_one_sentence(run, monkeypatch):
-    def load(_device):
+    def load(_device, **_):
         raise WeightsError("the weights are damaged")
 
     monkeypatch.setattr(FakeCodec, "load", load)
@@ -401,7 +401,7 @@ import signal, sys, time, types
 # A shell may have started the tests in the background, with SIGINT ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 class Codec:
-    load = classmethod(lambda cls, device: cls())
+    load = classmethod(lambda cls, device, **_: cls())
     def compress(self, image, quality, **options):
         sys.stderr.write("at work\n")
         time.sleep(SECONDS)

@@ -12,6 +12,7 @@ from skimage import data
 
 from benchmarks import base_layer, bootstrap, output, predictions, rivals
 from benchmarks.inside import Inside, by_channel, recording
+from sbtcodec.codec.codec import Codec
 from sbtcodec.container import unpack
 from sbtcodec.errors import DatasetError, SbtError
 from sbtcodec.evaluation.codecs import load_codec
@@ -33,7 +34,8 @@ def photos(codec, folder):
     return [predictions.photo_of(inside, rgb) for _, rgb in output.dataset_of(folder).images()]
 
 
-def test_the_networks_called_from_outside_give_the_codec_s_own_picture(codec, photo):
+def test_the_networks_called_from_outside_give_the_codec_s_own_picture(photo):
+    codec = Codec.load("cpu", precision="float32")
     inside = Inside(codec)
     alone = predictions.photo_of(inside, photo)
     picture = inside.picture(alone.predicted, photo.shape[:2], 0, 0)

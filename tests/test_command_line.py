@@ -311,7 +311,7 @@ import numpy
 def interrupted(descriptor): os.kill(os.getpid(), signal.SIGINT)
 os.fsync = interrupted
 class Codec:
-    load = classmethod(lambda cls, device: cls())
+    load = classmethod(lambda cls, device, **_: cls())
     compress = lambda self, image, quality, **options: bytes(100)
 sys.modules["sbtcodec.codec.codec"] = types.SimpleNamespace(Codec=Codec)
 from sbtcodec.cli import main

@@ -198,7 +198,7 @@ def test_an_original_that_tells_of_its_maker_or_shows_otherwise_is_written_anew(
 @pytest.fixture
 def files(tmp_path, monkeypatch, photo, sbt, codec):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(Codec, "load", lambda device: codec)
+    monkeypatch.setattr(Codec, "load", lambda device, **_: codec)
     Path("cat.sbt").write_bytes(sbt)
     Path("cat.png").write_bytes(png(photo))
     return tmp_path

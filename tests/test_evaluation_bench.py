@@ -20,7 +20,7 @@ from sbtcodec.evaluation.vision import VisionMetric
 @pytest.fixture
 def call(tmp_path, monkeypatch):
     module = ModuleType("sbtcodec.codec.codec")
-    module.Codec = type("Codec", (), {"load": staticmethod(lambda device: StubModel())})
+    module.Codec = type("Codec", (), {"load": staticmethod(lambda device, **_: StubModel())})
     monkeypatch.setitem(sys.modules, "sbtcodec.codec.codec", module)
     (tmp_path / "images").mkdir()
     Image.fromarray(picture()).save(tmp_path / "images" / "one.png")

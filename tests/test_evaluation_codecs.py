@@ -46,7 +46,7 @@ def test_default_qualities_lie_in_the_range(name):
 
 def test_sbt_sends_globals_alone_when_asked(monkeypatch):
     module = ModuleType("sbtcodec.codec.codec")
-    module.Codec = type("Codec", (), {"load": staticmethod(lambda device: StubModel())})
+    module.Codec = type("Codec", (), {"load": staticmethod(lambda device, **_: StubModel())})
     monkeypatch.setitem(sys.modules, "sbtcodec.codec.codec", module)
     codec = load_codec("sbt")
     assert codec.settings == "model stub-1"

@@ -33,7 +33,7 @@ NAMES = [f"{path.parent.name}/{path.stem}" for path in FILES]
 
 
 def codec_of(path: Path) -> Codec:
-    return Codec.load("cpu", model=int(path.parent.name))
+    return Codec.load("cpu", precision="float32", model=int(path.parent.name))
 
 
 def assert_golden(codec: Codec, path: Path) -> None:
@@ -50,6 +50,15 @@ def assert_golden(codec: Codec, path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=NAMES)
 def test_a_golden_file_has_its_symbols_and_its_picture(path: Path) -> None:
     assert_golden(codec_of(path), path)
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_in_bfloat16_a_golden_file_has_its_symbols_and_nearly_its_picture(path: Path) -> None:
+    codec = Codec.load("cpu", precision="bfloat16", model=int(path.parent.name))
+    data = path.read_bytes()
+    assert symbols_of(codec, data) == json.loads((path.parent / SYMBOLS).read_text())[path.stem]
+    whole = pixels_of(codec_of(path), data).astype(int)
+    assert np.abs(pixels_of(codec, data) - whole).mean() < 1
 
 
 @pytest.mark.parametrize("model", MODELS, ids=[m.name for m in MODELS])
@@ -141,7 +150,7 @@ def another_export(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_another_export_of_the_same_decoder_reads_every_file(another_export: Path) -> None:
-    codec = Codec.load("cpu", weights=another_export)
+    codec = Codec.load("cpu", precision="float32", weights=another_export)
     assert codec.release.sha256 != Codec.load("cpu").release.sha256
     for path in FILES:
         if path.parent.name == str(codec.release.number):
@@ -169,7 +178,7 @@ def test_the_decoders_half_reads_every_file_and_makes_none(tmp_path: Path) -> No
     assert half.stat().st_size < min(24_000_000, 0.7 * (weights_dir() / entry.file).stat().st_size)
     assert not (tmp_path / entry.file).exists()
     assert digests(half) == digests(weights_dir() / entry.file)
-    codec = Codec.load("cpu", model=entry.number, weights=tmp_path)
+    codec = Codec.load("cpu", precision="float32", model=entry.number, weights=tmp_path)
     for path in FILES:
         if path.parent.name == str(entry.number):
             assert_golden(codec, path)

@@ -108,7 +108,7 @@ def test_a_compressed_file_does_not_get_the_name_of_an_image(run, name, option):
 
 def test_tokens_go_to_standard_output_and_into_folders(monkeypatch, capsysbinary, tiny_codec):
     replace_codec(monkeypatch)
-    monkeypatch.setattr(FakeCodec, "load", lambda _: tiny_codec)
+    monkeypatch.setattr(FakeCodec, "load", lambda *_, **__: tiny_codec)
     Path("a.sbt").write_bytes(tiny_codec.compress(np.zeros((40, 60, 3), np.uint8)))
     run = runner(monkeypatch, capsysbinary)
     code, out, err = run("tokens", "a.sbt", "-o", "-")

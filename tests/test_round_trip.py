@@ -102,7 +102,7 @@ def test_symbols_do_not_depend_on_threads_or_float_precision(
     data = codec.compress(photo, quality=50)
     levels, q = symbols(codec, data)
     assert np.abs(q).max() > 0
-    half = Codec.load("cpu", bf16=True)
+    half = Codec.load("cpu", precision="bfloat16")
     threads = torch.get_num_threads()
     try:
         for other, count in ((codec, 1), (codec, 2), (half, 2)):

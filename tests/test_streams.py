@@ -146,7 +146,7 @@ def test_a_closed_pipe_ends_quietly(tmp_path):
     (tmp_path / "program.py").write_text(
         "import sys, types\n"
         "class Codec:\n"
-        "    load = classmethod(lambda cls, device: cls())\n"
+        "    load = classmethod(lambda cls, device, **_: cls())\n"
         "    compress = lambda self, image, quality, **options: bytes(10**6)\n"
         "sys.modules['sbtcodec.codec.codec'] = types.SimpleNamespace(Codec=Codec)\n"
         "from sbtcodec.cli import main\n"

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from sbtcodec.cli.common.options import Precision, PrecisionOption
 from sbtcodec.image.files import check_output, write_atomically
 from sbtcodec.rdo.effort import DEFAULT_EFFORT
 
@@ -41,6 +42,7 @@ def bench(
         typer.Option(help="Take codecs not run now from these earlier JSON results."),
     ] = None,
     device: Annotated[str, typer.Option(help="Where sbt runs: cpu or cuda.")] = "cpu",
+    precision: PrecisionOption = Precision.AUTO,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not tables.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace existing outputs.")] = False,
 ) -> None:
@@ -83,7 +85,9 @@ def bench(
     if curves:
         check_kodak(images)
     vision = load_vision_metrics(_words(metrics))
-    jobs = run.make_jobs(_words(codecs), qualities or (), device=device, effort=effort)
+    jobs = run.make_jobs(
+        _words(codecs), qualities or (), device=device, effort=effort, precision=precision.value
+    )
     earlier = None if reuse is None else document.read_results(reuse)
     results = run.run_benchmark(images, jobs, vision=vision, device=device)
     results = replace(results, published=curves)
@@ -92,7 +96,9 @@ def bench(
         results = run.reuse(results, earlier)
         measured = {codec.name for codec in shown_codecs}
         others = [c.name for c in results.codecs if c.name not in measured]
-        shown_codecs += [load_codec(name, device=device) for name in others]
+        shown_codecs += [
+            load_codec(name, device=device, precision=precision.value) for name in others
+        ]
     if out is not None:
         write_atomically(out, document.to_json(results).encode(), force=force)
     if as_json:

@@ -13,6 +13,8 @@ from sbtcodec.cli.common.options import (
     ForceOption,
     JsonOption,
     MaxPixelsOption,
+    Precision,
+    PrecisionOption,
 )
 from sbtcodec.cli.common.paths import default_output, image_input, naming, read_sbt
 from sbtcodec.cli.common.report import number, print_json, warn
@@ -47,6 +49,7 @@ def compare(
     ] = None,
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     device: DeviceOption = Device.AUTO,
+    precision: PrecisionOption = Precision.AUTO,
     force: ForceOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -103,7 +106,7 @@ def compare(
     from sbtcodec.evaluation.compare import compare as compare_versions
     from sbtcodec.evaluation.compare_page import render_comparison
 
-    codec = Codec.load(device.value)
+    codec = Codec.load(device.value, precision=precision.value)
     shown = sys.stderr.isatty()
     with Progress(console=Console(stderr=True), transient=True, disable=not shown) as progress:
         steps = sum(layer.present_bytes > 0 for layer in info.layers) + len(baselines)

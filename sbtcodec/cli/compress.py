@@ -22,6 +22,8 @@ from sbtcodec.cli.common.options import (
     MaxPixelsOption,
     OutDirOption,
     OutputOption,
+    Precision,
+    PrecisionOption,
     QuietOption,
     RecursiveOption,
     SkipExistingOption,
@@ -104,6 +106,7 @@ def compress(
     jobs: JobsOption = None,
     skip_existing: SkipExistingOption = False,
     device: DeviceOption = Device.AUTO,
+    precision: PrecisionOption = Precision.AUTO,
     engine: Annotated[
         str,
         typer.Option("--engine", metavar="ENGINE", help="local, or ray[:ADDRESS] for collections."),
@@ -175,6 +178,7 @@ def compress(
             encoder=encoder,
             strip=strip,
             device=device.value,
+            precision=precision.value,
             workers=jobs,
             max_pixels=max_pixels,
             force=force,
@@ -195,7 +199,8 @@ def compress(
         force=force,
     )
     options = BatchOptions(jobs, force=force, skip_existing=skip_existing, json=json, quiet=quiet)
+    codec = SharedCodec(device.value, precision.value)
     if isinstance(tasks, Task):
-        run_one(tasks, work, SharedCodec(device.value), options)
-    elif exit_code := run_batch(tasks, work, SharedCodec(device.value), options):
+        run_one(tasks, work, codec, options)
+    elif exit_code := run_batch(tasks, work, codec, options):
         raise typer.Exit(exit_code)

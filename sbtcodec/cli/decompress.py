@@ -21,6 +21,8 @@ from sbtcodec.cli.common.options import (
     MaxPixelsOption,
     OutDirOption,
     OutputOption,
+    Precision,
+    PrecisionOption,
     QuietOption,
     RecursiveOption,
     SkipExistingOption,
@@ -86,6 +88,7 @@ def decompress(
     jobs: JobsOption = None,
     skip_existing: SkipExistingOption = False,
     device: DeviceOption = Device.AUTO,
+    precision: PrecisionOption = Precision.AUTO,
     force: ForceOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -126,9 +129,10 @@ def decompress(
         force=force,
     )
     options = BatchOptions(jobs, force=force, skip_existing=skip_existing, json=json, quiet=quiet)
+    codec = SharedCodec(device.value, precision.value)
     if isinstance(tasks, Task):
-        run_one(tasks, work, SharedCodec(device.value), options)
-    elif exit_code := run_batch(tasks, work, SharedCodec(device.value), options):
+        run_one(tasks, work, codec, options)
+    elif exit_code := run_batch(tasks, work, codec, options):
         raise typer.Exit(exit_code)
 
 

@@ -18,6 +18,8 @@ from sbtcodec.cli.common.options import (
     JobsOption,
     JsonOption,
     MaxPixelsOption,
+    Precision,
+    PrecisionOption,
     QuietOption,
     RecursiveOption,
 )
@@ -57,6 +59,7 @@ def verify(
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     jobs: JobsOption = None,
     device: DeviceOption = Device.AUTO,
+    precision: PrecisionOption = Precision.AUTO,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -100,7 +103,7 @@ def verify(
         failures_as_lines=True,
         leading_exit_code=InvalidFileError.exit_code,
     )
-    if exit_code := run_batch(tasks, work, SharedCodec(device.value), options):
+    if exit_code := run_batch(tasks, work, SharedCodec(device.value, precision.value), options):
         raise typer.Exit(exit_code)
 
 

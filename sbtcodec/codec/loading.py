@@ -9,28 +9,39 @@ from sbtcodec.arguments import PathLike, path_of, shown, whole_number
 from sbtcodec.errors import DeviceError, WeightsError
 from sbtcodec.latents.blocks import Networks
 from sbtcodec.models.release import Release, kept_release
+from sbtcodec.runtime.precision import AUTO, BFLOAT16, FLOAT32, bf16_for
 
 
 class LoadedCodec:
     """One released model on a device."""
 
-    def __init__(self, release: Release, device: torch.device, *, bf16: bool = False) -> None:
+    def __init__(self, release: Release, device: torch.device, *, precision: str = AUTO) -> None:
         """Use `release`, float networks on `device`; integer networks stay on the CPU.
 
         Args:
             release: the model.
             device: where the float networks run.
-            bf16: run the float networks in bfloat16. Symbols stay the same for a given file,
-                pixels move by rounding.
+            precision: of the float networks: "float32", "bfloat16", or "auto", which is bfloat16 on
+                a CPU that is made for it and float32 elsewhere. Symbols of a file do not depend on
+                it, pixels move by rounding.
+
+        Raises:
+            ArgumentError: the precision is unknown.
         """
         self.release = release
         self.device = device
-        self.bf16 = bf16
-        self.networks = Networks(release, device, bf16=bf16)
-        self.tokenizer = self.networks.tokenizer
+        self.bf16 = bf16_for(precision, device)
+        self.networks = Networks(release, device, bf16=self.bf16)
+        self.tokenizer = release.model.tokenizer
         # how to load it again, in another process
         self._device: str = device.type
+        self._precision = precision
         self._weights: Path | None = release.folder
+
+    @property
+    def precision(self) -> str:
+        """Of the float networks: "float32" or "bfloat16"."""
+        return BFLOAT16 if self.bf16 else FLOAT32
 
     @property
     def model_id(self) -> str:
@@ -42,7 +53,7 @@ class LoadedCodec:
         cls,
         device: str = "auto",
         *,
-        bf16: bool = False,
+        precision: str = AUTO,
         model: int | None = None,
         weights: PathLike | None = None,
     ) -> Self:
@@ -50,12 +61,12 @@ class LoadedCodec:
 
         Args:
             device: "auto" (CUDA if there is one), "cpu" or "cuda".
-            bf16: see `__init__`.
+            precision: see `__init__`.
             model: number of the model; the newest if not given.
             weights: folder with a manifest, instead of the installed one.
 
         Raises:
-            ArgumentError: the number or the folder is none.
+            ArgumentError: the precision is unknown, or the number or the folder is none.
             DeviceError: the device is unknown or not there.
             ModelMismatchError: no model of that number is installed.
             WeightsError: the weights are missing or damaged.
@@ -69,7 +80,7 @@ class LoadedCodec:
         folder = None if weights is None else path_of("weights", weights)
         cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
         where = torch.device("cuda" if cuda else "cpu")
-        codec = cls(kept_release(model, folder, where), where, bf16=bf16)
+        codec = cls(kept_release(model, folder, where), where, precision=precision)
         codec._device, codec._weights = device, folder
         return codec
 
@@ -87,7 +98,7 @@ class LoadedCodec:
         """How it was loaded: whoever reads the pickle loads the model once in its process."""
         loading = {
             "device": self._device,
-            "bf16": self.bf16,
+            "precision": self._precision,
             "model": self.release.number,
             "weights": self._weights,
         }

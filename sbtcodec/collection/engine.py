@@ -34,6 +34,7 @@ def run(
     *,
     address: str | None = None,
     device: str = "auto",
+    precision: str = "auto",
     workers: int | None = None,
     max_pixels: int,
     weights: Path | None = None,
@@ -48,6 +49,7 @@ def run(
         encoder: makes each file.
         address: of a Ray cluster; a Ray of this machine's processors is started without one.
         device: see `WorkerPool.of`.
+        precision: see `Codec.load`.
         workers: see `WorkerPool.of`.
         max_pixels: of an image.
         weights: folder with a manifest of models, instead of the installed one.
@@ -77,6 +79,7 @@ def run(
             max_pixels,
             weights,
             mark,
+            precision,
         )
         with _recorder(plan, report) as record:
             for entry in plan.decided:

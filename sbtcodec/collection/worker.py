@@ -62,6 +62,7 @@ class WorkerConfig:
         max_pixels: of an image.
         weights: folder with a manifest of models, instead of the installed one.
         mark: of the temporary files of this run.
+        precision: see `Codec.load`.
     """
 
     roots: tuple[Place, ...]
@@ -73,6 +74,7 @@ class WorkerConfig:
     max_pixels: int
     weights: Path | None
     mark: str = ""
+    precision: str = "auto"
 
 
 def to_rows(items: Sequence[Item], roots: Sequence[Place]) -> "pa.Table":
@@ -178,7 +180,7 @@ def _load(config: WorkerConfig) -> "Codec":
     """
     from sbtcodec.codec.codec import Codec
 
-    codec = Codec.load(config.device, weights=config.weights)
+    codec = Codec.load(config.device, precision=config.precision, weights=config.weights)
     if codec.model_id != config.settings.model:
         raise WeightsError(
             f"a worker has model {codec.model_id}, expected {config.settings.model};"

@@ -111,8 +111,9 @@ class SbtCodec:
 
     @property
     def settings(self) -> str:
-        """The model and the effort that decide the bytes."""
-        return f"model {self.model_id}{as_setting(self.effort)}"
+        """The model, the effort and the precision that decide the bytes."""
+        half = ", bfloat16" if getattr(self.model, "precision", "") == "bfloat16" else ""
+        return f"model {self.model_id}{as_setting(self.effort)}{half}"
 
     def encode(self, rgb: Rgb, quality: Quality) -> bytes:
         """The complete `.sbt` file for an image, uint8 `[H, W, 3]`."""
@@ -125,7 +126,7 @@ class SbtCodec:
         return np.asarray(self.model.decompress(data).convert("RGB"))
 
 
-def load_sbt(device: str, effort: int = DEFAULT_EFFORT) -> SbtCodec:
+def load_sbt(device: str, effort: int = DEFAULT_EFFORT, precision: str = "auto") -> SbtCodec:
     """Our codec with the weights of this installation on a device, `cpu` or `cuda`.
 
     Raises:
@@ -133,7 +134,7 @@ def load_sbt(device: str, effort: int = DEFAULT_EFFORT) -> SbtCodec:
     """
     from sbtcodec.codec.codec import Codec
 
-    return SbtCodec(Codec.load(device=device), effort)
+    return SbtCodec(Codec.load(device=device, precision=precision), effort)
 
 
 def _jpeg(device: str) -> PillowCodec:
@@ -199,14 +200,23 @@ CODEC_NAMES = ("sbt", *_LOADERS)
 """Names of all codecs, ours first."""
 
 
-def load_codec(name: str, *, device: str = "cpu", effort: int = DEFAULT_EFFORT) -> ImageCodec:
-    """The codec of that name, ready to run; device and effort (0 to 9) matter only to sbt.
+def load_codec(
+    name: str, *, device: str = "cpu", effort: int = DEFAULT_EFFORT, precision: str = "auto"
+) -> ImageCodec:
+    """The codec of that name, ready to run; all but the name matters only to sbt.
+
+    Args:
+        name: one of CODEC_NAMES.
+        device: "cpu" or "cuda".
+        effort: 0 to 9.
+        precision: of `Codec.load`.
+
 
     Raises:
         SbtError: no such codec, or what it needs is not installed.
     """
     if name == "sbt":
-        return load_sbt(device, effort)
+        return load_sbt(device, effort, precision)
     if name not in _LOADERS:
         msg = f"no codec is called {name!r}; there are {', '.join(CODEC_NAMES)}"
         raise SbtError(msg)

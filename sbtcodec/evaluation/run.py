@@ -35,6 +35,7 @@ def make_jobs(
     *,
     device: str = "cpu",
     effort: int = DEFAULT_EFFORT,
+    precision: str = "auto",
 ) -> list[Job]:
     """Load codecs, each with its default qualities or those that `--qualities` options give it.
 
@@ -43,7 +44,7 @@ def make_jobs(
     """
     names = list(dict.fromkeys(codecs))
     chosen = parse_qualities(quality_options, names)
-    loaded = [load_codec(name, device=device, effort=effort) for name in names]
+    loaded = [load_codec(name, device=device, effort=effort, precision=precision) for name in names]
     return [Job(codec, chosen.get(codec.name, codec.default_qualities)) for codec in loaded]
 
 

@@ -5,9 +5,7 @@ pixel by a hair. Large pictures go through the networks in bands of rows, with e
 each that the result is that of the whole.
 """
 
-import time
 from collections.abc import Iterator
-from functools import cache
 
 import numpy as np
 import torch
@@ -28,26 +26,6 @@ BAND_LATENTS = 4096  # latents of a band of rows, for refinements
 LEAST_ROWS = 6  # of a band, for the sake of what is computed twice around it
 SPREAD_HALO = 4  # latents that the predictor's convolutions can see around a block, and more
 ATTENTION_HALO = 24  # tokens that the predictor's attention can see beyond an area, and more
-
-
-@cache
-def fast_bf16(kind: str) -> bool:
-    """Whether bfloat16 is worth using on a kind of device; on a CPU without it, it is far slower.
-
-    The processor is asked by timing a product, because there is no public question for it.
-    """
-    if kind != "cpu":
-        return True
-    seconds = []
-    for dtype in (torch.float32, torch.bfloat16):
-        a = torch.ones(256, 256, dtype=dtype, device=CPU)
-        runs = []
-        for _ in range(8):  # the best of them: one alone may have waited for another process
-            start = time.perf_counter()
-            a @ a
-            runs.append(time.perf_counter() - start)
-        seconds.append(min(runs))
-    return seconds[1] < 1.2 * seconds[0]
 
 
 def floats(device: torch.device, *, bf16: bool) -> torch.autocast:

@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from sbtcodec.latents.estimate import fast_bf16
+from sbtcodec.runtime.precision import fast_bf16
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 

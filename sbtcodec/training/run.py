@@ -14,8 +14,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from sbtcodec.latents.estimate import fast_bf16
 from sbtcodec.models.config import ModelConfig
+from sbtcodec.runtime.precision import fast_bf16
 from sbtcodec.tokenizer.layers import pixel_rows
 from sbtcodec.training import checkpoint
 from sbtcodec.training.config import TrainingConfig

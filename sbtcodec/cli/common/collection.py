@@ -56,6 +56,7 @@ def run_collection(
     engine: str,
     encoder: FileEncoder,
     device: str,
+    precision: str = "auto",
     strip: bool = False,
     workers: int | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
@@ -74,6 +75,7 @@ def run_collection(
         engine: `ray` or `ray:ADDRESS`.
         encoder: how each file is made.
         device: "auto", "cpu" or "cuda".
+        precision: see `Codec.load`.
         strip: leave out metadata.
         workers: how many; as many as fit if not given.
         max_pixels: of an image.
@@ -134,6 +136,7 @@ def run_collection(
                 encoder,
                 address=address,
                 device=device,
+                precision=precision,
                 workers=workers,
                 max_pixels=max_pixels,
                 weights=weights,

@@ -15,6 +15,14 @@ class Device(StrEnum):
     CUDA = "cuda"
 
 
+class Precision(StrEnum):
+    """What the float networks count in."""
+
+    AUTO = "auto"
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+
+
 class ImageFormat(StrEnum):
     """What decoded images can be written as; also the extension of the file."""
 
@@ -28,6 +36,10 @@ class ImageFormat(StrEnum):
 
 DeviceOption: TypeAlias = Annotated[
     Device, typer.Option("--device", help="Where to run; auto takes a GPU if there is one.")
+]
+PrecisionOption: TypeAlias = Annotated[
+    Precision,
+    typer.Option("--precision", help="Of the networks; auto is bfloat16 on CPUs made for it."),
 ]
 ForceOption: TypeAlias = Annotated[
     bool, typer.Option("--force", "-f", help="Replace the output if it exists.")

@@ -19,10 +19,10 @@ class SharedCodec:
         error: why the codec could not be loaded, if so.
     """
 
-    def __init__(self, device: str) -> None:
-        """Load nothing yet; `device` is "auto", "cpu" or "cuda"."""
+    def __init__(self, device: str, precision: str = "auto") -> None:
+        """Load nothing yet; the arguments are those of `Codec.load`."""
         self.error: SbtError | None = None
-        self._device = device
+        self._device, self._precision = device, precision
         self._codec: Codec | None = None
         self._loading = threading.Lock()
         self._threads: int | None = None
@@ -42,7 +42,7 @@ class SharedCodec:
                 from sbtcodec.codec.codec import Codec
 
                 try:
-                    self._codec = Codec.load(self._device)
+                    self._codec = Codec.load(self._device, precision=self._precision)
                 except SbtError as error:
                     self.error = error
                     raise
