@@ -40,7 +40,7 @@ class FakeCodec:
     """Keeps the size and what is not pixels, in a file of a base layer and two detail layers."""
 
     @classmethod
-    def load(cls, device="auto", *, precision="auto"):
+    def load(cls, device="auto", *, precision="auto", encoder=True):
         if device == "cuda":
             raise DeviceError('no CUDA device is available; use device="cpu"')
         return cls()

@@ -127,9 +127,9 @@ def test_loaded_models_are_kept(
 ) -> None:
     loads: list[int | None] = []
 
-    def load(number: int | None = None, folder: Path | None = None) -> Release:
+    def load(number: int, folder: Path, *, encoder: bool) -> Release:
         loads.append(number)
-        return load_release(number, folder)
+        return load_release(number, folder, encoder=encoder)
 
     monkeypatch.setattr("sbtcodec.models.release.load_release", load)
     first = Codec.load("cpu", weights=folder)
@@ -138,6 +138,20 @@ def test_loaded_models_are_kept(
         codec.detokenize(older)
     assert codec.release is first.release
     assert loads == [5, 3]
+
+
+def test_what_only_decodes_loads_half_and_takes_what_is_there(
+    folder: Path, photo: NDArray[np.uint8]
+) -> None:
+    half = Codec.load("cpu", weights=folder, encoder=False)
+    assert half.tokenizer.local_encoder is None
+    with pytest.raises(ModelMismatchError, match="loaded with its encoder"):
+        half.compress(photo)
+    whole = Codec.load("cpu", weights=folder)
+    data = whole.compress(photo)
+    assert np.array_equal(half.decode(data).rgb, whole.decode(data).rgb)
+    assert half.release.pictures_digest == whole.release.pictures_digest
+    assert Codec.load("cpu", weights=folder, encoder=False).release is whole.release
 
 
 def test_weights_that_changed_are_loaded_again(tiny_weights: Path, tmp_path: Path) -> None:

@@ -68,10 +68,10 @@ def test_a_pickle_is_small_and_read_in_its_own_process_shares_the_networks(tiny_
 
 def test_a_pickle_says_how_the_codec_was_loaded(weights_elsewhere):
     codec = Codec.load("auto", precision="bfloat16", model=1, weights=str(weights_elsewhere))
-    assert loading(codec) == ["auto", "bfloat16", 1, weights_elsewhere]
+    assert loading(codec) == ["auto", "bfloat16", True, 1, weights_elsewhere]
     built = Codec(codec.release, codec.device)
-    assert loading(built) == [codec.device.type, "auto", 1, weights_elsewhere]
-    assert loading(Codec.load("cpu"))[3] is None  # the installed ones, wherever they are
+    assert loading(built) == [codec.device.type, "auto", True, 1, weights_elsewhere]
+    assert loading(Codec.load("cpu"))[4] is None  # the installed ones, wherever they are
     twin = pickle.loads(pickle.dumps(codec))
     assert (twin.bf16, twin.device) == (True, codec.device)
 

@@ -129,7 +129,7 @@ def decompress(
         force=force,
     )
     options = BatchOptions(jobs, force=force, skip_existing=skip_existing, json=json, quiet=quiet)
-    codec = SharedCodec(device.value, precision.value)
+    codec = SharedCodec(device.value, precision.value, encoder=False)
     if isinstance(tasks, Task):
         run_one(tasks, work, codec, options)
     elif exit_code := run_batch(tasks, work, codec, options):

@@ -72,7 +72,7 @@ def tokens(
         target = Path("tokens.npz") if source == "-" else default_output(source, ".npz")
     work = _Tokens(max_pixels, force=force)
     options = BatchOptions(force=force, json=json, quiet=quiet)
-    run_one(Task(source, target), work, SharedCodec(device.value), options)
+    run_one(Task(source, target), work, SharedCodec(device.value, encoder=False), options)
 
 
 @dataclass(frozen=True)

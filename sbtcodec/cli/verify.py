@@ -103,7 +103,8 @@ def verify(
         failures_as_lines=True,
         leading_exit_code=InvalidFileError.exit_code,
     )
-    if exit_code := run_batch(tasks, work, SharedCodec(device.value, precision.value), options):
+    codec = SharedCodec(device.value, precision.value, encoder=False)
+    if exit_code := run_batch(tasks, work, codec, options):
         raise typer.Exit(exit_code)
 
 

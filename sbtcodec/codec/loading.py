@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import torch
 
-from sbtcodec.arguments import PathLike, path_of, shown, whole_number
+from sbtcodec.arguments import PathLike, flag, path_of, shown, whole_number
 from sbtcodec.errors import DeviceError, WeightsError
 from sbtcodec.latents.blocks import Networks
 from sbtcodec.models.release import Release, kept_release
@@ -35,7 +35,7 @@ class LoadedCodec:
         self.tokenizer = release.model.tokenizer
         # how to load it again, in another process
         self._device: str = device.type
-        self._precision = precision
+        self._precision, self._encoder = precision, True
         self._weights: Path | None = release.folder
 
     @property
@@ -54,6 +54,7 @@ class LoadedCodec:
         device: str = "auto",
         *,
         precision: str = AUTO,
+        encoder: bool = True,
         model: int | None = None,
         weights: PathLike | None = None,
     ) -> Self:
@@ -62,6 +63,7 @@ class LoadedCodec:
         Args:
             device: "auto" (CUDA if there is one), "cpu" or "cuda".
             precision: see `__init__`.
+            encoder: load the networks that only an encoder runs; a codec without them decodes.
             model: number of the model; the newest if not given.
             weights: folder with a manifest, instead of the installed one.
 
@@ -80,8 +82,10 @@ class LoadedCodec:
         folder = None if weights is None else path_of("weights", weights)
         cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
         where = torch.device("cuda" if cuda else "cpu")
-        codec = cls(kept_release(model, folder, where), where, precision=precision)
-        codec._device, codec._weights = device, folder
+        flag("encoder", encoder)
+        release = kept_release(model, folder, where, encoder=encoder)
+        codec = cls(release, where, precision=precision)
+        codec._device, codec._weights, codec._encoder = device, folder, encoder
         return codec
 
     def __copy__(self) -> Self:
@@ -99,6 +103,7 @@ class LoadedCodec:
         loading = {
             "device": self._device,
             "precision": self._precision,
+            "encoder": self._encoder,
             "model": self.release.number,
             "weights": self._weights,
         }
@@ -112,7 +117,7 @@ class LoadedCodec:
         """
         if number == self.release.number:
             return self.networks
-        release = kept_release(number, self.release.folder, self.device)
+        release = kept_release(number, self.release.folder, self.device, encoder=False)
         return Networks(release, self.device, bf16=self.bf16)
 
 

@@ -4,7 +4,6 @@ The tables and the gain offsets that select them are part of a release, never re
 are decoded.
 """
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,6 @@ from sbtcodec.entropy.step_size import ANCHOR_WEIGHT_ONE, CODES, gain_offset, in
 from sbtcodec.models.config import ModelConfig
 from sbtcodec.models.weights_file import integer_net, model_of, read_tensors, write_tensors
 from sbtcodec.runtime import modes
-
-# Parts of the tokenizer that only an encoder runs.
-ENCODER = ("local_encoder", "global_encoder", "adapter", "token_adapter", "alone_adapter")
 
 
 @modes.construction()
@@ -101,8 +97,5 @@ def export_decoder(source: Path, path: Path) -> str:
     Raises:
         WeightsError: `source` does not hold released weights.
     """
-    config, stored, card = read_tensors(source)
-    config = replace(config, tokenizer=replace(config.tokenizer, encoder=False))
-    left_out = tuple(f"tokenizer.{part}." for part in ENCODER)
-    kept = {k: torch.from_numpy(v) for k, v in stored.items() if not k.startswith(left_out)}
-    return write_tensors(path, kept, config, card)
+    config, stored, card = read_tensors(source, encoder=False)
+    return write_tensors(path, {k: torch.from_numpy(v) for k, v in stored.items()}, config, card)

@@ -3,6 +3,7 @@
 import hashlib
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,15 @@ from sbtcodec.entropy.frequencies import Frequencies
 from sbtcodec.entropy.step_size import ANCHOR_WEIGHT_ONE, log_gains_of
 from sbtcodec.errors import WeightsError
 from sbtcodec.models.config import CodecModel
-from sbtcodec.models.digest import pictures_digest, symbols_digest
+from sbtcodec.models.digest import symbols_digest
 from sbtcodec.models.registry import read_manifest, weights_dir
-from sbtcodec.models.weights_file import in_natural_units, integer_net, model_of, read_tensors
+from sbtcodec.models.weights_file import (
+    digests,
+    in_natural_units,
+    integer_net,
+    model_of,
+    read_tensors,
+)
 from sbtcodec.runtime import modes
 
 LMBDA_MIN, LMBDA_MAX = 0.00006, 0.08  # of a release that does not state its recipe
@@ -33,9 +40,9 @@ class Release:
         number: the stable number that files carry, 1..255.
         name: for people.
         folder: where it was loaded from; files of other models are looked for there.
-        sha256: digest of the weights file, hexadecimal.
+        path: of its weights file.
+        sha256: digest of that file, hexadecimal.
         digest: of what the number stands for, 32 bytes; the checks of every file begin with it.
-        pictures_digest: of all that a decoder runs, 32 bytes.
         model: the networks; integer networks frozen and proven exact.
         tables: distributions of detail symbols.
         octaves: powers of two for the prior's logits.
@@ -49,9 +56,9 @@ class Release:
     number: int
     name: str
     folder: Path
+    path: Path
     sha256: str
     digest: bytes
-    pictures_digest: bytes
     model: CodecModel
     tables: DetailTables
     octaves: Frequencies
@@ -63,6 +70,15 @@ class Release:
     def model_id(self) -> str:
         """Name and digest, for results: `sbt-4 (0123456789ab)`."""
         return f"{self.name} ({self.sha256[:12]})"
+
+    @cached_property
+    def pictures_digest(self) -> bytes:
+        """Of all that a decoder runs, 32 bytes; the file is read again for it.
+
+        Raises:
+            WeightsError: the file is gone.
+        """
+        return digests(self.path)[1]
 
     def lmbda(self, quality: int) -> float:
         """Bits per pixel that the model gives for one unit of squared error (8-bit samples).
@@ -107,8 +123,12 @@ class Release:
         return torch.from_numpy(self.integer_anchor_weights[quality]).float() / ANCHOR_WEIGHT_ONE
 
 
-def load_release(number: int | None = None, folder: Path | None = None) -> Release:
+def load_release(
+    number: int | None = None, folder: Path | None = None, *, encoder: bool = True
+) -> Release:
     """Load a released model by its number; the manifest's default without one.
+
+    Without `encoder`, networks that only an encoder runs are left out.
 
     Raises:
         WeightsError: manifest or weights are missing, damaged, or do not fit the program.
@@ -127,7 +147,7 @@ def load_release(number: int | None = None, folder: Path | None = None) -> Relea
             f"the weights {path} are damaged: SHA-256 {found[:12]}..., the manifest says "
             f"{entry.sha256[:12]}...; reinstall sbtcodec"
         )
-    release = _read(path, entry.number, entry.name, found)
+    release = _read(path, entry.number, entry.name, found, encoder=encoder)
     if release.digest.hex() != entry.digest:
         raise WeightsError(
             f"{path} is not model {entry.number}: its digest is {release.digest.hex()[:12]}...,"
@@ -136,34 +156,40 @@ def load_release(number: int | None = None, folder: Path | None = None) -> Relea
     return release
 
 
-_kept: dict[tuple[str, str, str], Release] = {}
+_kept: dict[tuple[str, str, str, bool], Release] = {}
 
 
-def kept_release(number: int | None, folder: Path | None, device: torch.device) -> Release:
+def kept_release(
+    number: int | None, folder: Path | None, device: torch.device, *, encoder: bool = True
+) -> Release:
     """A released model whose float networks are on a device; loaded once, then kept.
 
     Arguments and errors are those of `load_release`. What is kept is shared: nobody changes it.
+    Where the whole model is kept, that is what decodes, too.
     """
     folder = folder or weights_dir()
     manifest = read_manifest(folder)
     entry = manifest.entry(manifest.default if number is None else number)
-    key = str(folder.resolve()), f"{entry.number} {entry.sha256}", str(device)
-    found = _kept.get(key)
+    where = str(folder.resolve()), f"{entry.number} {entry.sha256}", str(device)
+    found = _kept.get((*where, True))
+    if found is None and not encoder:
+        found = _kept.get((*where, False))
     if found is None:
         # without a lock, which a fork could leave locked: at worst two threads load it
-        found = _kept.setdefault(key, load_release(entry.number, folder))
+        loaded = load_release(entry.number, folder, encoder=encoder)
+        found = _kept.setdefault((*where, encoder), loaded)
         for oldest in list(_kept)[:-MOST_KEPT]:
             _kept.pop(oldest, None)
     return found
 
 
 @modes.construction()
-def _read(path: Path, number: int, name: str, sha256: str) -> Release:
+def _read(path: Path, number: int, name: str, sha256: str, *, encoder: bool) -> Release:
     """Build the model from a weights file."""
-    config, stored, card = read_tensors(path)
+    config, stored, card = read_tensors(path, encoder=encoder)
     state, extra = in_natural_units(stored)
     try:
-        digest, pictures = symbols_digest(config, stored), pictures_digest(config, stored)
+        digest = symbols_digest(config, stored)
         model = model_of(config, state, strict=True)
         for part in ("prior", "scales"):
             integer_net(model, part).freeze()
@@ -180,9 +206,9 @@ def _read(path: Path, number: int, name: str, sha256: str) -> Release:
         number,
         name,
         path.parent,
+        path,
         sha256,
         digest,
-        pictures,
         model,
         tables,
         octaves,

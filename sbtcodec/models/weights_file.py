@@ -6,6 +6,7 @@ parameters have the same ones in the code, and `tables.hats` are its anchor weig
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,12 @@ from sbtcodec.models.config import CodecModel, ModelConfig
 from sbtcodec.models.digest import Array, pictures_digest, symbols_digest
 from sbtcodec.runtime import modes
 
+# Parts of the tokenizer that only an encoder runs.
+ENCODER = tuple(
+    f"tokenizer.{part}."
+    for part in ("local_encoder", "global_encoder", "adapter", "token_adapter", "alone_adapter")
+)
+
 
 def digests(path: Path) -> tuple[bytes, bytes]:
     """The digests of released weights: of what their number stands for, and of their pictures.
@@ -28,12 +35,18 @@ def digests(path: Path) -> tuple[bytes, bytes]:
     Raises:
         WeightsError: the file is not one of released weights.
     """
-    config, stored, _ = read_tensors(path)
+    config, stored, _ = read_tensors(path, encoder=False)
     return symbols_digest(config, stored), pictures_digest(config, stored)
 
 
-def read_tensors(path: Path) -> tuple[ModelConfig, dict[str, Array], dict[str, Any]]:
+def read_tensors(
+    path: Path, *, encoder: bool = True
+) -> tuple[ModelConfig, dict[str, Array], dict[str, Any]]:
     """Configuration, tensors as they are stored, and card of a weights file.
+
+    Args:
+        path: the file.
+        encoder: also what an encoder alone runs; without it, the model is one that only decodes.
 
     Raises:
         WeightsError: the file is not one of released weights.
@@ -43,7 +56,11 @@ def read_tensors(path: Path) -> tuple[ModelConfig, dict[str, Array], dict[str, A
             metadata = file.metadata()
             config = ModelConfig.from_json(json.loads(metadata["config"]))
             card = json.loads(metadata.get("card", "{}"))
-            return config, {k: file.get_tensor(k) for k in file.keys()}, card  # noqa: SIM118
+            names = list(file.keys())
+            if not encoder:
+                config = replace(config, tokenizer=replace(config.tokenizer, encoder=False))
+                names = [name for name in names if not name.startswith(ENCODER)]
+            return config, {name: file.get_tensor(name) for name in names}, card
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{path} does not hold released weights: {error}") from error
 

@@ -61,8 +61,8 @@ class Tokenizer(nn.Module):
         """
         if self.local_encoder is None or self.global_encoder is None:
             raise ModelMismatchError(
-                "this model is installed for decoding alone, expected one that encodes;"
-                " compress with the default model"
+                "this model is installed or loaded for decoding alone, expected one that encodes;"
+                " compress with the default model, loaded with its encoder"
             )
         return self.local_encoder, self.global_encoder
 

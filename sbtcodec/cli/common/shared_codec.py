@@ -19,10 +19,10 @@ class SharedCodec:
         error: why the codec could not be loaded, if so.
     """
 
-    def __init__(self, device: str, precision: str = "auto") -> None:
+    def __init__(self, device: str, precision: str = "auto", *, encoder: bool = True) -> None:
         """Load nothing yet; the arguments are those of `Codec.load`."""
         self.error: SbtError | None = None
-        self._device, self._precision = device, precision
+        self._device, self._precision, self._encoder = device, precision, encoder
         self._codec: Codec | None = None
         self._loading = threading.Lock()
         self._threads: int | None = None
@@ -42,7 +42,9 @@ class SharedCodec:
                 from sbtcodec.codec.codec import Codec
 
                 try:
-                    self._codec = Codec.load(self._device, precision=self._precision)
+                    self._codec = Codec.load(
+                        self._device, precision=self._precision, encoder=self._encoder
+                    )
                 except SbtError as error:
                     self.error = error
                     raise
