@@ -420,6 +420,8 @@ for one, other, m in zip(alone, shared, matrices, strict=True):
 few = all_orthogonal(matrices[:1], 4)  # two processes have nothing to do
 assert float((few[0].float() - alone[0].float()).norm()) < 0.1
 print(sum(t.double().sum().item() for t in shared))
+dist.barrier()  # one that leaves earlier cuts the others off, which abort
+dist.destroy_process_group()
 """
 
 
