@@ -163,7 +163,7 @@ def run(
         every.append(coded)
         if name in names:
             shown[name] = coded
-    text = report(heading(dataset, codec.model_id), every, measured, side)
+    text = report(heading(dataset, codec), every, measured, side)
     return text, picture([shown[name] for name in names], originals)
 
 
@@ -185,7 +185,9 @@ def main() -> None:
             check(path, force=a.force)
         dataset = dataset_of(a.data_dir, a.limit)
         distance = VggDistance(a.perceptual) if a.perceptual else None
-        text, sheet = run(Codec.load("cpu"), dataset, distance, side=a.side, show=a.show)
+        text, sheet = run(
+            Codec.load("cpu", precision="float32"), dataset, distance, side=a.side, show=a.show
+        )
         publish(text, a.out, force=a.force)
         if a.picture:
             write_atomically(a.picture, sheet, force=a.force)

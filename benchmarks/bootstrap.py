@@ -187,7 +187,7 @@ def bit_rows(found: Sequence[Bits], base_bits: float, pixels: int, quality: int)
 
 def sections(codec: Codec, dataset: Dataset, qualities: Sequence[int]) -> Iterator[str]:
     """The text of the benchmark, part by part."""
-    yield heading(dataset, codec.model_id)
+    yield heading(dataset, codec)
     inside = Inside(codec)
     photos = [photo_of(inside, rgb) for _, rgb in dataset.images()]
     rates = [measure_rate(codec, photo.rgb, None) for photo in photos]
@@ -239,7 +239,7 @@ def main() -> None:
     try:
         check(a.out, force=a.force)
         dataset = dataset_of(a.data_dir, a.limit)
-        publish(run(Codec.load("cpu"), dataset), a.out, force=a.force)
+        publish(run(Codec.load("cpu", precision="float32"), dataset), a.out, force=a.force)
     except SbtError as error:
         sys.exit(f"error: {error}")
 

@@ -142,7 +142,7 @@ def main() -> None:
         f"{arguments.images} crops of at most {arguments.side} x {arguments.side} pixels, PNG to"
         f" .sbt, quality {arguments.quality:g}, ray {ray.__version__}"
     )
-    parts = [heading(dataset, codec.model_id), about, table(HEADINGS, rows), paragraph(NOTE)]
+    parts = [heading(dataset, codec), about, table(HEADINGS, rows), paragraph(NOTE)]
     publish("\n\n".join(parts), arguments.out, force=arguments.force)
 
 

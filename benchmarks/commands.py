@@ -72,7 +72,7 @@ def main() -> None:
     dataset = dataset_of(a.data_dir)
     first = dataset.paths[0]
     text = [
-        heading(dataset, Codec.load("cpu").model_id),
+        heading(dataset, Codec.load("cpu")),
         table((f"start-up, {REPEAT} runs", "median s", "slowest s"), start_ups(first)),
         table(("a folder at once", "files", "MP", "seconds", "MP/s"), batches(a.data_dir)),
     ]

@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/effort.txt"))
     arguments = parser.parse_args()
-    codec = Codec.load("cpu")
+    codec = Codec.load("cpu", precision="float32")
     paths = images_in(arguments.data)
     chosen = paths[:: max(1, len(paths) // arguments.limit)][: arguments.limit]
     images = [centre(p) for p in chosen]

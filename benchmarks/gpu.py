@@ -176,7 +176,7 @@ def evaluate(a: argparse.Namespace) -> None:
         weights = publish(trained, Path(scratch, "weights"), like=like)
         curves = []
         for folder in (None, weights.parent):
-            codec = Codec.load(a.device, weights=folder)
+            codec = Codec.load(a.device, precision="float32", weights=folder)
             curves.append(curve_of(codec, squares, a.effort))
             points = [[p.quality, p.bpp, p.psnr, p.ms_ssim] for p in curves[-1].points]
             which = "before" if folder is None else "after"

@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--limit", type=int, default=None)
     arguments = parser.parse_args()
-    codec = Codec.load("cpu")
+    codec = Codec.load("cpu", precision="float32")
     raw = codec.tokenizer.fsq.bits
     paths = sorted(p for p in arguments.folder.iterdir() if p.suffix in {".png", ".jpg", ".webp"})
     images = [load_image(p).rgb for p in paths[: arguments.limit]]

@@ -103,7 +103,7 @@ def main() -> None:
     codec = Codec.load("cpu")
     rows += loaded(codec, rgb[:512, :768]) + loaded(codec, rgb)
     text = [
-        heading(dataset, codec.model_id),
+        heading(dataset, codec),
         f"a picture of {side} x {side} pixels, {size} bytes at quality 50",
         table(("commands, start and PNG included", "seconds", "MP/s", "peak GB"), rows),
     ]

@@ -5,6 +5,7 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+from sbtcodec.codec.codec import Codec
 from sbtcodec.evaluation.datasets import Dataset, open_dataset
 from sbtcodec.evaluation.machine import describe_machine, package_versions
 from sbtcodec.image.files import check_output, write_atomically
@@ -31,13 +32,13 @@ def dataset_of(folder: Path, limit: int | None = None) -> Dataset:
     return open_dataset(str(folder), limit=limit)
 
 
-def heading(dataset: Dataset, model_id: str) -> str:
+def heading(dataset: Dataset, codec: Codec) -> str:
     """What was measured and where, without a date: one line."""
     machine, count = describe_machine("cpu"), len(dataset.paths)
     versions = package_versions()
     return (
-        f"{count} {'image' if count == 1 else 'images'} of {dataset.name}, model {model_id}; "
-        f"{machine.cpu}, {machine.cores} cores, torch {versions['torch']}"
+        f"{count} {'image' if count == 1 else 'images'} of {dataset.name}, "
+        f"model {codec.model_id}, {codec.precision}; {machine.cpu}, {machine.cores} cores, torch {versions['torch']}"
     )
 
 

@@ -27,6 +27,7 @@ from typing import Self
 import torch
 
 from benchmarks.output import add_options, check, dataset_of, paragraph, publish, table
+from sbtcodec.errors import SbtError
 from sbtcodec.evaluation.machine import describe_machine, package_versions
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -185,14 +186,12 @@ def rows_of(times: Times) -> list[tuple[str, str, str, str]]:
     return rows
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("revision", help="of git, to compare with")
-    add_options(parser)
-    parser.add_argument("--repeat", type=int, default=5)
-    parser.add_argument("--part", choices=("all", "coding", "commands"), default="all")
-    arguments = parser.parse_args()
+def run(arguments: argparse.Namespace) -> None:
+    """Measure, print and write the table.
+
+    Raises:
+        SbtError: there are no pictures, or the table cannot be written.
+    """
     check(arguments.out, force=arguments.force)
     dataset = dataset_of(arguments.data_dir, arguments.limit)
     with ExitStack() as stack:
@@ -221,6 +220,20 @@ def main() -> None:
         ),
     )
     publish("\n\n".join(parts), arguments.out, force=arguments.force)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("revision", help="of git, to compare with")
+    add_options(parser)
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--part", choices=("all", "coding", "commands"), default="all")
+    arguments = parser.parse_args()
+    try:
+        run(arguments)
+    except SbtError as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ def main() -> None:
     """Answer until the end of the input."""
     codec = Codec.load("cpu")
     rgb, data = np.zeros((64, 64, 3), np.uint8), codec.compress(np.zeros((64, 64, 3), np.uint8))
-    print(codec.model_id, flush=True)
+    print(codec.model_id, getattr(codec, "precision", "float32"), flush=True)
     for line in sys.stdin:
         what, path, quality = json.loads(line)
         if path is not None:

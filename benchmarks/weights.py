@@ -71,7 +71,7 @@ def main() -> None:
     print(f"{len(squares)} squares of {SIDE} pixels of {arguments.data.name}, whole files")
     anchor = None
     for folder in arguments.folders:
-        codec = Codec.load("cpu", weights=folder)
+        codec = Codec.load("cpu", precision="float32", weights=folder)
         curve = curve_of(codec, squares, arguments.effort)
         cells = (f"{p.bpp:.4f}:{p.psnr:.2f}/{p.ms_ssim:.4f}" for p in curve.points)
         print(f"{codec.model_id}: {' | '.join(cells)}", flush=True)

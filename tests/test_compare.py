@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from evaluation_samples import picture
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from test_evaluation_report import HOSTILE, Balance, assert_runs_only_its_own_script
 from typer.testing import CliRunner
 
@@ -187,7 +187,18 @@ def test_an_original_that_tells_of_its_maker_or_shows_otherwise_is_written_anew(
     Image.fromarray(rgb).convert("L").save(gray, "PNG")
     tiff = io.BytesIO()
     Image.fromarray(rgb).save(tiff, "TIFF")
-    for file in (png(rgb, exif=exif), png(rgb, icc_profile=b"x"), gray.getvalue(), b"no image"):
+    texts = []
+    for keyword in (
+        "Comment",
+        "dpi",
+        "background",
+        "interlace",
+    ):  # some of which Pillow reads itself
+        text = PngImagePlugin.PngInfo()
+        text.add_text(keyword, "at the lake")
+        texts.append(png(rgb, pnginfo=text))
+    maker = png(rgb, exif=exif)
+    for file in (maker, *texts, png(rgb, icc_profile=b"x"), gray.getvalue(), b"no image"):
         uri = original_uri(file, rgb)
         assert uri == lossless_uri(rgb)
         assert np.array_equal(pixels(uri), rgb)

@@ -37,8 +37,15 @@ def test_auto_is_float32_elsewhere(able, instructions, tiny_weights):
     assert Codec.load("cpu", weights=tiny_weights).precision == "float32"
 
 
-def test_a_torch_that_does_not_tell_counts_in_float32(monkeypatch):
+def test_an_older_torch_is_asked_otherwise(monkeypatch):
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    for question in precision.QUESTIONS:
+        monkeypatch.setattr(torch.cpu, question, lambda: False, raising=False)
+    assert not precision.bf16_for("auto", CPU)
+    monkeypatch.setattr(torch.cpu, precision.QUESTIONS[1], lambda: True)
+    assert precision.bf16_for("auto", CPU)
+    for question in precision.QUESTIONS:
+        monkeypatch.delattr(torch.cpu, question)
     assert not precision.bf16_for("auto", CPU)
 
 
@@ -51,7 +58,7 @@ def test_what_is_asked_for_is_done_everywhere(able, asked, tiny_weights):
     assert codec.decompress(codec.compress(image)).size == (50, 40)
 
 
-@pytest.mark.parametrize("asked", ["half", "", None, 16])
+@pytest.mark.parametrize("asked", ["half", "", None, 16, np.array(["auto", "float32"])])
 def test_another_precision_is_refused(asked, tiny_weights):
     with pytest.raises(ArgumentError, match="expected auto, float32 or bfloat16"):
         Codec.load("cpu", precision=asked, weights=tiny_weights)

@@ -97,8 +97,9 @@ def symbols(codec: Codec, data: bytes) -> tuple[torch.Tensor, NDArray[np.int16]]
 
 
 def test_symbols_do_not_depend_on_threads_or_float_precision(
-    codec: Codec, photo: NDArray[np.uint8]
+    photo: NDArray[np.uint8],
 ) -> None:
+    codec = Codec.load("cpu", precision="float32")
     data = codec.compress(photo, quality=50)
     levels, q = symbols(codec, data)
     assert np.abs(q).max() > 0
@@ -355,9 +356,8 @@ def test_an_unknown_device_is_refused() -> None:
 
 
 @pytest.mark.gpu
-def test_cuda_decodes_the_symbols_of_the_cpu(codec: Codec, photo: NDArray[np.uint8]) -> None:
-    """Not run yet on any card: no CUDA device was available when this was written."""
-    cuda = Codec.load("cuda")
+def test_cuda_decodes_the_symbols_of_the_cpu(photo: NDArray[np.uint8]) -> None:
+    codec, cuda = (Codec.load(device, precision="float32") for device in ("cpu", "cuda"))
     for data in (codec.compress(photo, quality=50), cuda.compress(photo, quality=50)):
         levels, q = symbols(codec, data)
         levels_there, q_there = symbols(cuda, data)

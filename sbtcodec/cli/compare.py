@@ -106,7 +106,7 @@ def compare(
     from sbtcodec.evaluation.compare import compare as compare_versions
     from sbtcodec.evaluation.compare_page import render_comparison
 
-    codec = Codec.load(device.value, precision=precision.value)
+    codec = Codec.load(device.value, precision=precision.value, encoder=False)
     shown = sys.stderr.isatty()
     with Progress(console=Console(stderr=True), transient=True, disable=not shown) as progress:
         steps = sum(layer.present_bytes > 0 for layer in info.layers) + len(baselines)

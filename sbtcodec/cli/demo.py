@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sbtcodec.cli.common.options import Device, DeviceOption, ForceOption
+from sbtcodec.cli.common.options import (
+    Device,
+    DeviceOption,
+    ForceOption,
+    Precision,
+    PrecisionOption,
+)
 from sbtcodec.cli.common.report import number
 from sbtcodec.errors import OutputError
 from sbtcodec.image.files import check_output, write_atomically
@@ -30,6 +36,7 @@ def demo(
         Path, typer.Argument(metavar="OUT_DIR", help="The folder to write to, made if missing.")
     ] = Path("sbtcodec-demo"),
     device: DeviceOption = Device.AUTO,
+    precision: PrecisionOption = Precision.AUTO,
     force: ForceOption = False,
 ) -> None:
     """Compress a made-up picture at three rates.
@@ -53,7 +60,7 @@ def demo(
     from sbtcodec.image.demo_picture import demo_picture
     from sbtcodec.image.saving import save_image
 
-    codec = Codec.load(device.value)
+    codec = Codec.load(device.value, precision=precision.value)
     rgb = demo_picture()
     height, width = rgb.shape[:2]
     save_image(rgb, folder / ORIGINAL, force=force)

@@ -69,7 +69,8 @@ def verify(
     was cut fails, also where decompress would make a picture of what is left. With --against, each
     picture is compared to its original: to the image named, or to the one in the folder named that
     stands there as the file does in its own folder, whatever its format. Of pictures with
-    transparency, the PSNR is the lesser of those over black and over white.
+    transparency, the PSNR is the lesser of those over black and over white. It is measured in
+    float32, unless another precision is asked for.
 
     \b
     Examples:
@@ -103,6 +104,8 @@ def verify(
         failures_as_lines=True,
         leading_exit_code=InvalidFileError.exit_code,
     )
+    if against is not None and precision == Precision.AUTO:
+        precision = Precision.FLOAT32  # so that a PSNR does not depend on the machine
     codec = SharedCodec(device.value, precision.value, encoder=False)
     if exit_code := run_batch(tasks, work, codec, options):
         raise typer.Exit(exit_code)

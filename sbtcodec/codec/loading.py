@@ -63,12 +63,13 @@ class LoadedCodec:
         Args:
             device: "auto" (CUDA if there is one), "cpu" or "cuda".
             precision: see `__init__`.
-            encoder: load the networks that only an encoder runs; a codec without them decodes.
+            encoder: load the networks that only an encoder runs too; what decodes can do without,
+                unless they are there already.
             model: number of the model; the newest if not given.
             weights: folder with a manifest, instead of the installed one.
 
         Raises:
-            ArgumentError: the precision is unknown, or the number or the folder is none.
+            ArgumentError: the precision is unknown, or another argument is not what it should be.
             DeviceError: the device is unknown or not there.
             ModelMismatchError: no model of that number is installed.
             WeightsError: the weights are missing or damaged.
@@ -83,6 +84,7 @@ class LoadedCodec:
         cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
         where = torch.device("cuda" if cuda else "cpu")
         flag("encoder", encoder)
+        bf16_for(precision, where)  # before weights are loaded for nothing
         release = kept_release(model, folder, where, encoder=encoder)
         codec = cls(release, where, precision=precision)
         codec._device, codec._weights, codec._encoder = device, folder, encoder

@@ -49,7 +49,7 @@ def run(
         encoder: makes each file.
         address: of a Ray cluster; a Ray of this machine's processors is started without one.
         device: see `WorkerPool.of`.
-        precision: see `Codec.load`.
+        precision: see `Codec.load`; with "auto", every worker decides for its machine.
         workers: see `WorkerPool.of`.
         max_pixels: of an image.
         weights: folder with a manifest of models, instead of the installed one.

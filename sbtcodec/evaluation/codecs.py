@@ -211,7 +211,6 @@ def load_codec(
         effort: 0 to 9.
         precision: of `Codec.load`.
 
-
     Raises:
         SbtError: no such codec, or what it needs is not installed.
     """

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from sbtcodec.evaluation.metrics import Rgb
+from sbtcodec.image.file_scan import scan_of
 from sbtcodec.image.opening import open_image
 
 WEBP_MAX_SIDE = 16383
@@ -60,9 +61,10 @@ def _kind_as_given(file: bytes, rgb: Rgb) -> str | None:
     try:
         with open_image(io.BytesIO(file), tuple(_BROWSER_FORMATS)) as image:
             kind = _BROWSER_FORMATS[image.format or ""]
+            more = scan_of(image).notices  # texts and the like, which `info` does not have
             same = image.mode == "RGB" and np.array_equal(np.asarray(image), rgb)
             segments = {str(name) for name, _ in getattr(image, "applist", ())}
-            plain = image.info.keys() <= _HARMLESS and segments <= _HARMLESS_SEGMENTS
+            plain = not more and image.info.keys() <= _HARMLESS and segments <= _HARMLESS_SEGMENTS
             one = getattr(image, "n_frames", 1) == 1 and not image.getexif()
             return kind if same and plain and one else None
     except Exception:  # noqa: BLE001 - whatever kept it from being read, the pixels are there

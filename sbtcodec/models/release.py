@@ -76,9 +76,12 @@ class Release:
         """Of all that a decoder runs, 32 bytes; the file is read again for it.
 
         Raises:
-            WeightsError: the file is gone.
+            WeightsError: the file is gone, or another one.
         """
-        return digests(self.path)[1]
+        symbols, pictures = digests(self.path)
+        if symbols != self.digest:
+            raise WeightsError(f"{self.path} has changed since it was loaded; load it again")
+        return pictures
 
     def lmbda(self, quality: int) -> float:
         """Bits per pixel that the model gives for one unit of squared error (8-bit samples).
@@ -128,7 +131,10 @@ def load_release(
 ) -> Release:
     """Load a released model by its number; the manifest's default without one.
 
-    Without `encoder`, networks that only an encoder runs are left out.
+    Args:
+        number: of the model.
+        folder: with a manifest, instead of the installed one.
+        encoder: also the networks that only an encoder runs.
 
     Raises:
         WeightsError: manifest or weights are missing, damaged, or do not fit the program.
@@ -164,15 +170,18 @@ def kept_release(
 ) -> Release:
     """A released model whose float networks are on a device; loaded once, then kept.
 
-    Arguments and errors are those of `load_release`. What is kept is shared: nobody changes it.
-    Where the whole model is kept, that is what decodes, too.
+    The other arguments, and errors, are those of `load_release`. What is kept is shared: nobody
+    changes it. Where the whole model is kept, that is what decodes, too.
     """
     folder = folder or weights_dir()
     manifest = read_manifest(folder)
     entry = manifest.entry(manifest.default if number is None else number)
+    encoder = encoder and entry.encoder
     where = str(folder.resolve()), f"{entry.number} {entry.sha256}", str(device)
     found = _kept.get((*where, True))
-    if found is None and not encoder:
+    if encoder:
+        _kept.pop((*where, False), None)  # which the whole model takes the place of
+    elif found is None:
         found = _kept.get((*where, False))
     if found is None:
         # without a lock, which a fork could leave locked: at worst two threads load it

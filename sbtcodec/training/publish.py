@@ -154,7 +154,8 @@ def publish(
         export(state, config, path, card=card, tables=tables, like=like)
         if fit_on is not None:
             add(Path(place), path)
-            tables = fitted_tables(Codec.load("cpu", weights=Path(place)), fit_on)
+            codec = Codec.load("cpu", precision="float32", weights=Path(place))
+            tables = fitted_tables(codec, fit_on)
             export(state, config, path, card=card, tables=tables)
         return add(folder, path, number=number, name=name)
 

@@ -1,6 +1,6 @@
 """A training run: from photographs to a checkpoint, resumable at any time.
 
-bf16 autocast where the device is faster in it; one process per GPU under `torchrun`.
+bf16 autocast where the device is made for it; one process per GPU under `torchrun`.
 """
 
 import json
