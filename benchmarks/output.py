@@ -36,10 +36,9 @@ def heading(dataset: Dataset, codec: Codec) -> str:
     """What was measured and where, without a date: one line."""
     machine, count = describe_machine("cpu"), len(dataset.paths)
     versions = package_versions()
-    return (
-        f"{count} {'image' if count == 1 else 'images'} of {dataset.name}, "
-        f"model {codec.model_id}, {codec.precision}; {machine.cpu}, {machine.cores} cores, torch {versions['torch']}"
-    )
+    images = f"{count} {'image' if count == 1 else 'images'} of {dataset.name}"
+    where = f"{machine.cpu}, {machine.cores} cores, torch {versions['torch']}"
+    return f"{images}, model {codec.model_id}, {codec.precision}; {where}"
 
 
 def paragraph(text: str) -> str:
