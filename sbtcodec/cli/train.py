@@ -10,7 +10,9 @@ def train(
     data: Annotated[Path, typer.Option(help="Folder of photographs to train on.")],
     preset: Annotated[
         str,
-        typer.Option(help="Recipe: base, muon, finish, structure, symbols, alone, revive or tiny."),
+        typer.Option(
+            help="Recipe: base, muon, finish, structure, symbols, settle, alone, revive or tiny."
+        ),
     ] = "base",
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/base"),
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the run stopped.")] = False,
