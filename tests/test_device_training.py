@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
+from safetensors.torch import save_file
 from skimage import data
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -323,6 +324,21 @@ def test_split_weights_are_small_files_and_start_another_run(tmp_path: Path) -> 
         wanted = first.averaged[name]
         exact = name.startswith(("prior.", "scales."))
         assert torch.allclose(value, wanted, rtol=0 if exact else 1e-3, atol=0 if exact else 1e-6)
+
+
+def test_weights_between_two_runs_start_a_third(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{name}.safetensors" for name in ("first", "second", "mixed")]
+    runs = [begun(CPU, unread=True) for _ in range(3)]
+    for run, path, value in zip(runs, paths, (1.0, 3.0, 0.0), strict=True):
+        for tensor in run.averaged.values():
+            tensor.fill_(value)
+        checkpoint.save(path, run.model, run.averaged, [], run.state())
+    start_from(runs[2], checkpoint.between(paths[0], paths[1], 0.25, paths[2]))
+    assert {float(p.detach().mean()) for p in runs[2].model.parameters()} == {1.5}
+    smaller = {f"ema.{k}": v[:1].clone() for k, v in runs[0].averaged.items()}
+    save_file(smaller, paths[0], {"progress": json.dumps(runs[0].state())})
+    with pytest.raises(WeightsError, match="of other sizes"):
+        checkpoint.between(*paths[:2], 0.25, paths[2])
 
 
 def test_weights_whose_parts_are_not_of_one_run_are_refused(tmp_path: Path) -> None:

@@ -103,6 +103,33 @@ def weights_of(path: Path) -> Weights:
     return Weights(config, in_natural_units(stored)[0], card.get("recipe", {}))
 
 
+def between(first: Path, second: Path, share: float, path: Path) -> Path:
+    """Make a checkpoint of weights between those of two runs, of which one went on from the other.
+
+    What another loss gains in a few minutes costs less elsewhere, part of the way (Wortsman et al.,
+    arXiv 2109.01903). It can be published, and a run can start from it; none can go on from it.
+
+    Args:
+        first: a checkpoint.
+        second: another one of the same sizes, whose recipe is kept.
+        share: 0 for the averaged weights of the first, 1 for those of the second.
+        path: the checkpoint to write.
+
+    Returns:
+        `path`.
+
+    Raises:
+        WeightsError: a file is no checkpoint, or of other sizes.
+    """
+    (one, _), (other, progress) = load(first), load(second)
+    names = [name for name in other if name.startswith("ema.")]
+    if [(n, one[n].shape) for n in names if n in one] != [(n, other[n].shape) for n in names]:
+        raise WeightsError(f"{first} and {second} are of other sizes; expected runs of one model")
+    mixed = {n: torch.lerp(one[n].float(), other[n].float(), share) for n in names}
+    save_file(mixed, path, {"progress": json.dumps(progress)})
+    return path
+
+
 def restore(
     tensors: dict[str, Tensor],
     model: nn.Module,
