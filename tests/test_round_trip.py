@@ -245,16 +245,23 @@ def test_tiles_have_no_seams_and_cost_little(
     assert describe(tiled).tiles > 1
     assert len(tiled) < 1.25 * len(whole)
     # The same prediction, and the same symbols but for some of size one: which table is picked near
-    # a border depends on the tile, and table 0 codes nothing but zeros.
+    # a border depends on the tile, and with it what a symbol costs.
     again = codec.tokens_of(tiled)
     assert np.array_equal(again.levels, tokens.levels)
     moved = np.abs(again.symbols.astype(int) - tokens.symbols)
     assert moved.max() <= 1
-    assert moved.sum() <= 3
+    assert moved.sum() < 0.1 * np.abs(tokens.symbols.astype(int)).sum()
     assert not (again.symbols * tokens.symbols)[moved > 0].any()
-    differs = np.abs(codec.decode(tiled).rgb.astype(int) - picture) > 1
-    assert differs.mean() < 0.02
-    assert moved.any() or not differs.any()
+    shown = codec.decode(tiled).rgb.astype(int)
+    errors = [np.mean((p - photo) ** 2) for p in (shown, picture)]
+    assert errors[0] < 1.04 * errors[1]
+    side = 4 * 32
+    across = [
+        np.abs(p[side] - p[side - 1]).mean() + np.abs(p[:, side] - p[:, side - 1]).mean()
+        for p in (shown, picture)
+    ]
+    assert across[0] < 1.1 * across[1]
+    assert moved.any() or np.abs(shown - picture).max() <= 1
 
 
 @pytest.mark.parametrize("box", [(0, 0, 20, 30), (250, 100, 300, 330), (97, 3, 98, 4)])

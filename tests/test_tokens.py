@@ -19,7 +19,7 @@ def test_tokens_are_those_of_the_file_and_give_its_picture(
     tokens = codec.tokens_of(data)
     h, w = -(-photo.shape[0] // 32), -(-photo.shape[1] // 32)
     assert tokens.levels.shape == (h, w, 8)
-    assert tokens.symbols.shape == (2 * h, 2 * w, 160)
+    assert tokens.symbols.shape == (2 * h, 2 * w, codec.tokenizer.config.local_channels)
     assert (tokens.levels < np.array(codec.tokenizer.config.levels)).all()
     assert np.abs(tokens.symbols).max() > 0
     tokens.save(tmp_path / "t.npz")

@@ -199,7 +199,7 @@ class Codec(LoadedCodec):
             >>> codec = Codec.load(device="cpu")
             >>> tokens = codec.tokenize(np.full((64, 100, 3), 128, np.uint8), quality=30)
             >>> tokens.levels.shape, tokens.symbols.shape
-            ((2, 4, 8), (4, 8, 160))
+            ((2, 4, 8), (4, 8, 256))
             >>> codec.detokenize(tokens).size
             (100, 64)
         """
