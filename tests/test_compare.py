@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from sbtcodec import cli
 from sbtcodec.codec.codec import Codec
+from sbtcodec.container import unpack
 from sbtcodec.errors import ImageError, InvalidFileError, OutputError
 from sbtcodec.evaluation.codecs import load_codec
 from sbtcodec.evaluation.compare import Area, compare, default_area, largest_within
@@ -423,8 +424,9 @@ def test_the_divider_can_be_reached_with_tab_and_shows_the_focus(opened):
 
 
 @pytest.mark.browser
-def test_choosing_versions_changes_the_pictures(opened):
-    assert (source(opened, "over"), source(opened, "under")) == ("original", "sbt-4")
+def test_choosing_versions_changes_the_pictures(opened, sbt):
+    whole = f"sbt-{unpack(sbt).header.detail_layers}"
+    assert (source(opened, "over"), source(opened, "under")) == ("original", whole)
     choose(opened, "left", "sbt-0")
     choose(opened, "right", "jpeg")
     assert (source(opened, "over"), source(opened, "under")) == ("sbt-0", "jpeg")
