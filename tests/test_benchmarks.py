@@ -43,8 +43,12 @@ def test_the_networks_called_from_outside_give_the_codec_s_own_picture(photo):
     assert np.abs(picture.astype(int) - decoded).max() <= 1
 
 
-def test_recorded_symbols_are_those_of_the_file(codec, photos):
-    """As far as residuals to the unrefined prediction tell: the first half of the first layer."""
+def test_recorded_symbols_are_those_of_the_file(photos):
+    """As far as residuals to the unrefined prediction tell: the first half of the first layer.
+
+    Some are chosen nearer to zero than that, where it saves bits.
+    """
+    codec = Codec.load("cpu", precision="float32")
     photo, inside = photos[0], Inside(codec)
     coding = codec.code(codec.analyse(photo.rgb), 40)
     file, predicted = coding.data, inside.predicted(inside.values(coding.levels))
@@ -59,7 +63,7 @@ def test_recorded_symbols_are_those_of_the_file(codec, photos):
     first = ((photo.y - predicted)[0, : groups[0]] * gains[:, None, None]).permute(1, 2, 0)
     rows, columns = np.indices(first.shape[:2])
     wanted = first.numpy()[(rows + columns) % 2 == 0]
-    assert np.mean(np.abs(q[: latents // 2, : groups[0]] - wanted) <= 0.51) > 0.97
+    assert np.mean(np.abs(q[: latents // 2, : groups[0]] - wanted) <= 0.51) > 0.95
     with recording() as calls:
         decoded = codec.decode(codec.compress(photo.rgb, globals_only=True))
     assert not by_channel(calls, decoded.layers, groups, latents).any()

@@ -15,7 +15,7 @@ from sbtcodec.container import unpack
 from sbtcodec.errors import ImageError, RateError
 from sbtcodec.evaluation.metrics import ms_ssim, psnr
 from sbtcodec.rdo import token_search
-from sbtcodec.tokenizer.token_adapter import STEPS_ALONE
+from sbtcodec.tokenizer.token_adapter import STEPS_ALONE, STEPS_BEFORE_DETAILS
 
 CODES = np.arange(256) * (100 / 255)
 
@@ -159,10 +159,14 @@ def test_tokens_are_refined_once_and_only_for_rates_that_profit(
     plain = tiny_codec.networks.levels(analysis.z)
     assert torch.equal(tiny_codec.code(analysis, 100, effort=5).levels, plain)
     assert not analysis.fitted
-    low, none = (
-        tiny_codec.code(analysis, 0, globals_only=alone, effort=5).levels for alone in (False, True)
+    low, none, again = (
+        tiny_codec.code(analysis, 0, globals_only=alone, effort=5).levels
+        for alone in (False, True, True)
     )
-    assert low is none is analysis.fitted[STEPS_ALONE, 4]
+    assert (
+        low is analysis.fitted[STEPS_BEFORE_DETAILS, 0]
+    )  # a search for tokens alone costs details
+    assert none is again is analysis.fitted[STEPS_ALONE, 4]
 
 
 def test_the_weight_of_errors_is_that_of_training(codec: Codec) -> None:

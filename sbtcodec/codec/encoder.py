@@ -90,10 +90,11 @@ def encode(
     with networks.inference():
         tiles = tuple(TileSymbols(release, quality, box) for box in header.tiles)
         y = analysis.y
-        if globals_only or details_profit(release, quality):
-            alone = globals_only or search.rounds > 0
-            steps = STEPS_ALONE if alone else STEPS_BEFORE_DETAILS
-            levels = _fitted_levels(networks, analysis, steps, search.rounds)
+        if globals_only:
+            levels = _fitted_levels(networks, analysis, STEPS_ALONE, search.rounds)
+        elif details_profit(release, quality):
+            # no search: tokens that are better alone cost details more than they save
+            levels = _fitted_levels(networks, analysis, STEPS_BEFORE_DETAILS, 0)
         else:
             levels = networks.levels(analysis.z)
         if not globals_only:
