@@ -1,8 +1,8 @@
 """More time for a better base layer: the encoder fits the global tokens to the picture.
 
 The global tokens of one picture follow the gradient of rate and distortion, as if the picture were
-sent without details (after Campos et al., CVPR workshops 2019). Where details follow, they cost more
-than that saves (`benchmarks/experiments.md`).
+sent without details (after Campos et al., CVPR workshops 2019). Where details follow, they cost
+more than that saves (`benchmarks/experiments.md`).
 
 A gradient through the decoder costs as much as ten through the predictor, so the distortion is a
 parabola in between: a round asks the decoder once which local tokens it would rather have, and the
