@@ -89,14 +89,11 @@ def speed(a: argparse.Namespace) -> None:
     from sbtcodec.codec.codec import Codec
     from sbtcodec.image.demo_picture import demo_picture
 
-    codecs = {
-        precision == "bfloat16": Codec.load(a.device, precision=precision)
-        for precision in ("float32", "bfloat16")
-    }
+    codecs = [Codec.load(a.device, precision=kind) for kind in ("float32", "bfloat16")]
     for height, width in TINY_SIZES if a.tiny else SIZES:
         rgb = np.asarray(Image.fromarray(demo_picture()).resize((width, height)))
         repeat = 3 if height * width < 1e6 else 1
-        for bf16, codec in codecs.items():
+        for codec in codecs:
             times = []
             for _ in range(repeat + 1):
                 start = time.perf_counter()
@@ -114,7 +111,7 @@ def speed(a: argparse.Namespace) -> None:
                 a.out,
                 "speed",
                 device=a.device,
-                bf16=bf16,
+                bf16=codec.bf16,
                 width=width,
                 height=height,
                 **{f"{what}_mp_per_s": round(rate, 2) for what, rate in rates.items()},

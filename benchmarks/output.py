@@ -34,11 +34,19 @@ def dataset_of(folder: Path, limit: int | None = None) -> Dataset:
 
 def heading(dataset: Dataset, codec: Codec) -> str:
     """What was measured and where, without a date: one line."""
-    machine, count = describe_machine("cpu"), len(dataset.paths)
-    versions = package_versions()
-    images = f"{count} {'image' if count == 1 else 'images'} of {dataset.name}"
-    where = f"{machine.cpu}, {machine.cores} cores, torch {versions['torch']}"
-    return f"{images}, model {codec.model_id}, {codec.precision}; {where}"
+    return f"{images_of(dataset)}, model {codec.model_id}, {codec.precision}; {place()}"
+
+
+def images_of(dataset: Dataset) -> str:
+    """How many images of which data set."""
+    count = len(dataset.paths)
+    return f"{count} {'image' if count == 1 else 'images'} of {dataset.name}"
+
+
+def place() -> str:
+    """The machine, and the torch on it."""
+    machine = describe_machine("cpu")
+    return f"{machine.cpu}, {machine.cores} cores, torch {package_versions()['torch']}"
 
 
 def paragraph(text: str) -> str:

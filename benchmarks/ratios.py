@@ -26,9 +26,17 @@ from typing import Self
 
 import torch
 
-from benchmarks.output import add_options, check, dataset_of, paragraph, publish, table
+from benchmarks import output
+from benchmarks.output import (
+    add_options,
+    check,
+    dataset_of,
+    images_of,
+    paragraph,
+    publish,
+    table,
+)
 from sbtcodec.errors import SbtError
-from sbtcodec.evaluation.machine import describe_machine, package_versions
 
 ROOT = Path(__file__).resolve().parents[1]
 WORKER = Path(__file__).with_name("ratios_worker.py")
@@ -195,23 +203,19 @@ def run(arguments: argparse.Namespace) -> None:
     check(arguments.out, force=arguments.force)
     dataset = dataset_of(arguments.data_dir, arguments.limit)
     with ExitStack() as stack:
-        place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        other = source_of(arguments.revision, place / "other")
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        other = source_of(arguments.revision, scratch / "other")
         builds = [stack.enter_context(Build(tree)) for tree in (ROOT, other)]
         times: Times = {}
         if arguments.part != "commands":
             times |= coding(builds, dataset.paths, arguments.repeat)
         if arguments.part != "coding":
-            times |= commands(builds, dataset.paths, arguments.repeat, place)
+            times |= commands(builds, dataset.paths, arguments.repeat, scratch)
         names = [build.model_id for build in builds]
-    machine = describe_machine("cpu")
-    where = (
-        f"{len(dataset.paths)} images of {dataset.name}; {machine.cpu}, {machine.cores} cores, "
-        f"{torch.backends.cpu.get_cpu_capability()}, torch {package_versions()['torch']}; "
-        f"this build with {names[0]}, {arguments.revision} with {names[1]}"
-    )
+    place = f"{output.place()}, {torch.backends.cpu.get_cpu_capability()}"
+    models = f"this build with {names[0]}, {arguments.revision} with {names[1]}"
     parts = (
-        where,
+        f"{images_of(dataset)}; {place}; {models}",
         table(("median", "seconds", arguments.revision[:12], "times as fast"), rows_of(times)),
         paragraph(
             "Both builds in turns. Encoding and decoding: one picture, pixels to bytes and back,"

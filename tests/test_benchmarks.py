@@ -63,7 +63,7 @@ def test_recorded_symbols_are_those_of_the_file(photos):
     first = ((photo.y - predicted)[0, : groups[0]] * gains[:, None, None]).permute(1, 2, 0)
     rows, columns = np.indices(first.shape[:2])
     wanted = first.numpy()[(rows + columns) % 2 == 0]
-    assert np.mean(np.abs(q[: latents // 2, : groups[0]] - wanted) <= 0.51) > 0.95
+    assert np.mean(np.abs(q[: latents // 2, : groups[0]] - wanted) <= 0.51) > 0.97
     with recording() as calls:
         decoded = codec.decode(codec.compress(photo.rgb, globals_only=True))
     assert not by_channel(calls, decoded.layers, groups, latents).any()
@@ -111,7 +111,7 @@ def test_each_part_of_the_prediction_saves_bits_at_about_equal_quality(codec, ph
     assert 0 < ours < refined < predicted < none
     assert all(bits.any <= bits.normal for bits in found)
     decibels = [bits.psnr for bits in found]
-    assert max(decibels) - min(decibels) < 1
+    assert max(decibels) - min(decibels) < 0.6
 
 
 def test_the_bootstrap_table_says_what_it_measured(codec, folder):

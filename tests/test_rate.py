@@ -139,7 +139,7 @@ def globals_cost(codec: Codec, image: NDArray[np.uint8], effort: int) -> float:
 
 def test_effort_makes_better_global_tokens(codec: Codec, photo: NDArray[np.uint8]) -> None:
     plain, better = globals_cost(codec, photo, 3), globals_cost(codec, photo, 5)
-    assert better < 0.99 * plain
+    assert better < 0.98 * plain
 
 
 def test_windows_refine_tokens_nearly_like_the_whole(
@@ -163,9 +163,8 @@ def test_tokens_are_refined_once_and_only_for_rates_that_profit(
         tiny_codec.code(analysis, 0, globals_only=alone, effort=5).levels
         for alone in (False, True, True)
     )
-    assert (
-        low is analysis.fitted[STEPS_BEFORE_DETAILS, 0]
-    )  # a search for tokens alone costs details
+    # a search finds tokens that are better alone, and cost more with details
+    assert low is analysis.fitted[STEPS_BEFORE_DETAILS, 0]
     assert none is again is analysis.fitted[STEPS_ALONE, 4]
 
 

@@ -149,20 +149,9 @@ def test_the_prediction_or_y_learns_by_which_of_them_arrives(tokens) -> None:
         predicted = y.detach() + deviation * torch.randn_like(y)
         inputs = [y.detach().requires_grad_(), predicted.requires_grad_()]
         total = torch.full_like(y, index * SUMS_PER_INDEX)
-        given = (
-            *inputs,
-            gain,
-            offset,
-            total,
-            None,
-            here,
-            None,
-            torch.tensor(0.08),
-            1,
-            True,
-            search,
-        )
-        out = coded_channels(Channels(*given))
+        worth = torch.tensor(0.08)
+        given = Channels(*inputs, gain, offset, total, None, here, None, worth, 1, exact=True)
+        out = coded_channels(given._replace(search=search))
         return [float(g.mean()) for g in torch.autograd.grad(out.y_hat.sum(), inputs)]
 
     assert shares(0.05, 0.0) == pytest.approx([0.0, 1.0], abs=0.01)
