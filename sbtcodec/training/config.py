@@ -39,8 +39,6 @@ class TrainingConfig:
             qualities it is several times that of the symbols.
         bit_weights: squared steps that a bit is worth where a detail symbol is chosen, at qualities
             0 and 100, linear between; 0 rounds.
-        search: local tokens learn by the gradients of the encoder's search instead of training's, as
-            suits an encoder whose decoder is frozen.
         only: beginnings of the names of the parameters that learn; all if there is none.
         ema: decay of the averaged weights.
         clip: largest norm of the gradient.
@@ -70,7 +68,6 @@ class TrainingConfig:
     token_weight: float = 0.1
     noisy_rate: bool = True
     bit_weights: tuple[float, float] = (0.0, 0.0)
-    search: bool = False
     only: tuple[str, ...] = ()
     ema: float = 0.999
     clip: float = 1.0
@@ -154,10 +151,10 @@ PRESETS: dict[str, TrainingConfig] = {
     ),
     "encoder": replace(
         SYMBOLS,
-        search=True,
         ms_ssim_share=0.4,
-        partial_share=0.0,
         token_weight=0.54,
+        learning_rate=2e-4,
+        matrix_learning_rate=5e-4,
         only=tuple(
             f"tokenizer.{network}."
             for network in (

@@ -85,7 +85,6 @@ def forward_of(
         alone=config.globals_share >= 1,
         noisy_rate=config.noisy_rate,
         bit_weights=config.bit_weights,
-        search=config.search,
         globals_first=config.globals_share if globals_first else None,
     )
 

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from sbtcodec.entropy.token_rate import relaxed, token_bits
 from sbtcodec.models.config import CodecModel
-from sbtcodec.rdo.latent_search import CURVATURE
 from sbtcodec.rdo.ms_ssim import ms_ssim
 from sbtcodec.rdo.soft_quantisation import detail_pass, known_from_tokens
 from sbtcodec.rdo.soft_symbols import leaky_clamp
@@ -55,7 +54,6 @@ class TrainingPass(nn.Module):
         alone: bool = False,
         noisy_rate: bool = True,
         bit_weights: tuple[float, float] = (0.0, 0.0),
-        search: bool = False,
         globals_first: float | None = None,
     ) -> None:
         """Wrap a model; nothing is copied.
@@ -67,15 +65,12 @@ class TrainingPass(nn.Module):
             alone: no image has details.
             noisy_rate: the rate of details is that of residuals with noise, not of symbols.
             bit_weights: of the choice of symbols, at qualities 0 and 100.
-            search: the gradient at local tokens is that of `latent_search`, without the part that
-                is mostly the rounding error of each symbol itself; needs all layers, and no noise.
             globals_first: share of the images that are sent without details, which come first in a
                 batch, as in those of `drawn`. Then nothing that is drawn decides what is computed,
                 as a graph or a compiler needs; else each image is looked at.
         """
         super().__init__()
         self.noisy_rate, self.bit_weights, self.model = noisy_rate, bit_weights, model
-        self.search = search
         self.globals_first = globals_first
         self.with_ms_ssim, self.fitted, self.alone = with_ms_ssim, fitted, alone
 
@@ -165,8 +160,7 @@ class TrainingPass(nn.Module):
         """Local tokens that a decoder has, and bits of each: as `detail_pass` gives them."""
         t, scales = self.model.tokenizer, self.model.scales
         known = known_from_tokens(t, scales, values, integers, anchor_weights)
-        gain = known.log_gain.exp()
-        sent = t.adapted(y, known.y_hat, anchor_weights, gain)
+        sent = t.adapted(y, known.y_hat, anchor_weights, known.log_gain.exp())
         y_hat, bits, _ = detail_pass(
             t,
             scales,
@@ -176,10 +170,5 @@ class TrainingPass(nn.Module):
             noise,
             bit_weight=self.bit_weight_at(quality),
             exact=not self.noisy_rate,
-            search=self.search,
         )
-        if self.search:
-            rounding = gain * (y_hat.detach() - sent.detach())
-            moved = gain.detach() * (sent - sent.detach())  # zero, but for its gradient
-            bits = bits - CURVATURE * (rounding * moved).sum(1)
         return y_hat, bits
