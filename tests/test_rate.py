@@ -106,6 +106,16 @@ def test_effort_lowers_the_cost(codec: Codec, small: NDArray[np.uint8], quality:
     assert max(costs[1:]) < costs[0]
 
 
+@pytest.mark.parametrize("quality", [20, 80])
+def test_steps_that_are_too_long_are_taken_back_and_halved(
+    codec: Codec, small: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch, quality: float
+) -> None:
+    plain, searched = (cost(codec, small, quality, effort) for effort in (3, 6))
+    monkeypatch.setattr("sbtcodec.rdo.latent_search.PACE", 3.0)
+    monkeypatch.setattr("sbtcodec.rdo.latent_search.LARGEST_MOVE", 2.0)
+    assert plain - cost(codec, small, quality, 6) > 0.5 * (plain - searched)
+
+
 def test_efforts_up_to_the_default_give_the_same_file_and_unknown_ones_are_refused(
     tiny_codec: Codec, small: NDArray[np.uint8]
 ) -> None:

@@ -24,9 +24,9 @@ SEARCH_STEPS = (
     NONE,
     NONE,
     SearchSteps(0, 4),
-    SearchSteps(4, 6),
-    SearchSteps(6, 12),
-    SearchSteps(8, 25),
+    SearchSteps(4, 8),
+    SearchSteps(6, 16),
+    SearchSteps(8, 30),
     SearchSteps(12, 50),
     SearchSteps(16, 100),
 )
