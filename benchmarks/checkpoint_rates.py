@@ -19,7 +19,7 @@ from torch import Tensor
 from sbtcodec.evaluation.curves import METRICS, Curve, Point, bd_rate
 from sbtcodec.grid import LATENT_STRIDE, TOKEN_STRIDE
 from sbtcodec.latents.estimate import floats
-from sbtcodec.models.config import CodecModel
+from sbtcodec.models.codec_model import CodecModel
 from sbtcodec.rdo.ms_ssim import ms_ssim
 from sbtcodec.runtime.precision import fast_bf16
 from sbtcodec.tokenizer.layers import channels_last, pixel_rows

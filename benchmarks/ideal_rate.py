@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from sbtcodec.codec.codec import Codec
 from sbtcodec.container import unpack
 from sbtcodec.entropy.coder import DetailTables, Indices, LayerEncoder, Symbols
-from sbtcodec.entropy.entropy_parameters import TABLES
 from sbtcodec.entropy.frequencies import TOTAL, Frequencies
+from sbtcodec.entropy.units import TABLES
 from sbtcodec.image.pixels import load_image
 
 

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from sbtcodec.codec.codec import Codec
-from sbtcodec.models.config import CodecModel
+from sbtcodec.models.codec_model import CodecModel
 from sbtcodec.models.export import export
 from sbtcodec.training.config import MODELS
 from sbtcodec.training.publish import add

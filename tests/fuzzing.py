@@ -177,9 +177,9 @@ def with_right_check(codec: Codec, data: bytes) -> bytes:
         return data
     if tokens is None:
         return data
-    tile = TileSymbols(codec.release, header.quality, header.tiles[0])
-    tile.levels = torch.from_numpy(tokens.levels.astype(np.int64)).permute(2, 0, 1)[None]
-    crc = tile.check(0, sbtcodec.codec.checks.seed_of(header, codec.release, 0))
+    tile = TileSymbols(codec.release.symbols, header.quality, header.tiles[0])
+    tile.levels = tokens.levels.astype(np.int64)
+    crc = tile.check(0, sbtcodec.codec.checks.seed_of(header, codec.release.symbols, 0))
     size = header.check_bytes(0)
     at = len(data) - sum(part.length for layer in container.layers for part in layer.parts)
     at += container.layers[0].parts[0].length

@@ -20,7 +20,7 @@ from torch.utils._pytree import tree_leaves
 
 from sbtcodec.codec.codec import Codec
 from sbtcodec.errors import ArgumentError, DatasetError, DeviceError, WeightsError
-from sbtcodec.models.config import CodecModel
+from sbtcodec.models.codec_model import CodecModel
 from sbtcodec.training import checkpoint
 from sbtcodec.training.config import MODELS, PRESETS
 from sbtcodec.training.data import recoloured

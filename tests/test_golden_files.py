@@ -20,10 +20,11 @@ from sbtcodec.entropy.coder import Indices
 from sbtcodec.entropy.frequencies import gaussian_tables, normalise
 from sbtcodec.errors import ModelMismatchError
 from sbtcodec.latents.symbols import TileSymbols
-from sbtcodec.models.config import CodecModel
+from sbtcodec.models.codec_model import CodecModel
 from sbtcodec.models.export import export
 from sbtcodec.models.registry import Entry, read_manifest, weights_dir, write_manifest
-from sbtcodec.models.weights_file import digests, read_state
+from sbtcodec.models.stored import digests
+from sbtcodec.models.weights_file import read_state
 from sbtcodec.training.config import MODELS as TRAINING_MODELS
 from sbtcodec.training.publish import add, keep_decoder
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from sbtcodec.errors import WeightsError
-from sbtcodec.models.config import CodecModel, ModelConfig
+from sbtcodec.models.codec_model import CodecModel
+from sbtcodec.models.config import ModelConfig
 from sbtcodec.training.config import BASE, MODELS
 from sbtcodec.training.fine_channels import set_fine_channels
 from sbtcodec.training.growth import grown

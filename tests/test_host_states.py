@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 
 from sbtcodec.codec.codec import Codec
-from sbtcodec.entropy.integer_net import ACTIVATION_MAX, IntegerConv
+from sbtcodec.entropy.integer_net import IntegerConv
+from sbtcodec.entropy.units import ACTIVATION_MAX
 
 ROUNDING = 2  # levels that float networks may move a pixel by, where sums are in another order
 EFFORT = 8  # tokens and details are both refined

@@ -1,12 +1,16 @@
 """Integer networks count exactly, whatever evaluates them."""
 
+import numpy as np
 import pytest
 import torch
 
-from sbtcodec.entropy.entropy_parameters import EntropyParameters
-from sbtcodec.entropy.integer_net import IntegerConv, activate
+from sbtcodec.entropy.entropy_parameters import EntropyParameters, table_index
+from sbtcodec.entropy.exact import ExactEntropyParameters, ExactPrior, kind_of_products
+from sbtcodec.entropy.exact import centred as exact_centred
+from sbtcodec.entropy.integer_net import IntegerConv, IntegerNet, activate
 from sbtcodec.entropy.prior import Prior, centred
 from sbtcodec.entropy.step_size import integer_anchor_weights, position
+from sbtcodec.entropy.units import SUBGRIDS
 
 LEVELS = (8, 8, 8, 8, 6, 6)
 
@@ -98,6 +102,109 @@ def test_prior_sees_only_what_was_coded_before() -> None:
     assert not torch.equal(before[5][..., 1, 1], after[5][..., 1, 1])
 
 
+def stored(network: IntegerNet) -> dict[str, np.ndarray]:
+    """The integers of a network by name, as a weights file has them."""
+    arrays = {}
+    for name, conv in network.convs():
+        arrays[f"{name}.weight"] = (conv.weight * 128).round().short().numpy()
+        arrays[f"{name}.bias"] = (conv.bias * 2048).round().int().numpy()
+    if isinstance(network, EntropyParameters):
+        arrays["magnitudes"] = network.magnitudes.int().numpy()
+    return arrays
+
+
+def rows(t: torch.Tensor) -> np.ndarray:
+    return t[0].permute(1, 2, 0).numpy()
+
+
+@pytest.fixture(params=[np.float32, np.float64])
+def products(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sbtcodec.entropy.exact.kind_of_products", lambda: np.dtype(request.param))
+
+
+@pytest.mark.usefixtures("products")
+@pytest.mark.parametrize("height, width", [(1, 1), (2, 5), (7, 4)])
+def test_the_prior_in_numpy_gives_the_logits_of_training(height: int, width: int) -> None:
+    torch.manual_seed(3)
+    prior = Prior(LEVELS, width=32, hidden=16, depth=3)
+    for pair in prior.deeper:
+        torch.nn.init.normal_(pair[1].weight, std=0.3)
+    prior.freeze()
+    exact = ExactPrior(stored(prior), LEVELS)
+    levels = some_levels(height, width)
+    z = centred(levels, LEVELS).float()
+    expected = [rows(logits) for logits in prior(z)]
+    known = np.zeros((height, width), bool)
+    inputs = exact_centred(rows(levels), LEVELS)
+    assert np.array_equal(inputs, rows(z))
+    for row, column in SUBGRIDS:
+        places = np.zeros_like(known)
+        places[row::2, column::2] = True
+        if places.any():
+            context = exact.context(inputs, known, places)
+            for d, logits in enumerate(expected):
+                assert np.array_equal(exact.logits(context, inputs[places], d), logits[places])
+        known |= places
+
+
+@pytest.mark.usefixtures("products")
+@pytest.mark.parametrize("shapes, signs, depth", [(1, False, 1), (3, True, 2)])
+def test_tables_in_numpy_are_those_of_training(shapes: int, signs: bool, depth: int) -> None:
+    torch.manual_seed(0)
+    groups, anchors = (2, 4), 3
+    scales = EntropyParameters(
+        LEVELS, groups, anchors, width=16, trunk=16, shapes=shapes, depth=depth, signs=signs
+    )
+    for pairs in scales.deeper:
+        for pair in pairs:
+            torch.nn.init.normal_(pair[1].weight, std=0.3)
+    scales.freeze()
+    exact = ExactEntropyParameters(stored(scales), shapes=shapes, signs=signs)
+    levels = some_levels(3, 5)
+    features = scales.features(centred(levels, LEVELS).float())
+    assert np.array_equal(exact.features(exact_centred(rows(levels), LEVELS)), rows(features))
+    q = torch.randint(-40, 41, (1, 6, 6, 10))
+    seen = scales.seen_of(q.float())
+    assert np.array_equal(exact.seen_of(rows(q)), rows(seen))
+    anchor_weights = np.array([0, 40, 24])
+    offsets = np.array([-3000, 0, 700, 5000, -100, 90])
+    told = torch.from_numpy(anchor_weights).float()[None, :, None, None]
+    for step, before in enumerate((0, 2, 2, 6)):
+        start, stop = ((0, 2), (2, 6))[step // 2]
+        places = np.add.outer(np.arange(6), np.arange(10)) % 2 == step % 2
+        total = scales.sums(step, features, told, seen)
+        offset = torch.from_numpy(offsets[start:stop]).float()[:, None, None]
+        expected = rows(table_index(total, offset, shapes))[places]
+        found = exact.indices(
+            step,
+            rows(features).astype(np.uint8),
+            anchor_weights,
+            rows(seen)[:, :, :before].astype(np.int16),
+            places,
+            offsets[start:stop],
+        )
+        assert np.array_equal(found, expected)
+        assert len(np.unique(found)) > 5
+
+
+def test_rounded_factors_of_products_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a library for matrices that is told to round to fewer bits."""
+
+    class Rounding(np.ndarray):
+        def __matmul__(self, other: np.ndarray) -> np.ndarray:
+            if self.dtype == np.float32:
+                bits = self.view(np.ndarray).view(np.uint32) & np.uint32(0xFFFF0000)
+                return bits.view(np.float32) @ other
+            return self.view(np.ndarray) @ other
+
+    assert kind_of_products.__wrapped__() == np.float32
+    arange = np.arange
+    monkeypatch.setattr(
+        "sbtcodec.entropy.exact.np.arange", lambda *a, **k: arange(*a, **k).view(Rounding)
+    )
+    assert kind_of_products.__wrapped__() == np.float64
+
+
 def test_weights_that_could_overflow_are_refused() -> None:
     prior = some_prior()
     with torch.no_grad():
@@ -164,15 +271,3 @@ def test_scales_see_only_earlier_steps() -> None:
         scales.sums(2, features, anchor_weights, seen),
         scales.sums(2, features, anchor_weights, torch.full_like(seen, 80.0)),
     )
-
-
-def test_scales_at_some_places_are_those_of_the_whole_grid() -> None:
-    scales = some_scales()
-    features = scales.features(centred(some_levels(3, 4), LEVELS).float())
-    anchor_weights = torch.tensor([0, 40, 24]).float().view(1, 3, 1, 1)
-    seen = torch.randint(0, 161, (1, 6, 6, 8)).float()
-    places = torch.rand(6, 8) < 0.5
-    for step in range(4):
-        whole = scales.sums(step, features, anchor_weights, seen)
-        some = scales.sums(step, features, anchor_weights, seen, places)
-        assert torch.equal(some[0, :, :, 0], whole[0][:, places])

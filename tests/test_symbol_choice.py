@@ -9,11 +9,11 @@ import torch
 
 from sbtcodec.codec.codec import Codec
 from sbtcodec.entropy.coder import UNSEEN_COST, DetailTables
-from sbtcodec.entropy.entropy_parameters import MAX_SYMBOL, SUMS_PER_INDEX, TABLES
 from sbtcodec.entropy.frequencies import gaussian_tables
 from sbtcodec.entropy.prior import centred
+from sbtcodec.entropy.units import MAX_SYMBOL, SUMS_PER_INDEX, TABLES
 from sbtcodec.latents.blocks import RGB
-from sbtcodec.models.config import CodecModel
+from sbtcodec.models.codec_model import CodecModel
 from sbtcodec.rdo.soft_quantisation import Details, Known, detail_pass, known_from_tokens
 from sbtcodec.rdo.soft_symbols import (
     SMOOTHING,

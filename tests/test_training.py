@@ -20,10 +20,11 @@ from skimage import data
 from benchmarks.ideal_rate import counting
 from sbtcodec.codec.codec import Codec
 from sbtcodec.entropy.frequencies import gaussian_tables
-from sbtcodec.entropy.step_size import ANCHOR_WEIGHT_ONE, position
+from sbtcodec.entropy.step_size import position
 from sbtcodec.entropy.token_rate import token_bits
+from sbtcodec.entropy.units import ANCHOR_WEIGHT_ONE
 from sbtcodec.errors import DatasetError, WeightsError
-from sbtcodec.models.config import CodecModel
+from sbtcodec.models.codec_model import CodecModel
 from sbtcodec.models.weights_file import read_state
 from sbtcodec.rdo.ms_ssim import MS_SSIM_WEIGHTS, ms_ssim
 from sbtcodec.rdo.soft_symbols import gaussian_bits

@@ -4,12 +4,12 @@ import zlib
 
 from sbtcodec.container import Header, checked_header
 from sbtcodec.errors import InvalidFileError
-from sbtcodec.models.release import Release
+from sbtcodec.models.symbol_model import SymbolModel
 
 
-def seed_of(header: Header, release: Release, index: int) -> int:
+def seed_of(header: Header, model: SymbolModel, index: int) -> int:
     """What the checks of a tile begin with: the CRC-32 of header, model and the tile's number."""
-    seed = zlib.crc32(checked_header(header) + release.digest)
+    seed = zlib.crc32(checked_header(header) + model.digest)
     return zlib.crc32(index.to_bytes(2, "little"), seed)
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sbtcodec.codec.checks import compare, seed_of
@@ -17,9 +18,8 @@ from sbtcodec.image.picture import Picture
 from sbtcodec.latents.blocks import HALO, RGB, Networks
 from sbtcodec.latents.estimate import ATTENTION_HALO, SPREAD_HALO
 from sbtcodec.latents.symbols import TileSymbols
-from sbtcodec.models.release import Release
-from sbtcodec.runtime.modes import CPU
-from sbtcodec.tokenizer.layers import WINDOW
+from sbtcodec.models.symbol_model import SymbolModel
+from sbtcodec.tokenizer.config import WINDOW
 
 DETAIL_ADVICE = "get a fresh copy, or decode the layers before it with allow_partial=True"
 
@@ -101,7 +101,7 @@ def decode(
     Raises:
         InvalidFileError: the base layer is damaged.
     """
-    header, release = container.header, networks.release
+    header, model = container.header, networks.release.symbols
     whole = tokens_of(header.width, header.height)
     all_latents = whole.times(LATENTS_PER_TOKEN)
     latents = crop.over(LATENT_STRIDE)
@@ -113,10 +113,10 @@ def decode(
     tokens = area.grown(ATTENTION_HALO, whole).over(WINDOW).times(WINDOW).cut(whole)
     area = area.times(LATENTS_PER_TOKEN)
     with networks.inference():
-        tiles = read_globals(container, release, tokens)
+        tiles = read_globals(container, model, tokens)
         detailed = {i: t for i, t in tiles.items() if not t.latents.cut(near).empty}
         used, damage = read_details(container, detailed, wanted)
-        levels = levels_in(tokens, tiles)
+        levels = planes_of(levels_in(tokens, tiles))
         estimate = networks.estimate(header.quality, levels, tokens, area)
         networks.reconstruct(estimate, list(detailed.values()), used)
         shown = latents.seen_from(area)
@@ -152,20 +152,20 @@ def gray(rgb: RGB) -> RGB:
     return np.repeat(mean[:, :, None], 3, 2)
 
 
-def read_globals(container: Container, release: Release, tokens: Box) -> dict[int, TileSymbols]:
+def read_globals(container: Container, model: SymbolModel, tokens: Box) -> dict[int, TileSymbols]:
     """The tiles over an area of global tokens, by their index, with their global tokens.
 
     Raises:
         InvalidFileError: they are damaged, or the file declares layers that the model has not.
     """
-    header, most = container.header, release.model.config.tokenizer.layers
+    header, most = container.header, model.config.layers
     if header.detail_layers > most:
         raise InvalidFileError(
             f"the file declares {header.detail_layers} detail layers, model {header.model} makes at"
             f" most {most}; the header is damaged"
         )
     tiles = {
-        index: TileSymbols(release, header.quality, box)
+        index: TileSymbols(model, header.quality, box)
         for index, box in enumerate(header.tiles)
         if not box.cut(tokens).empty
     }
@@ -177,9 +177,9 @@ def read_globals(container: Container, release: Release, tokens: Box) -> dict[in
 def read_levels(container: Container, index: int, tile: TileSymbols) -> None:
     """Read the global tokens of a tile."""
     part = container.layers[0].parts[index]
-    decoder = LayerDecoder(tile.release.tables, part.coded)
+    decoder = LayerDecoder(tile.model.tables, part.coded)
     tile.code_levels(lambda frequencies, _chosen: decoder.levels(frequencies))
-    tile.crc = tile.check(0, seed_of(container.header, tile.release, index))
+    tile.crc = tile.check(0, seed_of(container.header, tile.model, index))
     compare(tile.crc, part.check, "base layer", "get a fresh copy")
 
 
@@ -193,7 +193,7 @@ def read_details(
     for group in range(wanted):
         for index, tile in tiles.items():
             part = container.layers[group + 1].parts[index]
-            decoder = LayerDecoder(tile.release.tables, part.coded)
+            decoder = LayerDecoder(tile.model.tables, part.coded)
             try:
                 for step in (2 * group, 2 * group + 1):
                     tile.put(step, decoder.details(tile.tables(step)))
@@ -204,12 +204,17 @@ def read_details(
     return wanted, None
 
 
-def levels_in(tokens: Box, tiles: dict[int, TileSymbols]) -> Tensor:
-    """Levels of the global tokens of an area, int64 [1, dims, h, w], from the tiles over it."""
-    dims = next(iter(tiles.values())).levels.shape[1]
-    levels = torch.zeros(1, dims, tokens.height, tokens.width, dtype=torch.int64, device=CPU)
+def levels_in(tokens: Box, tiles: dict[int, TileSymbols]) -> NDArray[np.int64]:
+    """Levels of the global tokens of an area, int64 [h, w, dims], from the tiles over it."""
+    dims = next(iter(tiles.values())).levels.shape[2]
+    levels = np.zeros((tokens.height, tokens.width, dims), dtype=np.int64)
     for tile in tiles.values():
         shared = tile.tokens.cut(tokens)
         to, source = shared.seen_from(tokens), shared.seen_from(tile.tokens)
-        levels[:, :, to.rows, to.columns] = tile.levels[:, :, source.rows, source.columns]
+        levels[to.rows, to.columns] = tile.levels[source.rows, source.columns]
     return levels
+
+
+def planes_of(levels: NDArray[np.int64]) -> Tensor:
+    """Levels [h, w, dims] as the float networks take them: [1, dims, h, w]."""
+    return torch.from_numpy(levels).permute(2, 0, 1)[None]

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 from torch import Tensor
 
 from sbtcodec.codec.checks import check_bytes, seed_of
@@ -88,7 +89,7 @@ def encode(
         grayscale=analysis.picture.grayscale,
     )
     with networks.inference():
-        tiles = tuple(TileSymbols(release, quality, box) for box in header.tiles)
+        tiles = tuple(TileSymbols(release.symbols, quality, box) for box in header.tiles)
         y = analysis.y
         if globals_only:
             levels = _fitted_levels(networks, analysis, STEPS_ALONE, search.rounds)
@@ -124,7 +125,7 @@ def encode(
             coded.pop()
         header = replace(header, detail_layers=len(coded) - 1)
         for index, tile in enumerate(tiles):
-            tile.crc = seed_of(header, release, index)
+            tile.crc = seed_of(header, release.symbols, index)
         layers = tuple(_layer(parts, tiles, header, i) for i, parts in enumerate(coded))
         return Coding(Container(header, layers, analysis.chunks), tiles, levels)
 
@@ -152,7 +153,8 @@ def _layer(coded: list[bytes], tiles: tuple[TileSymbols, ...], header: Header, i
 
 def _put_levels(tile: TileSymbols, levels: Tensor) -> bytes:
     """Code the global tokens of a tile, from those of the picture."""
-    encoder = LayerEncoder(tile.release.tables)
-    tile.levels = levels[:, :, tile.tokens.rows, tile.tokens.columns].clone()
+    encoder = LayerEncoder(tile.model.tables)
+    own = levels[0, :, tile.tokens.rows, tile.tokens.columns]
+    tile.levels = np.ascontiguousarray(own.permute(1, 2, 0).numpy())
     tile.code_levels(encoder.levels)
     return encoder.finish()

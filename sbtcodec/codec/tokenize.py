@@ -1,9 +1,14 @@
 """From a file to tokens as arrays, and from such tokens to a picture."""
 
 import numpy as np
-import torch
 
-from sbtcodec.codec.decoder import levels_in, read_details, read_globals, whole_picture
+from sbtcodec.codec.decoder import (
+    levels_in,
+    planes_of,
+    read_details,
+    read_globals,
+    whole_picture,
+)
 from sbtcodec.codec.tokens import Tokens
 from sbtcodec.container import Container
 from sbtcodec.errors import ArgumentError
@@ -26,11 +31,11 @@ def tokens_in(networks: Networks, container: Container) -> Tokens:
     header, layers = container.header, len(container.layers) - 1
     whole = tokens_of(header.width, header.height)
     with networks.inference():
-        tiles = read_globals(container, networks.release, whole)
+        tiles = read_globals(container, networks.release.symbols, whole)
         _, damage = read_details(container, tiles, layers)
         if damage:
             raise damage
-        levels = levels_in(whole, tiles)[0].permute(1, 2, 0).numpy().astype(np.uint8)
+        levels = levels_in(whole, tiles).astype(np.uint8)
     latents = whole.times(LATENTS_PER_TOKEN)
     symbols = np.zeros((latents.height, latents.width, tiles[0].q.shape[2]), dtype=np.int16)
     for tile in tiles.values():
@@ -47,11 +52,11 @@ def picture_from(networks: Networks, tokens: Tokens) -> RGB:
     """
     _check(tokens, networks.release.model.tokenizer.config)
     with networks.inference():
-        tile = TileSymbols(networks.release, tokens.quality, tokens_of(tokens.width, tokens.height))
+        whole = tokens_of(tokens.width, tokens.height)
+        tile = TileSymbols(networks.release.symbols, tokens.quality, whole)
         tile.q = np.ascontiguousarray(tokens.symbols)
         levels = np.ascontiguousarray(tokens.levels, np.int64)
-        rows = torch.from_numpy(levels).permute(2, 0, 1)[None]
-        return whole_picture(networks, tokens, rows, [tile])
+        return whole_picture(networks, tokens, planes_of(levels), [tile])
 
 
 def _check(tokens: Tokens, config: TokenizerConfig) -> None:

@@ -13,8 +13,8 @@ import constriction
 import numpy as np
 from numpy.typing import NDArray
 
-from sbtcodec.entropy.entropy_parameters import MAX_SYMBOL, TABLES
 from sbtcodec.entropy.frequencies import TOTAL, Frequencies
+from sbtcodec.entropy.units import MAX_SYMBOL, TABLES
 from sbtcodec.errors import InvalidFileError
 
 TRIM_LIMIT = 20_000  # symbols up to which the tail is trimmed by trial; beyond it does not matter

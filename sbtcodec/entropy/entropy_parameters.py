@@ -20,14 +20,7 @@ from sbtcodec.entropy.integer_net import (
     residuals,
     spans,
 )
-
-TABLES = 64  # of one shape: scales, in steps of a factor
-MAX_SHAPES = 4  # indices are bytes
-SCALE_MIN = 0.11
-SCALE_MAX = 128.0
-SCALE_STEP = math.log(SCALE_MAX / SCALE_MIN) / (TABLES - 1)  # nats between neighbouring tables
-SUMS_PER_INDEX = 512  # accumulator units per table index
-MAX_SYMBOL = 1023
+from sbtcodec.entropy.units import MAX_SYMBOL, SCALE_MIN, SCALE_STEP, SUMS_PER_INDEX, TABLES
 
 
 def magnitude_table() -> Tensor:
@@ -112,7 +105,6 @@ class EntropyParameters(IntegerNet):
         features: Tensor,
         anchor_weights: Tensor,
         seen: Tensor,
-        places: Tensor | None = None,
     ) -> Tensor:
         """Scale accumulators [B, channels of the group, H, W] for one step, before the gains.
 
@@ -123,8 +115,6 @@ class EntropyParameters(IntegerNet):
             features: activations [B, width, H, W] of `features`.
             anchor_weights: integers [B, anchors, 1, 1] or [B, anchors, H, W], 64 is one.
             seen: `seen_of` all earlier symbols, [B, >= seen channels, H, W], 0 where unknown.
-            places: bool [H, W], where they are wanted, for B = 1; the result is then
-                [1, channels of the group, n, 1].
         """
         _, _, height, width = features.shape
         told = anchor_weights.expand(-1, -1, height, width)
@@ -137,7 +127,7 @@ class EntropyParameters(IntegerNet):
         deeper = self.deeper[step]
         assert isinstance(deeper, nn.ModuleList)
         layers = [(self.depthwise[step], self.mix[step]), *deeper]
-        h = residual_layers(layers, h, places)
+        h = residual_layers(layers, h)
         total: Tensor = self.heads[step](h)
         return total
 

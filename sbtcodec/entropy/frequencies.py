@@ -11,8 +11,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from sbtcodec.entropy.entropy_parameters import MAX_SYMBOL, SCALE_MIN, SCALE_STEP, TABLES
-from sbtcodec.entropy.prior import LOGITS_PER_OCTAVE
+from sbtcodec.entropy.units import LOGITS_PER_OCTAVE, MAX_SYMBOL, SCALE_MIN, SCALE_STEP, TABLES
 
 TOTAL = 2**24
 OCTAVES = 20

@@ -6,7 +6,7 @@ so that float32 counts it exactly whatever the order (`IntegerNet.freeze` proves
 weights are loaded). Products are in float64 all the same: a program may let torch round the
 factors of float32 products to fewer bits, for the whole process; float64 it leaves alone, as does
 autocast. While training, the same layers run as ordinary convolutions with straight-through
-rounding.
+rounding. Files are coded by the same sums in NumPy (`sbtcodec.entropy.exact`).
 """
 
 import copy
@@ -18,15 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sbtcodec.entropy.units import ACTIVATION_MAX, SUM_ONE, SUMS_FREE, WEIGHT_ONE
 from sbtcodec.runtime.tensors import normal, round_ste
-
-ACTIVATION_ONE = 16
-WEIGHT_ONE = 128
-SUM_ONE = ACTIVATION_ONE * WEIGHT_ONE
-ACTIVATION_MAX = 255
-EXACT_LIMIT = 2**24
-SUMS_FREE = EXACT_LIMIT - ACTIVATION_MAX * WEIGHT_ONE  # a skip connection adds at most that
-
 
 N = TypeVar("N", bound=nn.Module)
 
@@ -145,12 +138,6 @@ class IntegerConv(nn.Module):
         return out.float().permute(0, 3, 1, 2)
 
 
-def at_places(x: Tensor, places: Tensor) -> Tensor:
-    """Activations [1, C, H, W] where `places`, bool [H, W], is true: [1, C, n, 1], row by row."""
-    index = torch.nonzero(places.flatten())[:, 0]
-    return x.permute(0, 2, 3, 1).flatten(0, 2).index_select(0, index).T[None, ..., None]
-
-
 class IntegerNet(nn.Module):
     """A module whose layers are all `IntegerConv`: freezing and proving go through here."""
 
@@ -171,25 +158,16 @@ class IntegerNet(nn.Module):
         self.requires_grad_(requires_grad=False)
 
 
-def residual(
-    depthwise: nn.Module, mix: nn.Module, h: Tensor, places: Tensor | None = None
-) -> Tensor:
-    """Two layers added to their input, of the same shape; or [1, ., n, 1], of some places."""
-    around = activate(depthwise(h))
-    if places is not None:  # what is left to do sees no neighbours
-        around, h = at_places(around, places), at_places(h, places)
-    return activate(mix(around) + h * WEIGHT_ONE)
+def residual(depthwise: nn.Module, mix: nn.Module, h: Tensor) -> Tensor:
+    """Two layers added to their input, of the same shape."""
+    return activate(mix(activate(depthwise(h))) + h * WEIGHT_ONE)
 
 
-def residual_layers(
-    pairs: Iterable[Iterable[nn.Module]], h: Tensor, places: Tensor | None = None
-) -> Tensor:
-    """One `residual` after the other; if only some places are wanted, of the last."""
-    *others, last = pairs
-    for depthwise, mix in others:
+def residual_layers(pairs: Iterable[Iterable[nn.Module]], h: Tensor) -> Tensor:
+    """One `residual` after the other."""
+    for depthwise, mix in pairs:
         h = residual(depthwise, mix, h)
-    depthwise, mix = last
-    return residual(depthwise, mix, h, places)
+    return h
 
 
 def residuals(count: int, width: int) -> nn.ModuleList:

@@ -15,12 +15,7 @@ from sbtcodec.entropy.integer_net import (
     residual_layers,
     residuals,
 )
-
-SUBGRIDS = ((0, 0), (1, 1), (0, 1), (1, 0))  # (row parity, column parity), in coding order
-LOGITS_PER_OCTAVE = 64  # a logit difference of 64 halves the probability
-SUMS_PER_LOGIT = 32  # accumulator units per logit unit
-VALUE_ONE = 64  # integer units of a token value of one
-KNOWN = 64  # the value of the "this token is known" plane
+from sbtcodec.entropy.units import KNOWN, SUBGRIDS, SUMS_PER_LOGIT, VALUE_ONE
 
 
 def centred(levels: Tensor, counts: tuple[int, ...]) -> Tensor:
@@ -60,20 +55,19 @@ class Prior(IntegerNet):
         self.hidden = nn.ModuleList([IntegerConv(width + d, hidden) for d in range(dims)])
         self.heads = nn.ModuleList([IntegerConv(hidden, k, gain=0.2) for k in levels])
 
-    def context(self, z: Tensor, known: Tensor, places: Tensor | None = None) -> Tensor:
+    def context(self, z: Tensor, known: Tensor) -> Tensor:
         """Features of every position from the known tokens.
 
         Args:
             z: centred levels, [B, dims, H, W]; what is unknown is ignored.
             known: bool, broadcastable to [B, 1, H, W].
-            places: bool [H, W], where features are wanted, for B = 1; all if not given.
 
         Returns:
-            Activations [B, width, H, W], or [1, width, n, 1] of some places.
+            Activations [B, width, H, W].
         """
         plane = known.to(z.dtype).expand(z.shape[0], 1, *z.shape[2:])
         h = activate(self.enter(torch.cat([z * plane, plane * KNOWN], 1)))
-        h = residual_layers([(self.depthwise, self.mix), *self.deeper], h, places)
+        h = residual_layers([(self.depthwise, self.mix), *self.deeper], h)
         features: Tensor = activate(self.mix_more(h))
         return features
 

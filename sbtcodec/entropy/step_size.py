@@ -8,14 +8,16 @@ expect it. The gains of a released model are in `Release.gains`, of one in train
 """
 
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
-from sbtcodec.entropy.entropy_parameters import SCALE_STEP, SUMS_PER_INDEX
+from sbtcodec.entropy.units import ANCHOR_WEIGHT_ONE, SCALE_STEP, SUMS_PER_INDEX
 
-ANCHOR_WEIGHT_ONE = 64  # one, in anchor_weights
+if TYPE_CHECKING:
+    from torch import Tensor
+
 CODES = 256
 # (code, sixths of the way from the lowest to the highest anchor)
 POINTS = ((0, 0), (26, 1), (128, 4), (255, 6))
@@ -42,7 +44,7 @@ def integer_anchor_weights(code: int, anchors: int) -> list[int]:
     return anchor_weights
 
 
-def gain_offset(log_gains: Tensor) -> Tensor:
+def gain_offset(log_gains: "Tensor") -> "Tensor":
     """The shift of the scale accumulators that corresponds to gains of exp(log_gains)."""
     return log_gains * (SUMS_PER_INDEX / SCALE_STEP)
 

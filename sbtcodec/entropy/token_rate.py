@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sbtcodec.entropy.prior import LOGITS_PER_OCTAVE, VALUE_ONE, centred
+from sbtcodec.entropy.prior import centred
+from sbtcodec.entropy.units import LOGITS_PER_OCTAVE, VALUE_ONE
 
 
 def relaxed(values: Tensor, levels: Tensor, counts: tuple[int, ...]) -> Tensor:

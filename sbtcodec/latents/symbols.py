@@ -10,19 +10,14 @@ import zlib
 from collections.abc import Callable
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from sbtcodec.entropy.coder import Indices, Symbols
-from sbtcodec.entropy.entropy_parameters import table_index
+from sbtcodec.entropy.exact import centred
 from sbtcodec.entropy.frequencies import Frequencies, from_logits
-from sbtcodec.entropy.prior import SUBGRIDS, centred, subgrid
+from sbtcodec.entropy.units import SUBGRIDS
 from sbtcodec.grid import LATENTS_PER_TOKEN, Box
-from sbtcodec.models.release import Release
-from sbtcodec.runtime.modes import CPU
-from sbtcodec.tokenizer.bootstrap import checkerboard
-from sbtcodec.tokenizer.layers import pixel_rows
+from sbtcodec.models.symbol_model import SymbolModel
 
 LevelCoding = Callable[[Frequencies, Symbols], Symbols]
 """Puts or gets levels int32 [n] under frequencies [n, K]; shown what the tile holds so far."""
@@ -34,71 +29,57 @@ class TileSymbols:
     Attributes:
         tokens: where the tile's global tokens are in the picture.
         latents: where its local tokens are.
-        levels: int64 [1, dims, h, w], levels of the global tokens.
+        levels: int64 [h, w, dims], levels of the global tokens.
         q: int16 [H, W, local_channels], detail symbols; 0 where nothing is sent.
         crc: the check of what was read of it so far.
     """
 
-    def __init__(self, release: Release, quality: int, tokens: Box) -> None:
+    def __init__(self, model: SymbolModel, quality: int, tokens: Box) -> None:
         """A tile without symbols; `quality` is a code, 0..255."""
-        self.release, self.quality, self.tokens = release, quality, tokens
+        self.model, self.quality, self.tokens = model, quality, tokens
         self.latents = tokens.times(LATENTS_PER_TOKEN)
-        self.config = release.model.tokenizer.config
+        self.config = model.config
         dims, channels = len(self.config.levels), self.config.local_channels
-        self.levels = torch.zeros(
-            1, dims, tokens.height, tokens.width, dtype=torch.int64, device=CPU
-        )
+        self.levels = np.zeros((tokens.height, tokens.width, dims), dtype=np.int64)
         self.q = np.zeros((self.latents.height, self.latents.width, channels), dtype=np.int16)
         self.crc = 0
-        self.features = self.seen = torch.zeros(0, dtype=torch.uint8, device=CPU)
+        self.features: NDArray[np.uint8] = np.zeros(0, dtype=np.uint8)
+        self.seen: NDArray[np.int16] = np.zeros(0, dtype=np.int16)
 
     def code_levels(self, code: LevelCoding) -> None:
         """Code the global tokens: four sub-grids, level by level.
 
         When encoding, `levels` holds them already, and `code` gives back what it is shown.
         """
-        prior, counts = self.release.model.prior, self.config.levels
-        height, width = self.tokens.height, self.tokens.width
-        known = torch.zeros(1, 1, height, width, dtype=torch.bool, device=CPU)
-        for index in range(len(SUBGRIDS)):
-            mask = subgrid(height, width, index, CPU)
-            at = torch.nonzero(mask[0, 0], as_tuple=True)
-            if len(at[0]):
-                z = pixel_rows(centred(self.levels, counts).float())
-                features = prior.context(z, known, mask[0, 0])
-                shape = 1, len(counts), len(at[0]), 1
-                here = torch.zeros(shape, dtype=torch.float32, device=CPU)
+        prior, counts = self.model.prior, self.config.levels
+        known = np.zeros((self.tokens.height, self.tokens.width), dtype=np.bool_)
+        for row, column in SUBGRIDS:
+            places = np.zeros_like(known)
+            places[row::2, column::2] = True
+            if places.any():
+                context = prior.context(centred(self.levels, counts), known, places)
+                levels = self.levels[places]
+                here = centred(np.zeros_like(levels), counts)
                 for dim, count in enumerate(counts):
-                    logits = prior.logits(features, here, dim)
-                    rows = logits[0, :, :, 0].T.numpy().astype(np.int64)
-                    assert rows.shape[1] == count
-                    chosen = self.levels[0, dim, at[0], at[1]].numpy().astype(np.int32)
-                    got = code(from_logits(rows, self.release.octaves), chosen)
-                    level = torch.from_numpy(got.astype(np.int64))
-                    self.levels[0, dim, at[0], at[1]] = level
-                    here[:, dim : dim + 1] = centred(level.view(1, 1, -1, 1), (count,))
-            known = known | mask
+                    logits = prior.logits(context, here, dim)
+                    assert logits.shape[1] == count
+                    chosen = levels[:, dim].astype(np.int32)
+                    levels[:, dim] = code(from_logits(logits, self.model.octaves), chosen)
+                    here[:, dim] = centred(levels[:, dim : dim + 1], (count,))[:, 0]
+                self.levels[places] = levels
+            known |= places
 
     def prepare_details(self) -> None:
         """Compute what all detail steps share, from the global tokens."""
-        z = pixel_rows(centred(self.levels, self.config.levels).float())
-        features = self.release.model.scales.features(z)
+        features = self.model.scales.features(centred(self.levels, self.config.levels))
         # kept small, as activations and magnitudes are: tiles of a large picture add up
-        self.features = _rows(features).to(torch.uint8)
-        kind = torch.int16 if self.release.model.scales.signs else torch.uint8
-        self.seen = torch.zeros(self.q.shape, dtype=kind, device=CPU)
-        anchor_weights = torch.from_numpy(self.release.integer_anchor_weights[self.quality])
-        # as the products want them, and laid out like all that they are put beside
-        self.anchor_weights = _planes(
-            anchor_weights.double().expand(*self.q.shape[:2], -1).contiguous()
-        )
-        offsets = self.release.gain_offsets[self.quality]
-        self.offsets = torch.from_numpy(offsets).float()
+        self.features = features.astype(np.uint8)
+        self.seen = np.zeros(self.q.shape, dtype=np.int16)
 
     def places(self, step: int) -> NDArray[np.bool_]:
         """bool [H, W]: the latents whose symbols `step` codes; a step is 2 * layer + parity."""
-        board = checkerboard(self.latents.height, self.latents.width, step % 2, CPU)
-        found: NDArray[np.bool_] = board[0, 0].numpy()
+        rows, columns = np.arange(self.latents.height), np.arange(self.latents.width)
+        found: NDArray[np.bool_] = (rows[:, None] + columns) % 2 == step % 2
         return found
 
     def tables(self, step: int) -> Indices:
@@ -107,17 +88,17 @@ class TileSymbols:
         Latent by latent, row by row, all channels of the layer for each.
         """
         channels = self.config.group_slice(step // 2)
-        scales = self.release.model.scales
-        total = scales.sums(
+        parity = step % 2
+        seen = self.seen[:, :, : channels.stop if parity else channels.start]
+        index = self.model.scales.indices(
             step,
-            _planes(self.features),
-            self.anchor_weights,
-            _planes(self.seen[:, :, : scales.seen[step]]),
-            torch.from_numpy(self.places(step)),
+            self.features,
+            self.model.integer_anchor_weights[self.quality],
+            seen,
+            self.places(step),
+            self.model.gain_offsets[self.quality][channels],
         )
-        offsets = self.offsets[channels, None, None]
-        index = _rows(table_index(total, offsets, scales.shapes))
-        return index.numpy().astype(np.uint8).reshape(-1)
+        return index.reshape(-1)
 
     def put(self, step: int, symbols: Symbols) -> None:
         """Take the symbols int32 [n] of `step`, in the order of `tables`."""
@@ -125,8 +106,7 @@ class TileSymbols:
         places = self.places(step)
         values = symbols.reshape(-1, channels.stop - channels.start)
         self.q[places, channels] = values
-        seen = self.release.model.scales.seen_of(torch.from_numpy(values))
-        self.seen[torch.from_numpy(places), channels] = seen.to(self.seen.dtype)
+        self.seen[places, channels] = self.model.scales.seen_of(values)
 
     def symbols(self, step: int) -> Symbols:
         """The symbols int32 [n] of `step`, in the order of `tables`."""
@@ -140,16 +120,7 @@ class TileSymbols:
     def check(self, layer: int, before: int) -> int:
         """The CRC-32 of what came before, gone on with the symbols of a layer, 0 the base layer."""
         if layer == 0:
-            return zlib.crc32(self.levels.numpy().astype(np.uint8).tobytes(), before)
+            planes = np.ascontiguousarray(self.levels.transpose(2, 0, 1))
+            return zlib.crc32(planes.astype(np.uint8).tobytes(), before)
         q = self.q[:, :, self.config.group_slice(layer - 1)]
         return zlib.crc32(np.ascontiguousarray(q).astype("<i2").tobytes(), before)
-
-
-def _rows(t: Tensor) -> Tensor:
-    """[1, C, H, W] -> [H, W, C], a view."""
-    return t[0].permute(1, 2, 0)
-
-
-def _planes(t: Tensor) -> Tensor:
-    """[H, W, C] -> [1, C, H, W], a view: channels_last."""
-    return t.permute(2, 0, 1)[None]

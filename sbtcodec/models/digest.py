@@ -13,20 +13,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sbtcodec.entropy.entropy_parameters import (
+from sbtcodec.entropy.frequencies import TOTAL
+from sbtcodec.entropy.units import (
+    ACTIVATION_MAX,
+    ACTIVATION_ONE,
+    ANCHOR_WEIGHT_ONE,
+    KNOWN,
+    LOGITS_PER_OCTAVE,
     MAX_SYMBOL,
     SCALE_MAX,
     SCALE_MIN,
+    SUBGRIDS,
     SUMS_PER_INDEX,
+    SUMS_PER_LOGIT,
     TABLES,
+    VALUE_ONE,
+    WEIGHT_ONE,
 )
-from sbtcodec.entropy.frequencies import TOTAL
-from sbtcodec.entropy.integer_net import ACTIVATION_MAX, ACTIVATION_ONE, WEIGHT_ONE
-from sbtcodec.entropy.prior import KNOWN, LOGITS_PER_OCTAVE, SUBGRIDS, SUMS_PER_LOGIT, VALUE_ONE
-from sbtcodec.entropy.step_size import ANCHOR_WEIGHT_ONE
 from sbtcodec.grid import LATENT_STRIDE, TILE, TOKEN_STRIDE
 from sbtcodec.models.config import ModelConfig
-from sbtcodec.tokenizer.layers import WINDOW
+from sbtcodec.tokenizer.config import WINDOW
 
 # of the networks below; another one where the same tensors would mean something else
 ARCHITECTURE = 1

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from sbtcodec.entropy.frequencies import Frequencies, gaussian_tables, octave_table
-from sbtcodec.entropy.integer_net import SUM_ONE, WEIGHT_ONE
-from sbtcodec.entropy.step_size import ANCHOR_WEIGHT_ONE, CODES, gain_offset, integer_anchor_weights
+from sbtcodec.entropy.step_size import CODES, gain_offset, integer_anchor_weights
+from sbtcodec.entropy.units import ANCHOR_WEIGHT_ONE, SUM_ONE, WEIGHT_ONE
 from sbtcodec.models.config import ModelConfig
-from sbtcodec.models.weights_file import integer_net, model_of, read_tensors, write_tensors
+from sbtcodec.models.stored import read_tensors
+from sbtcodec.models.weights_file import integer_net, model_of, write_tensors
 from sbtcodec.runtime import modes
 
 

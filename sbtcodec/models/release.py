@@ -13,19 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sbtcodec.entropy.coder import DetailTables
-from sbtcodec.entropy.frequencies import Frequencies
-from sbtcodec.entropy.step_size import ANCHOR_WEIGHT_ONE, log_gains_of
+from sbtcodec.entropy.step_size import log_gains_of
+from sbtcodec.entropy.units import ANCHOR_WEIGHT_ONE
 from sbtcodec.errors import WeightsError
-from sbtcodec.models.config import CodecModel
-from sbtcodec.models.digest import symbols_digest
+from sbtcodec.models.codec_model import CodecModel
 from sbtcodec.models.registry import read_manifest, weights_dir
-from sbtcodec.models.weights_file import (
-    digests,
-    in_natural_units,
-    integer_net,
-    model_of,
-    read_tensors,
-)
+from sbtcodec.models.stored import digests, read_tensors
+from sbtcodec.models.symbol_model import SymbolModel
+from sbtcodec.models.weights_file import in_natural_units, integer_net, model_of
 from sbtcodec.runtime import modes
 
 LMBDA_MIN, LMBDA_MAX = 0.00006, 0.08  # of a release that does not state its recipe
@@ -42,14 +37,8 @@ class Release:
         folder: where it was loaded from; files of other models are looked for there.
         path: of its weights file.
         sha256: digest of that file, hexadecimal.
-        digest: of what the number stands for, 32 bytes; the checks of every file begin with it.
         model: the networks; integer networks frozen and proven exact.
-        tables: distributions of detail symbols.
-        octaves: powers of two for the prior's logits.
-        integer_anchor_weights: int64 [256, anchors], interpolation weights of the anchors of
-            the gains for each quality code; 64 is one.
-        gain_offsets: int64 [256, local_channels], added to the scale accumulators; the gains
-            themselves (1 / step size) are derived from them.
+        symbols: what decides symbols, as coding runs it.
         recipe: how it was trained (`sbtcodec.training.config`); empty if the file does not say.
     """
 
@@ -58,18 +47,34 @@ class Release:
     folder: Path
     path: Path
     sha256: str
-    digest: bytes
     model: CodecModel
-    tables: DetailTables
-    octaves: Frequencies
-    integer_anchor_weights: NDArray[np.int64]
-    gain_offsets: NDArray[np.int64]
+    symbols: SymbolModel
     recipe: dict[str, Any] = field(default_factory=dict)
 
     @property
     def model_id(self) -> str:
         """Name and digest, for results: `sbt-4 (0123456789ab)`."""
         return f"{self.name} ({self.sha256[:12]})"
+
+    @property
+    def digest(self) -> bytes:
+        """Of what the number stands for, as `SymbolModel` has it."""
+        return self.symbols.digest
+
+    @property
+    def tables(self) -> DetailTables:
+        """Distributions of detail symbols."""
+        return self.symbols.tables
+
+    @property
+    def integer_anchor_weights(self) -> NDArray[np.int64]:
+        """Of each quality code, as `SymbolModel` has them."""
+        return self.symbols.integer_anchor_weights
+
+    @property
+    def gain_offsets(self) -> NDArray[np.int64]:
+        """Of each quality code, as `SymbolModel` has them."""
+        return self.symbols.gain_offsets
 
     @cached_property
     def pictures_digest(self) -> bytes:
@@ -196,18 +201,12 @@ def kept_release(
 def _read(path: Path, number: int, name: str, sha256: str, *, encoder: bool) -> Release:
     """Build the model from a weights file."""
     config, stored, card = read_tensors(path, encoder=encoder)
-    state, extra = in_natural_units(stored)
+    state, _ = in_natural_units(stored)
     try:
-        digest = symbols_digest(config, stored)
+        symbols = SymbolModel.of(number, config, stored)
         model = model_of(config, state, strict=True)
         for part in ("prior", "scales"):
             integer_net(model, part).freeze()
-        ends = np.cumsum(extra["sizes"].numpy())[:-1]
-        frequencies = extra["frequencies"].numpy().astype(np.int64)
-        tables = DetailTables(np.split(frequencies, ends))
-        octaves, anchor_weights, gain_offsets = (
-            extra[key].numpy().astype(np.int64) for key in ("octaves", "hats", "gain_offsets")
-        )
     except (RuntimeError, KeyError, ValueError, OverflowError) as error:
         raise WeightsError(f"the weights {path} do not fit this program: {error}") from error
     model.requires_grad_(requires_grad=False).eval()
@@ -217,11 +216,7 @@ def _read(path: Path, number: int, name: str, sha256: str, *, encoder: bool) -> 
         path.parent,
         path,
         sha256,
-        digest,
         model,
-        tables,
-        octaves,
-        anchor_weights,
-        gain_offsets,
+        symbols,
         card.get("recipe", {}),
     )

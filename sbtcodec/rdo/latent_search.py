@@ -22,9 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sbtcodec.entropy.entropy_parameters import (
-    EntropyParameters,
-)
+from sbtcodec.entropy.entropy_parameters import EntropyParameters
 from sbtcodec.entropy.integer_net import copied_to
 from sbtcodec.entropy.prior import centred
 from sbtcodec.entropy.step_size import log_gains_of
@@ -191,10 +189,9 @@ class _Window:
         differences), and no less than LEAST_CURVATURE.
         """
         gain = self.known.log_gain.exp()
-        generator = torch.Generator().manual_seed(0)  # the same picture gives the same file
-        drawn = torch.rand(y_hat.shape, generator=generator) / PROBED_SHARE
-        moved = torch.where(drawn < 0.5, -PROBE, PROBE) * (drawn < 1)
-        moved = moved.to(y_hat.device)
+        drawn = np.random.default_rng(0).random(y_hat.shape, np.float32) / PROBED_SHARE
+        signs = np.where(drawn < 0.5, -PROBE, PROBE) * (drawn < 1)
+        moved = torch.from_numpy(signs.astype(np.float32)).to(y_hat.device)  # always the same
         before, after = (self._gradient(y_hat + by / gain) for by in (-moved, moved))
         bent = ((after - before) / gain * moved).sum((2, 3), keepdim=True)
         squares = moved.square().sum((2, 3), keepdim=True).clamp_min(PROBE**2)

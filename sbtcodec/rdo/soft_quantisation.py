@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from sbtcodec.entropy.entropy_parameters import EntropyParameters
-from sbtcodec.entropy.step_size import ANCHOR_WEIGHT_ONE, gain_offset
+from sbtcodec.entropy.step_size import gain_offset
+from sbtcodec.entropy.units import ANCHOR_WEIGHT_ONE
 from sbtcodec.rdo.soft_symbols import Channels, coded_channels
 from sbtcodec.tokenizer.bootstrap import checkerboard
 from sbtcodec.tokenizer.model import Tokenizer

@@ -14,14 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sbtcodec.entropy.entropy_parameters import (
-    MAX_SYMBOL,
-    SCALE_MIN,
-    SCALE_STEP,
-    SUMS_PER_INDEX,
-    TABLES,
-    table_index,
-)
+from sbtcodec.entropy.entropy_parameters import table_index
+from sbtcodec.entropy.units import MAX_SYMBOL, SCALE_MIN, SCALE_STEP, SUMS_PER_INDEX, TABLES
 from sbtcodec.runtime.tensors import round_ste
 
 SMALLEST_PROBABILITY = 1e-9

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sbtcodec.entropy.coder import Indices, Symbols
-from sbtcodec.entropy.entropy_parameters import MAX_SYMBOL
+from sbtcodec.entropy.units import MAX_SYMBOL
 
 
 def chosen_symbols(

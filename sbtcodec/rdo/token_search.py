@@ -26,7 +26,8 @@ from sbtcodec.models.release import Release
 from sbtcodec.rdo.ms_ssim import distortion
 from sbtcodec.runtime import modes
 from sbtcodec.runtime.tensors import round_ste
-from sbtcodec.tokenizer.layers import WINDOW, pixel_rows, planes
+from sbtcodec.tokenizer.config import WINDOW
+from sbtcodec.tokenizer.layers import pixel_rows, planes
 from sbtcodec.tokenizer.model import Tokenizer
 
 STEPS = 6  # of a round

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from sbtcodec.limits import MAX_DETAIL_LAYERS
 
+WINDOW = 8  # global tokens per window side: 8 x 32 px = 256 px, the paper's 64 tokens
+
 
 @dataclass(frozen=True)
 class TokenizerConfig:

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from sbtcodec.grid import Box
 from sbtcodec.runtime.tensors import normal
+from sbtcodec.tokenizer.config import WINDOW
 
 M = TypeVar("M", bound=nn.Module)
 
 PIECE = 2**19  # numbers that the small network of a block takes at once: 2 MB
-WINDOW = 8  # global tokens per window side: 8 x 32 px = 256 px, the paper's 64 tokens
 
 
 def pointwise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

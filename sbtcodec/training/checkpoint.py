@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from sbtcodec.errors import WeightsError
 from sbtcodec.models.config import ModelConfig
-from sbtcodec.models.weights_file import in_natural_units, read_tensors
+from sbtcodec.models.stored import read_tensors
+from sbtcodec.models.weights_file import in_natural_units
 from sbtcodec.runtime import modes
 
 

@@ -16,8 +16,15 @@ import torch
 from torch import Tensor
 
 from sbtcodec.entropy import entropy_parameters, integer_net, prior
-from sbtcodec.entropy.entropy_parameters import MAX_SYMBOL, SCALE_MIN, SCALE_STEP, SUMS_PER_INDEX
-from sbtcodec.entropy.integer_net import ACTIVATION_MAX, WEIGHT_ONE
+from sbtcodec.entropy.units import (
+    ACTIVATION_MAX,
+    MAX_SYMBOL,
+    SCALE_MIN,
+    SCALE_STEP,
+    SUMS_PER_INDEX,
+    TABLES,
+    WEIGHT_ONE,
+)
 from sbtcodec.rdo import soft_quantisation, soft_symbols
 from sbtcodec.rdo.soft_symbols import (
     CURVATURE,
@@ -29,7 +36,7 @@ from sbtcodec.rdo.soft_symbols import (
 )
 
 Context = Any  # of an autograd function, which torch gives no type that knows what is saved
-LARGEST_INDEX = entropy_parameters.TABLES - 1.0
+LARGEST_INDEX = TABLES - 1.0
 ROOT_2, ROOT_PI = math.sqrt(2), math.sqrt(math.pi)
 
 ACTIVATE = f"""template <typename T> T activated(T total) {{

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from sbtcodec.errors import ArgumentError, DatasetError, DeviceError
-from sbtcodec.models.config import CodecModel, ModelConfig
+from sbtcodec.models.codec_model import CodecModel
+from sbtcodec.models.config import ModelConfig
 from sbtcodec.runtime.precision import fast_bf16
 from sbtcodec.training.config import TrainingConfig
 from sbtcodec.training.device_kernels import fused_kernels

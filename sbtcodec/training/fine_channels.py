@@ -9,10 +9,10 @@ import math
 import torch
 from torch import Tensor
 
-from sbtcodec.entropy.entropy_parameters import SCALE_MIN, SCALE_STEP, SUMS_PER_INDEX
-from sbtcodec.entropy.integer_net import SUM_ONE, IntegerConv
+from sbtcodec.entropy.integer_net import IntegerConv
+from sbtcodec.entropy.units import SCALE_MIN, SCALE_STEP, SUM_ONE, SUMS_PER_INDEX
 from sbtcodec.grid import LATENT_STRIDE
-from sbtcodec.models.config import CodecModel
+from sbtcodec.models.codec_model import CodecModel
 from sbtcodec.tokenizer.layers import Pointwise
 from sbtcodec.training.config import TrainingConfig
 from sbtcodec.training.state import Run

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from sbtcodec.errors import WeightsError
-from sbtcodec.models.config import CodecModel, ModelConfig
+from sbtcodec.models.codec_model import CodecModel
+from sbtcodec.models.config import ModelConfig
 
 NATS_BETWEEN_ANCHORS = (
     0.6  # the step size follows the root of lambda, 3.3-fold from one to the next

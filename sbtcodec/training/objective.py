@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from sbtcodec.models.config import CodecModel
+from sbtcodec.models.codec_model import CodecModel
 from sbtcodec.rdo.ms_ssim import mixed
 from sbtcodec.rdo.token_search import WORTH
 from sbtcodec.tokenizer.config import TokenizerConfig

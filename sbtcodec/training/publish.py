@@ -13,13 +13,13 @@ from tqdm import tqdm
 
 from sbtcodec.codec.codec import Codec
 from sbtcodec.entropy.coder import Indices, LayerEncoder, Symbols
-from sbtcodec.entropy.entropy_parameters import MAX_SYMBOL, TABLES
 from sbtcodec.entropy.frequencies import Frequencies, gaussian_tables, normalise
+from sbtcodec.entropy.units import MAX_SYMBOL, TABLES
 from sbtcodec.errors import WeightsError
 from sbtcodec.image.pixels import load_image
 from sbtcodec.models.export import export, export_decoder
 from sbtcodec.models.registry import MANIFEST, Entry, Manifest, read_manifest, write_manifest
-from sbtcodec.models.weights_file import digests
+from sbtcodec.models.stored import digests
 from sbtcodec.training import checkpoint
 from sbtcodec.training.data import photograph_paths
 

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from sbtcodec.entropy.entropy_parameters import SCALE_MIN, SCALE_STEP, SUMS_PER_INDEX
-from sbtcodec.entropy.integer_net import SUM_ONE, IntegerConv
-from sbtcodec.models.config import CodecModel
+from sbtcodec.entropy.integer_net import IntegerConv
+from sbtcodec.entropy.units import SCALE_MIN, SCALE_STEP, SUM_ONE, SUMS_PER_INDEX
+from sbtcodec.models.codec_model import CodecModel
 from sbtcodec.tokenizer.bootstrap import Refiner
 from sbtcodec.tokenizer.layers import Pointwise, pixel_rows
 from sbtcodec.training.state import Run

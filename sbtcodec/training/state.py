@@ -8,7 +8,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from sbtcodec.errors import WeightsError
-from sbtcodec.models.config import CodecModel, ModelConfig
+from sbtcodec.models.codec_model import CodecModel
+from sbtcodec.models.config import ModelConfig
 from sbtcodec.tokenizer.layers import channels_last
 from sbtcodec.training.config import TrainingConfig
 from sbtcodec.training.muon import Muon

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sbtcodec.entropy.token_rate import relaxed, token_bits
-from sbtcodec.models.config import CodecModel
+from sbtcodec.models.codec_model import CodecModel
 from sbtcodec.rdo.ms_ssim import ms_ssim
 from sbtcodec.rdo.soft_quantisation import detail_pass, known_from_tokens
 from sbtcodec.rdo.soft_symbols import leaky_clamp
