@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 
 import torch
 
+from sbtcodec.runtime import blas
 from sbtcodec.runtime.forking import settle
 
 CPU = torch.device("cpu")
@@ -18,8 +19,8 @@ CPU = torch.device("cpu")
 
 @contextmanager
 def inference(device: torch.device) -> Iterator[None]:
-    """For networks on the CPU and on `device`: no gradients, no autocast."""
-    with _own_precision(device), torch.inference_mode():
+    """For networks on the CPU and on `device`: no gradients, no autocast; symbols can be coded."""
+    with _own_precision(device), torch.inference_mode(), blas.one_thread():
         yield
 
 
