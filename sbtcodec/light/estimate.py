@@ -4,18 +4,16 @@ The counterpart of `sbtcodec.latents.estimate`, and the same steps in the same o
 """
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sbtcodec.grid import LATENTS_PER_TOKEN, Box, blocks
+from sbtcodec.light.session import Session
 from sbtcodec.light.weights import Floats
 from sbtcodec.light.windows import WINDOW, windows
 from sbtcodec.tokenizer.config import TokenizerConfig
-
-if TYPE_CHECKING:
-    from sbtcodec.light.session import Session
 
 # What goes through the networks at once, for the sake of memory and of the processor's cache.
 ATTENTION_TOKENS = 2**15
@@ -23,7 +21,7 @@ SPREAD_BLOCK = 64  # latents of the side of a block, for the predictor's convolu
 BAND_LATENTS = 4096  # latents of a band of rows, for refinements
 LEAST_ROWS = 6  # of a band, for the sake of what is computed twice around it
 
-Networks = Callable[[str], "Session"]
+SessionOf = Callable[[str], Session]
 
 
 class Estimate:
@@ -37,12 +35,12 @@ class Estimate:
     def __init__(
         self,
         config: TokenizerConfig,
-        networks: Networks,
+        networks: SessionOf,
         levels: NDArray[np.int64],
         tokens: Box,
         area: Box,
     ) -> None:
-        """Predict from the global tokens alone; arguments as for `LightNetworks.estimate`.
+        """Predict from the global tokens alone.
 
         Args:
             config: sizes of the model.
@@ -87,9 +85,7 @@ class Estimate:
         for top in range(own.top, own.bottom, rows):
             band = Box(top, own.left, min(top + rows, own.bottom), own.right)
             seen = band.grown(halo, whole).over(WINDOW).times(WINDOW).cut(whole)
-            given: dict[str, NDArray[np.float32] | NDArray[np.int64]] = {
-                "values": values[:, :, seen.rows, seen.columns]
-            }
+            given: dict[str, NDArray[Any]] = {"values": values[:, :, seen.rows, seen.columns]}
             for kind in range(min(2, config.predictor_attention)):
                 head_width = config.global_width // config.heads
                 found = windows(seen.height, seen.width, shifted=kind == 1, head_width=head_width)
@@ -131,7 +127,7 @@ class Estimate:
     def add(
         self,
         step: int,
-        symbols: NDArray[np.integer],  # type: ignore[type-arg]
+        symbols: NDArray[np.integer],
         gains: Floats,
         latents: Box | None = None,
     ) -> None:

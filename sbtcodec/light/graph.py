@@ -4,8 +4,6 @@ Tensors are planes, float32 [1, channels, H, W], the layout that onnxruntime is 
 float32 [places, channels].
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -55,10 +53,11 @@ class Graph:
         self._nodes.append(wire.node(op, inputs, names, attributes))
         return names
 
-    def constant(self, value: Any, dtype: Any = np.int64) -> str:
-        """A few numbers that are part of the graph."""
+    def constant(self, value: float | list[int]) -> str:
+        """A few numbers that are part of the graph: float32 where they are floats, else int64."""
         name = f"constant{len(self._constants)}"
-        self._constants.append(wire.tensor(name, np.asarray(value, dtype), inside=True))
+        array = np.array(value, np.float32 if isinstance(value, float) else np.int64)
+        self._constants.append(wire.tensor(name, array, inside=True))
         return name
 
     def weight(self, array: NDArray[np.float32]) -> str:

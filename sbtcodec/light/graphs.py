@@ -70,7 +70,10 @@ def coarse(config: TokenizerConfig, stored: Stored) -> Graph:
     told. Output: `coarse` [1, widths[2], H, W].
     """
     graph, part, width = Graph("coarse"), Part(stored, "decoder"), config.widths[2]
-    y_hat, bias = graph.input("y_hat", 1, config.coarse_channels, H, W), graph.input("bias16", width)
+    y_hat, bias = (
+        graph.input("y_hat", 1, config.coarse_channels, H, W),
+        graph.input("bias16", width),
+    )
     x = graph.pointwise(y_hat, part.part("enter16"), bias)
     x = graph.blocks(x, part.part("stage16"), range(config.decoder_depths[2]), width)
     graph.output("coarse", x, 1, width, H, W)
@@ -97,10 +100,12 @@ def fine(config: TokenizerConfig, stored: Stored) -> Graph:
     x = graph.unfold(graph.crop(x, *_corners(graph, "4")), 4)
     if config.fine_channels:
         fine = graph.input("fine", 1, config.fine_channels, "shown_height", "shown_width")
-        x = graph.node("Add", x, graph.unfold(graph.pointwise(fine, part.part("fine_channels.0")), 16))
-    x = graph.node("Add", x, graph.constant(0.5, "float32"))
-    x = graph.node("Round", graph.node("Mul", x, graph.constant(255, "float32")))
-    x = graph.node("Clip", x, graph.constant(0, "float32"), graph.constant(255, "float32"))
+        x = graph.node(
+            "Add", x, graph.unfold(graph.pointwise(fine, part.part("fine_channels.0")), 16)
+        )
+    x = graph.node("Add", x, graph.constant(0.5))
+    x = graph.node("Round", graph.node("Mul", x, graph.constant(255.0)))
+    x = graph.node("Clip", x, graph.constant(0.0), graph.constant(255.0))
     graph.output("rgb", graph.node("Cast", x, to=UINT8), 1, 3, "rows", "columns", element=UINT8)
     return graph
 
@@ -152,7 +157,7 @@ def _attention(
     q, k, v = (graph.node("Gather", qkv, graph.constant(i), axis=0) for i in range(3))
     q, k = (_rotated(graph, t, cos, sin) for t in (q, k))
     k = graph.node("Transpose", k, perm=[0, 1, 3, 2])
-    scale = graph.constant((width // heads) ** -0.5, "float32")
+    scale = graph.constant((width // heads) ** -0.5)
     scores = graph.node("Add", graph.node("Mul", graph.node("MatMul", q, k), scale), mask)
     found = graph.node("MatMul", graph.node("Softmax", scores, axis=-1), v)
     found = graph.node("Transpose", found, perm=[0, 2, 1, 3])

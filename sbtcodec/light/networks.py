@@ -5,11 +5,12 @@ The counterpart of `sbtcodec.latents.blocks`.
 
 import math
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sbtcodec.errors import WeightsError
 from sbtcodec.grid import LATENT_STRIDE, LATENTS_PER_TOKEN, Box, even_blocks
 from sbtcodec.light import graphs
 from sbtcodec.light.estimate import Estimate
@@ -37,9 +38,7 @@ class LightNetworks:
         threads: that each network runs on.
     """
 
-    def __init__(
-        self, config: TokenizerConfig, stored: Stored, threads: int | None = None
-    ) -> None:
+    def __init__(self, config: TokenizerConfig, stored: Stored, threads: int | None = None) -> None:
         """Take the weights of a model.
 
         Args:
@@ -122,8 +121,13 @@ class LightNetworks:
         whole = Box(0, 0, *coarse.shape[2:])
         near, close = inside.grown(self._reach8, whole), inside.grown(self._reach4, whole)
         crops = ("8", close.seen_from(near).times(2)), ("4", inside.seen_from(close).times(4))
-        given = {f"start{stride}": np.array([box.top, box.left]) for stride, box in crops}
-        given |= {f"stop{stride}": np.array([box.bottom, box.right]) for stride, box in crops}
+        given: dict[str, NDArray[Any]] = {}
+        given |= {
+            f"start{stride}": np.array([box.top, box.left], np.int64) for stride, box in crops
+        }
+        given |= {
+            f"stop{stride}": np.array([box.bottom, box.right], np.int64) for stride, box in crops
+        }
         if self.config.fine_channels:
             channels = slice(self.config.coarse_channels, None)
             given["fine"] = y_hat[:, channels, inside.rows, inside.columns]
@@ -137,9 +141,9 @@ class LightNetworks:
         decoder = Part(self._stored, "decoder")
         arrived = np.zeros(self.config.layers + 1, np.float32)
         arrived[layers] = 1
-        told = np.concatenate([anchor_weights * np.float32(layers > 0), arrived])
+        told = np.concatenate([anchor_weights * (layers > 0), arrived]).astype(np.float32)
         condition = decoder.part("condition")
-        c4, c8, c16 = self.config.widths
+        _, c8, c16 = self.config.widths
         found = condition["weight"] @ told + condition["bias"]
         b16, b8, b4 = np.split(found, [c16, c16 + c8])
         return [
@@ -151,9 +155,17 @@ class LightNetworks:
     def _session(self, name: str) -> Session:
         """The network of a name, made ready once."""
         found = self._sessions.get(name)
-        if found is None:  # without a lock: at worst two threads make it
-            found = self._sessions.setdefault(name, Session(self._graph(name), self.threads))
-        return found
+        if found is not None:
+            return found
+        try:
+            made = Session(self._graph(name), self.threads)
+        except WeightsError:
+            raise
+        except Exception as error:  # onnxruntime's errors have no base of their own
+            raise WeightsError(
+                f"the weights do not fit the network {name}: {error}; reinstall sbtcodec"
+            ) from error
+        return self._sessions.setdefault(name, made)  # without a lock: at worst two threads make it
 
     def _graph(self, name: str) -> Graph:
         if name.startswith("refine"):

@@ -6,7 +6,6 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from sbtcodec.errors import WeightsError
 from sbtcodec.light.graph import Graph
 
 LEVELS = onnxruntime.GraphOptimizationLevel
@@ -17,28 +16,21 @@ class Session:
     """One network, ready to run."""
 
     def __init__(self, graph: Graph, threads: int) -> None:
-        """Bring a graph and its weights together.
-
-        Raises:
-            WeightsError: the weights do not fit the graph.
-        """
+        """Bring a graph and its weights together; errors are onnxruntime's."""
         options = onnxruntime.SessionOptions()
         # all: blocks of channels side by side, without which convolutions take half as long again
         options.graph_optimization_level = LEVELS.ORT_ENABLE_ALL
         options.intra_op_num_threads = threads
+        # waiting threads that stay busy keep those of other networks from running
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = FATAL
         weights = graph.weights
         # which onnxruntime does not copy: they have to stay as long as the session does
         self._values = [onnxruntime.OrtValue.ortvalue_from_numpy(w) for w in weights.values()]
         options.add_external_initializers(list(weights), self._values)
-        try:
-            self._session = onnxruntime.InferenceSession(
-                graph.model(), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # onnxruntime's errors have no base of their own
-            raise WeightsError(
-                f"the weights do not fit the network {graph.name}: {error}; reinstall sbtcodec"
-            ) from error
+        self._session = onnxruntime.InferenceSession(
+            graph.model(), options, providers=["CPUExecutionProvider"]
+        )
 
     def __call__(self, **inputs: NDArray[Any]) -> list[NDArray[Any]]:
         """Run; inputs by name, outputs in the order of the graph."""

@@ -33,8 +33,8 @@ def read_stored(path: Path) -> tuple[TokenizerConfig, dict[str, NDArray[Any]]]:
         with safe_open(path, "np") as file:
             config = config_of(file.metadata())
             prefixes = tuple(f"tokenizer.{part}." for part in PARTS)
-            names = [name for name in file.keys() if name.startswith(prefixes)]
-            return config, {name: file.get_tensor(name) for name in names}
+            names = list(file.keys())
+            return config, {n: file.get_tensor(n) for n in names if n.startswith(prefixes)}
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{path} does not hold released weights: {error}") from error
 
@@ -46,7 +46,7 @@ def config_of(metadata: Mapping[str, str]) -> TokenizerConfig:
         KeyError, TypeError, ValueError: they are not those of a model.
     """
     known = {field.name for field in fields(TokenizerConfig)}
-    sizes = {
+    sizes: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value
         for key, value in json.loads(metadata["config"])["tokenizer"].items()
     }

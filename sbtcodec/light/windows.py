@@ -50,8 +50,8 @@ def windows(height: int, width: int, *, shifted: bool, head_width: int) -> Windo
     tokens[places] = np.arange(height * width)
     mask = np.full(len(tokens), -np.inf, np.float32)
     mask[places] = 0
-    tokens, mask = tokens.reshape(-1, WINDOW**2), mask.reshape(-1, 1, 1, WINDOW**2)
-    return Windows(tokens, places, mask, cos, sin)
+    size = WINDOW**2
+    return Windows(tokens.reshape(-1, size), places, mask.reshape(-1, 1, 1, size), cos, sin)
 
 
 def _rotations(width: int) -> tuple[Floats, Floats]:
