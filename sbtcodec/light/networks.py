@@ -10,12 +10,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from sbtcodec.errors import WeightsError
 from sbtcodec.grid import LATENT_STRIDE, LATENTS_PER_TOKEN, Box, even_blocks
 from sbtcodec.light import graphs
 from sbtcodec.light.estimate import Estimate
 from sbtcodec.light.graph import Graph
-from sbtcodec.light.session import Session
+from sbtcodec.light.session import Session, misfit
 from sbtcodec.light.weights import Floats, Part, Stored, read_stored
 from sbtcodec.runtime.cores import usable_cores
 from sbtcodec.tokenizer.config import TokenizerConfig
@@ -158,13 +157,10 @@ class LightNetworks:
         if found is not None:
             return found
         try:
-            made = Session(self._graph(name), self.threads)
-        except WeightsError:
-            raise
-        except Exception as error:  # onnxruntime's errors have no base of their own
-            raise WeightsError(
-                f"the weights do not fit the network {name}: {error}; reinstall sbtcodec"
-            ) from error
+            graph = self._graph(name)
+        except (IndexError, ValueError) as error:  # of arrays with other sides
+            raise misfit(name, error) from error
+        made = Session(graph, self.threads)
         return self._sessions.setdefault(name, made)  # without a lock: at worst two threads make it
 
     def _graph(self, name: str) -> Graph:

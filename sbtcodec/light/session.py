@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, RuntimeException
 
+from sbtcodec.errors import WeightsError
 from sbtcodec.light.graph import Graph
 
 LEVELS = onnxruntime.GraphOptimizationLevel
@@ -16,7 +18,12 @@ class Session:
     """One network, ready to run."""
 
     def __init__(self, graph: Graph, threads: int) -> None:
-        """Bring a graph and its weights together; errors are onnxruntime's."""
+        """Bring a graph and its weights together.
+
+        Raises:
+            WeightsError: the weights do not fit the graph.
+        """
+        self._name = graph.name
         options = onnxruntime.SessionOptions()
         # all: blocks of channels side by side, without which convolutions take half as long again
         options.graph_optimization_level = LEVELS.ORT_ENABLE_ALL
@@ -28,12 +35,30 @@ class Session:
         # which onnxruntime does not copy: they have to stay as long as the session does
         self._values = [onnxruntime.OrtValue.ortvalue_from_numpy(w) for w in weights.values()]
         options.add_external_initializers(list(weights), self._values)
-        self._session = onnxruntime.InferenceSession(
-            graph.model(), options, providers=["CPUExecutionProvider"]
-        )
+        try:
+            self._session = onnxruntime.InferenceSession(
+                graph.model(), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime's errors have no base of their own
+            raise misfit(graph.name, error) from error
 
     def __call__(self, **inputs: NDArray[Any]) -> list[NDArray[Any]]:
-        """Run; inputs by name, outputs in the order of the graph."""
+        """Run; inputs by name, outputs in the order of the graph.
+
+        Raises:
+            WeightsError: the weights do not fit the graph; not all sides are compared before.
+            MemoryError: there is not enough.
+        """
         given = {name: np.ascontiguousarray(array) for name, array in inputs.items()}
-        outputs: list[NDArray[Any]] = self._session.run(None, given)
+        try:
+            outputs: list[NDArray[Any]] = self._session.run(None, given)
+        except (Fail, InvalidArgument) as error:
+            raise misfit(self._name, error) from error
+        except RuntimeException as error:
+            raise MemoryError(f"the network {self._name} cannot run: {error}") from error
         return outputs
+
+
+def misfit(name: str, error: Exception) -> WeightsError:
+    """What is told where weights do not fit a network."""
+    return WeightsError(f"the weights do not fit the network {name}: {error}; reinstall sbtcodec")
