@@ -22,7 +22,7 @@ from sbtcodec.light import estimate as light_estimate
 from sbtcodec.light import networks as light_networks
 from sbtcodec.light import windows
 from sbtcodec.light.networks import LightNetworks
-from sbtcodec.light.weights import read_stored
+from sbtcodec.light.weights import of_half, read_stored
 
 CPU = torch.device("cpu")
 SIZES = [(1, 1), (3, 5), (5, 4), (8, 8), (13, 21)]
@@ -150,6 +150,13 @@ def test_windows_hold_each_token_once():
             found = windows.windows(height, width, shifted=shifted, head_width=32)
             assert np.array_equal(found.tokens.reshape(-1)[found.places], np.arange(height * width))
             assert (found.mask.reshape(-1) == 0).sum() == height * width
+
+
+def test_all_finite_numbers_of_float16_are_converted():
+    numbers = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    numbers = numbers[np.isfinite(numbers)].reshape(4, -1)
+    wanted = numbers.astype(np.float32)
+    assert np.array_equal(of_half(numbers).view(np.uint32), wanted.view(np.uint32))
 
 
 def test_the_graphs_are_valid():

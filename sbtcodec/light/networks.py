@@ -22,7 +22,7 @@ from sbtcodec.tokenizer.config import TokenizerConfig
 # Sides, in latents, of what networks take at once: the more fits the processor's cache, the faster,
 # but the more is computed twice around it.
 COARSE_BLOCK = 80  # layers at stride 16
-FINE_BLOCK = 48  # layers at strides 8 and 4
+FINE_BLOCK = 32  # layers at strides 8 and 4
 
 RGB: TypeAlias = NDArray[np.uint8]
 

@@ -1,5 +1,6 @@
 """A graph that onnxruntime runs on the CPU."""
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,9 @@ class Session:
         options.intra_op_num_threads = threads
         # waiting threads that stay busy keep those of other networks from running
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        share_memory()
+        options.add_session_config_entry("session.use_env_allocators", "1")
+        options.enable_mem_pattern = False  # which holds on to memory for each size of a block
         options.log_severity_level = FATAL
         weights = graph.weights
         # which onnxruntime does not copy: they have to stay as long as the session does
@@ -57,6 +61,18 @@ class Session:
         except RuntimeException as error:
             raise MemoryError(f"the network {self._name} cannot run: {error}") from error
         return outputs
+
+
+@functools.cache
+def share_memory() -> None:
+    """Let networks, which run one after the other, work in the same memory.
+
+    Else each would keep its own, and have the system make it ready in its first run.
+    """
+    memory = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
+    onnxruntime.create_and_register_allocator(memory, None)
 
 
 def misfit(name: str, error: Exception) -> WeightsError:
