@@ -18,6 +18,8 @@ from sbtcodec.tokenizer.bootstrap import checkerboard
 
 pytest.importorskip("onnxruntime")
 
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail
+
 from sbtcodec.light import estimate as light_estimate
 from sbtcodec.light import networks as light_networks
 from sbtcodec.light import windows
@@ -201,6 +203,22 @@ def test_bad_weights_are_told(tmp_path):
     save_file({"a": np.zeros(3)}, tmp_path / "other.safetensors")
     with pytest.raises(WeightsError, match="released weights"):
         read_stored(tmp_path / "other.safetensors")
+
+
+def test_too_little_memory_is_told_apart_from_bad_weights(monkeypatch):
+    light = LightNetworks.read(load_release(encoder=False).path, threads=1)
+    levels, _ = drawn(light.config, 2, 2)
+    light.estimate(levels)
+
+    class Full:
+        def run(self, _names, _inputs):
+            raise Fail(
+                "Gather node: Failed to allocate memory for requested buffer of size 88080384"
+            )
+
+    monkeypatch.setattr(light._sessions["spread"], "_session", Full())
+    with pytest.raises(MemoryError, match="the network spread cannot run"):
+        light.estimate(levels)
 
 
 def test_torch_is_not_imported():

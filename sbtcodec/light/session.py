@@ -56,10 +56,10 @@ class Session:
         given = {name: np.ascontiguousarray(array) for name, array in inputs.items()}
         try:
             outputs: list[NDArray[Any]] = self._session.run(None, given)
-        except (Fail, InvalidArgument) as error:
+        except (Fail, InvalidArgument, RuntimeException) as error:
+            if "allocate" in str(error):  # which has no class of its own
+                raise MemoryError(f"the network {self._name} cannot run: {error}") from error
             raise misfit(self._name, error) from error
-        except RuntimeException as error:
-            raise MemoryError(f"the network {self._name} cannot run: {error}") from error
         return outputs
 
 
