@@ -195,9 +195,6 @@ def test_bad_weights_are_told(tmp_path):
         given = {k: v for k, v in stored.items() if k != key} | wrong
         with pytest.raises(WeightsError, match=reason):
             LightNetworks(config, given, 1).estimate(levels)
-    bias = "tokenizer.predictor.spread.2.depthwise.bias"
-    with pytest.raises(WeightsError, match="do not fit the network spread"):
-        LightNetworks(config, stored | {bias: np.zeros((2, 3), np.float16)}, 1).estimate(levels)
     with pytest.raises(WeightsError, match="released weights"):
         read_stored(tmp_path / "missing.safetensors")
     save_file({"a": np.zeros(3)}, tmp_path / "other.safetensors")
