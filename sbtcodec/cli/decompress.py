@@ -160,7 +160,7 @@ class _Decompression:
             from sbtcodec.image.saving import check_format
 
             check_format(output)
-        codec = shared.codec()
+        codec = shared.decoder()
         start = time.perf_counter()
         with naming(source):
             decoded = codec.decode(

@@ -13,7 +13,7 @@ from PIL import Image
 
 from sbtcodec.arguments import Buffer, content_of, flag, number, shown, whole_number
 from sbtcodec.codec.chunks import chunks_of
-from sbtcodec.codec.decoder import Decoded, decode_picture, whole_picture
+from sbtcodec.codec.decoder import Decoded, decode_file, whole_picture
 from sbtcodec.codec.encoder import Analysis, Coding, encode
 from sbtcodec.codec.loading import LoadedCodec
 from sbtcodec.codec.tokenize import picture_from, tokens_in
@@ -26,8 +26,6 @@ from sbtcodec.image.picture import Picture
 from sbtcodec.image.transparency import smoothed
 from sbtcodec.limits import DEFAULT_MAX_PIXELS, MAX_SIDE
 from sbtcodec.rdo.effort import DEFAULT_EFFORT, search_steps_of
-
-SCALES = (1, 2, 4, 8)
 
 RGB = NDArray[np.uint8]
 
@@ -114,9 +112,8 @@ class Codec(LoadedCodec):
         Returns:
             uint8 [H, W, 3].
         """
-        return whole_picture(
-            self.networks, coding.container.header, coding.levels, list(coding.tiles)
-        )
+        levels = np.ascontiguousarray(coding.levels[0].permute(1, 2, 0).numpy())
+        return whole_picture(self.networks, coding.container.header, levels, list(coding.tiles))
 
     def decompress(
         self,
@@ -171,17 +168,14 @@ class Codec(LoadedCodec):
             InvalidFileError: the file is damaged or cut, or has too many pixels.
             ModelMismatchError: it was made with another model.
         """
-        content = content_of(data)
-        if layers is not None:
-            layers = whole_number("layers", layers, 0)
-        if whole_number("scale", scale, 1) not in SCALES:
-            raise ArgumentError(f"scale is {scale}, expected one of {SCALES}")
-        container = unpack(content, allow_partial=flag("allow_partial", allow_partial))
-        header = container.header
-        check_pixels(header, whole_number("max_pixels", max_pixels, 1))
-        networks = self.networks_of(header.model)
-        return decode_picture(
-            networks, container, layers, allow_partial=allow_partial, crop=crop, scale=scale
+        return decode_file(
+            self.networks_of,
+            data,
+            layers,
+            allow_partial=allow_partial,
+            crop=crop,
+            scale=scale,
+            max_pixels=max_pixels,
         )
 
     def tokenize(

@@ -1,26 +1,29 @@
 """From a file to symbols, which are integers and checked, and from them to pixels."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from sbtcodec.arguments import Buffer, content_of, flag, whole_number
 from sbtcodec.codec.checks import compare, seed_of
 from sbtcodec.codec.chunks import picture_of
 from sbtcodec.codec.tokens import Tokens
-from sbtcodec.container import Container, Header
+from sbtcodec.container import Container, Header, check_pixels, unpack
 from sbtcodec.entropy.coder import LayerDecoder
-from sbtcodec.errors import InvalidFileError
+from sbtcodec.errors import ArgumentError, InvalidFileError
 from sbtcodec.grid import LATENT_STRIDE, LATENTS_PER_TOKEN, Box, Crop, part_of, tokens_of
 from sbtcodec.image.picture import Picture
-from sbtcodec.latents.blocks import HALO, RGB, Networks
-from sbtcodec.latents.estimate import ATTENTION_HALO, SPREAD_HALO
+from sbtcodec.latents.engine import ATTENTION_HALO, HALO, SPREAD_HALO, Engine
 from sbtcodec.latents.symbols import TileSymbols
 from sbtcodec.models.symbol_model import SymbolModel
 from sbtcodec.tokenizer.config import WINDOW
 
+RGB = NDArray[np.uint8]
+
+SCALES = (1, 2, 4, 8)
 DETAIL_ADVICE = "get a fresh copy, or decode the layers before it with allow_partial=True"
 
 
@@ -46,8 +49,36 @@ class Decoded:
         return self.picture.rgb
 
 
+def decode_file(
+    engine_of: Callable[[int], Engine[Any]],
+    data: Buffer,
+    layers: int | None,
+    *,
+    allow_partial: bool,
+    crop: Crop | None,
+    scale: int,
+    max_pixels: int,
+) -> Decoded:
+    """Decode the bytes of a file with what `engine_of` has for its model.
+
+    The other arguments, and errors, are those of `Codec.decode`.
+    """
+    content = content_of(data)
+    if layers is not None:
+        layers = whole_number("layers", layers, 0)
+    if whole_number("scale", scale, 1) not in SCALES:
+        raise ArgumentError(f"scale is {scale}, expected one of {SCALES}")
+    container = unpack(content, allow_partial=flag("allow_partial", allow_partial))
+    header = container.header
+    check_pixels(header, whole_number("max_pixels", max_pixels, 1))
+    engine = engine_of(header.model)
+    return decode_picture(
+        engine, container, layers, allow_partial=allow_partial, crop=crop, scale=scale
+    )
+
+
 def decode_picture(
-    networks: Networks,
+    engine: Engine[Any],
     container: Container,
     layers: int | None,
     *,
@@ -60,7 +91,7 @@ def decode_picture(
     crop = part_of(crop, header.width, header.height)
     present = len(container.layers) - 1
     wanted = present if layers is None else min(layers, present)
-    rgb, used, damage = decode(networks, container, wanted, crop)
+    rgb, used, damage = decode(engine, container, wanted, crop)
     if damage and not allow_partial:
         raise damage
     if header.grayscale:
@@ -84,12 +115,12 @@ def decode_picture(
 
 
 def decode(
-    networks: Networks, container: Container, wanted: int, crop: Box
+    engine: Engine[Any], container: Container, wanted: int, crop: Box
 ) -> tuple[RGB, int, InvalidFileError | None]:
     """Decode a part of a picture, from the tiles that it needs.
 
     Args:
-        networks: the model that the file was made with.
+        engine: the model that the file was made with.
         container: the file.
         wanted: detail layers to use, of those that are there.
         crop: in pixels, inside the picture.
@@ -101,47 +132,49 @@ def decode(
     Raises:
         InvalidFileError: the base layer is damaged.
     """
-    header, model = container.header, networks.release.symbols
+    header, model = container.header, engine.symbols
     whole = tokens_of(header.width, header.height)
     all_latents = whole.times(LATENTS_PER_TOKEN)
     latents = crop.over(LATENT_STRIDE)
     # what was sent this near changes the crop's prediction or its pixels
-    refinements = networks.tokenizer.steps + 1  # one after the other, and one to spare
-    reach = refinements * networks.tokenizer.config.refine_depth
+    refinements = 2 * model.config.layers + 1  # one after the other, and one to spare
+    reach = refinements * model.config.refine_depth
     near = latents.grown(HALO + reach, all_latents)
     area = near.grown(SPREAD_HALO, all_latents).over(LATENTS_PER_TOKEN)
     tokens = area.grown(ATTENTION_HALO, whole).over(WINDOW).times(WINDOW).cut(whole)
     area = area.times(LATENTS_PER_TOKEN)
-    with networks.inference():
+    with engine.inference():
         tiles = read_globals(container, model, tokens)
         detailed = {i: t for i, t in tiles.items() if not t.latents.cut(near).empty}
         used, damage = read_details(container, detailed, wanted)
-        levels = planes_of(levels_in(tokens, tiles))
-        estimate = networks.estimate(header.quality, levels, tokens, area)
-        networks.reconstruct(estimate, list(detailed.values()), used)
-        shown = latents.seen_from(area)
-        rgb = networks.synthesise(estimate.y_hat, header.quality, used, shown)
+        levels = levels_in(tokens, tiles)
+        estimate = engine.predict(levels, header.quality, tokens, area)
+        engine.reconstruct(estimate, list(detailed.values()), used)
+        rgb = engine.show(estimate, header.quality, used, latents.seen_from(area))
     inside = crop.seen_from(latents.times(LATENT_STRIDE))
     return rgb[inside.rows, inside.columns], used, damage
 
 
 def whole_picture(
-    networks: Networks, header: Header | Tokens, levels: Tensor, tiles: list[TileSymbols]
+    engine: Engine[Any],
+    header: Header | Tokens,
+    levels: NDArray[np.int64],
+    tiles: list[TileSymbols],
 ) -> RGB:
     """The picture uint8 [height, width, 3] from all its symbols.
 
     Args:
-        networks: the model that they are of.
+        engine: the model that they are of.
         header: size, quality, layers and whether it is gray.
-        levels: of its global tokens, int64 [1, dims, h, w].
+        levels: of its global tokens, int64 [h, w, dims].
         tiles: with the symbols of its detail layers.
     """
     whole = tokens_of(header.width, header.height)
     area, layers = whole.times(LATENTS_PER_TOKEN), header.detail_layers
-    with networks.inference():
-        estimate = networks.estimate(header.quality, levels, whole, area)
-        networks.reconstruct(estimate, tiles, layers)
-        rgb = networks.synthesise(estimate.y_hat, header.quality, layers, area)
+    with engine.inference():
+        estimate = engine.predict(levels, header.quality, whole, area)
+        engine.reconstruct(estimate, tiles, layers)
+        rgb = engine.show(estimate, header.quality, layers, area)
     rgb = np.ascontiguousarray(rgb[: header.height, : header.width])
     return gray(rgb) if header.grayscale else rgb
 
@@ -213,8 +246,3 @@ def levels_in(tokens: Box, tiles: dict[int, TileSymbols]) -> NDArray[np.int64]:
         to, source = shared.seen_from(tokens), shared.seen_from(tile.tokens)
         levels[to.rows, to.columns] = tile.levels[source.rows, source.columns]
     return levels
-
-
-def planes_of(levels: NDArray[np.int64]) -> Tensor:
-    """Levels [h, w, dims] as the float networks take them: [1, dims, h, w]."""
-    return torch.from_numpy(levels).permute(2, 0, 1)[None]

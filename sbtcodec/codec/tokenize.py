@@ -4,7 +4,6 @@ import numpy as np
 
 from sbtcodec.codec.decoder import (
     levels_in,
-    planes_of,
     read_details,
     read_globals,
     whole_picture,
@@ -56,7 +55,7 @@ def picture_from(networks: Networks, tokens: Tokens) -> RGB:
         tile = TileSymbols(networks.release.symbols, tokens.quality, whole)
         tile.q = np.ascontiguousarray(tokens.symbols)
         levels = np.ascontiguousarray(tokens.levels, np.int64)
-        return whole_picture(networks, tokens, planes_of(levels), [tile])
+        return whole_picture(networks, tokens, levels, [tile])
 
 
 def _check(tokens: Tokens, config: TokenizerConfig) -> None:

@@ -132,6 +132,11 @@ class EntropyParameters(IntegerNet):
         return total
 
 
+def gain_offset(log_gains: Tensor) -> Tensor:
+    """The shift of the scale accumulators that corresponds to gains of exp(log_gains)."""
+    return log_gains * (SUMS_PER_INDEX / SCALE_STEP)
+
+
 def table_index(total: Tensor, gain_offset: Tensor, shapes: int = 1) -> Tensor:
     """Accumulators and integer gain offsets to table indices, integer-valued float.
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sbtcodec.entropy.units import (
     ACTIVATION_MAX,
     KNOWN,
+    SUMS_FREE,
     SUMS_PER_INDEX,
     SUMS_PER_LOGIT,
     TABLES,
@@ -41,6 +42,17 @@ def kind_of_products() -> np.dtype[Any]:
     raise ArithmeticError("products of matrices are not exact in float64; reinstall NumPy")
 
 
+def _proven(weight: NDArray[Any], bias: NDArray[Any], name: str) -> None:
+    """Check that no partial sum of a layer leaves the range in which float32 counts exactly.
+
+    Raises:
+        OverflowError: one could.
+    """
+    most = np.abs(weight.astype(np.int64)).reshape(len(weight), -1).sum(1) * ACTIVATION_MAX
+    if int((most + np.abs(bias.astype(np.int64))).max()) >= SUMS_FREE:
+        raise OverflowError(f"integer layer {name} could exceed 2^24")
+
+
 def activate(total: Floats) -> Floats:
     """Accumulators, in units of activations and with a half added, to activations, in place."""
     np.clip(total, 0, ACTIVATION_MAX, out=total)
@@ -58,6 +70,7 @@ class Pointwise:
         """Take `name`'s weight [c_out, c_in, k, k] and bias [c_out]."""
         kind = kind_of_products()
         weight = arrays[f"{name}.weight"]
+        _proven(weight, arrays[f"{name}.bias"], name)
         self.kernel = weight.shape[2]
         flat = weight.transpose(2, 3, 1, 0).reshape(-1, len(weight))
         self.weight = np.ascontiguousarray(flat.astype(kind)) * kind.type(unit)
@@ -79,6 +92,7 @@ class Depthwise:
         """Take `name`'s weight [C, 1, 3, 3] and bias [C]."""
         kind = kind_of_products()
         weight = arrays[f"{name}.weight"]
+        _proven(weight, arrays[f"{name}.bias"], name)
         unit = kind.type(1 / WEIGHT_ONE)
         self.taps = np.ascontiguousarray(weight.reshape(len(weight), -1).T.astype(kind)) * unit
         self.bias = arrays[f"{name}.bias"].astype(kind) * unit + kind.type(0.5)

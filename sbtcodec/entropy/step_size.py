@@ -8,15 +8,11 @@ expect it. The gains of a released model are in `Release.gains`, of one in train
 """
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sbtcodec.entropy.units import ANCHOR_WEIGHT_ONE, SCALE_STEP, SUMS_PER_INDEX
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 CODES = 256
 # (code, sixths of the way from the lowest to the highest anchor)
@@ -42,11 +38,6 @@ def integer_anchor_weights(code: int, anchors: int) -> list[int]:
     if fraction:
         anchor_weights[low + 1] = fraction
     return anchor_weights
-
-
-def gain_offset(log_gains: "Tensor") -> "Tensor":
-    """The shift of the scale accumulators that corresponds to gains of exp(log_gains)."""
-    return log_gains * (SUMS_PER_INDEX / SCALE_STEP)
 
 
 def log_gains_of(gain_offsets: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -12,9 +12,11 @@ from torch import Tensor
 
 from sbtcodec.grid import LATENT_STRIDE, LATENTS_PER_TOKEN, Box, even_blocks, tokens_of
 from sbtcodec.image.padding import pixels_in
+from sbtcodec.latents.engine import HALO
 from sbtcodec.latents.estimate import Estimate, floats
 from sbtcodec.latents.symbols import TileSymbols
 from sbtcodec.models.release import Release
+from sbtcodec.models.symbol_model import SymbolModel
 from sbtcodec.runtime import modes
 from sbtcodec.tokenizer.adapter import DEPTH
 from sbtcodec.tokenizer.half import in_bfloat16
@@ -25,7 +27,6 @@ from sbtcodec.tokenizer.model import Tokenizer
 # but the more is computed twice around it.
 COARSE_BLOCK = 80  # layers at stride 16
 FINE_BLOCK = 48  # layers at strides 8 and 4
-HALO = 8  # latents that the decoder can see around a latent
 
 RGB = NDArray[np.uint8]
 
@@ -57,6 +58,11 @@ class Networks:
             self.tokenizer = channels_last(release.model.tokenizer.to(device))
             if bf16:
                 self.tokenizer = kept_in_bfloat16(self.tokenizer)
+
+    @property
+    def symbols(self) -> SymbolModel:
+        """What decides the symbols of its files."""
+        return self.release.symbols
 
     def inference(self) -> AbstractContextManager[None]:
         """No gradients, and none of the caller's modes; see `sbtcodec.runtime.modes`."""
@@ -171,6 +177,15 @@ class Networks:
         return Estimate(
             self.release, self.tokenizer, quality, levels, tokens, area, self.device, bf16=self.bf16
         )
+
+    def predict(self, levels: NDArray[np.int64], quality: int, tokens: Box, area: Box) -> Estimate:
+        """The same from levels int64 [h, w, dims]; see `Engine`."""
+        planes = torch.from_numpy(levels).permute(2, 0, 1)[None]
+        return self.estimate(quality, planes, tokens, area)
+
+    def show(self, estimate: Estimate, quality: int, layers: int, latents: Box) -> RGB:
+        """Pixels uint8 [16 h, 16 w, 3]; see `Engine`."""
+        return self.synthesise(estimate.y_hat, quality, layers, latents)
 
     def reconstruct(self, estimate: Estimate, tiles: list[TileSymbols], layers: int) -> None:
         """Bring an estimate to what the symbols of its tiles say."""

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sbtcodec.entropy.coder import Symbols
 from sbtcodec.grid import LATENTS_PER_TOKEN, Box, blocks
+from sbtcodec.latents.engine import SPREAD_HALO
 from sbtcodec.models.release import Release
 from sbtcodec.runtime.modes import CPU
 from sbtcodec.tokenizer.bootstrap import checkerboard
@@ -24,8 +25,6 @@ from sbtcodec.tokenizer.model import Tokenizer
 SPREAD_BLOCK = 64  # latents of the side of a block, for the predictor's convolutions
 BAND_LATENTS = 4096  # latents of a band of rows, for refinements
 LEAST_ROWS = 6  # of a band, for the sake of what is computed twice around it
-SPREAD_HALO = 4  # latents that the predictor's convolutions can see around a block, and more
-ATTENTION_HALO = 24  # tokens that the predictor's attention can see beyond an area, and more
 
 
 def floats(device: torch.device, *, bf16: bool) -> torch.autocast:

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sbtcodec.entropy.entropy_parameters import gain_offset
 from sbtcodec.entropy.frequencies import Frequencies, gaussian_tables, octave_table
-from sbtcodec.entropy.step_size import CODES, gain_offset, integer_anchor_weights
+from sbtcodec.entropy.step_size import CODES, integer_anchor_weights
 from sbtcodec.entropy.units import ANCHOR_WEIGHT_ONE, SUM_ONE, WEIGHT_ONE
 from sbtcodec.models.config import ModelConfig
 from sbtcodec.models.stored import read_tensors

@@ -4,6 +4,7 @@ A number stands for what fixes symbols and what they mean (`sbtcodec.models.dige
 the newest model the folder has everything; of older ones it may have the decoder's half alone.
 """
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -101,6 +102,8 @@ def read_manifest(folder: Path) -> Manifest:
         WeightsError: it is missing or damaged.
     """
     path = folder / MANIFEST
+    if folder.is_file():
+        raise WeightsError(f"{folder} is a file, expected the folder with it and a {MANIFEST}")
     try:
         content: dict[str, Any] = json.loads(path.read_text())
         models = [Entry(**model) for model in content["models"]]
@@ -113,6 +116,25 @@ def read_manifest(folder: Path) -> Manifest:
             f"{path} has no model {manifest.default}, its default; reinstall sbtcodec"
         )
     return manifest
+
+
+def checked_weights(folder: Path, entry: Entry) -> Path:
+    """The weights file of a model.
+
+    Raises:
+        WeightsError: it is missing, or not the one that the manifest names.
+    """
+    path = folder / entry.file
+    try:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise WeightsError(f"the weights {path} cannot be read: {error}") from error
+    if found != entry.sha256:
+        raise WeightsError(
+            f"the weights {path} are damaged: SHA-256 {found[:12]}..., the manifest says "
+            f"{entry.sha256[:12]}...; reinstall sbtcodec"
+        )
+    return path
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

@@ -1,6 +1,5 @@
 """A released model: loaded by its number, checked, frozen, and kept in memory."""
 
-import hashlib
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,9 +16,9 @@ from sbtcodec.entropy.step_size import log_gains_of
 from sbtcodec.entropy.units import ANCHOR_WEIGHT_ONE
 from sbtcodec.errors import WeightsError
 from sbtcodec.models.codec_model import CodecModel
-from sbtcodec.models.registry import read_manifest, weights_dir
+from sbtcodec.models.registry import Entry, checked_weights, read_manifest, weights_dir
 from sbtcodec.models.stored import digests, read_tensors
-from sbtcodec.models.symbol_model import SymbolModel
+from sbtcodec.models.symbol_model import SymbolModel, symbol_model_of
 from sbtcodec.models.weights_file import in_natural_units, integer_net, model_of
 from sbtcodec.runtime import modes
 
@@ -148,23 +147,7 @@ def load_release(
     folder = folder or weights_dir()
     manifest = read_manifest(folder)
     entry = manifest.entry(manifest.default if number is None else number)
-    path = folder / entry.file
-    try:
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise WeightsError(f"the weights {path} cannot be read: {error}") from error
-    if found != entry.sha256:
-        raise WeightsError(
-            f"the weights {path} are damaged: SHA-256 {found[:12]}..., the manifest says "
-            f"{entry.sha256[:12]}...; reinstall sbtcodec"
-        )
-    release = _read(path, entry.number, entry.name, found, encoder=encoder)
-    if release.digest.hex() != entry.digest:
-        raise WeightsError(
-            f"{path} is not model {entry.number}: its digest is {release.digest.hex()[:12]}...,"
-            f" the manifest says {entry.digest[:12]}...; reinstall sbtcodec"
-        )
-    return release
+    return _read(checked_weights(folder, entry), entry, encoder=encoder)
 
 
 _kept: dict[tuple[str, str, str, bool], Release] = {}
@@ -198,12 +181,12 @@ def kept_release(
 
 
 @modes.construction()
-def _read(path: Path, number: int, name: str, sha256: str, *, encoder: bool) -> Release:
+def _read(path: Path, entry: Entry, *, encoder: bool) -> Release:
     """Build the model from a weights file."""
     config, stored, card = read_tensors(path, encoder=encoder)
     state, _ = in_natural_units(stored)
+    symbols = symbol_model_of(path, entry, config, stored)
     try:
-        symbols = SymbolModel.of(number, config, stored)
         model = model_of(config, state, strict=True)
         for part in ("prior", "scales"):
             integer_net(model, part).freeze()
@@ -211,11 +194,11 @@ def _read(path: Path, number: int, name: str, sha256: str, *, encoder: bool) -> 
         raise WeightsError(f"the weights {path} do not fit this program: {error}") from error
     model.requires_grad_(requires_grad=False).eval()
     return Release(
-        number,
-        name,
+        entry.number,
+        entry.name,
         path.parent,
         path,
-        sha256,
+        entry.sha256,
         model,
         symbols,
         card.get("recipe", {}),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,8 +10,10 @@ from numpy.typing import NDArray
 from sbtcodec.entropy.coder import DetailTables
 from sbtcodec.entropy.exact import ExactEntropyParameters, ExactPrior
 from sbtcodec.entropy.frequencies import Frequencies
+from sbtcodec.errors import WeightsError
 from sbtcodec.models.config import ModelConfig
 from sbtcodec.models.digest import Array, symbols_digest
+from sbtcodec.models.registry import Entry
 from sbtcodec.tokenizer.config import TokenizerConfig
 
 
@@ -49,6 +52,7 @@ class SymbolModel:
         Raises:
             KeyError: a tensor is missing.
             ValueError: one is of another kind.
+            OverflowError: a sum could leave the range in which float32 counts exactly.
         """
         ends = np.cumsum(stored["tables.sizes"])[:-1]
         frequencies = stored["tables.frequencies"].astype(np.int64)
@@ -68,6 +72,32 @@ class SymbolModel:
             anchor_weights,
             gain_offsets,
         )
+
+
+def symbol_model_of(
+    path: Path, entry: Entry, config: ModelConfig, stored: Mapping[str, Array]
+) -> SymbolModel:
+    """The symbols of a model that a manifest names.
+
+    Args:
+        path: of its weights, for messages.
+        entry: of the manifest.
+        config: sizes that the weights file says.
+        stored: its tensors.
+
+    Raises:
+        WeightsError: they do not fit the program, or are those of another model.
+    """
+    try:
+        model = SymbolModel.of(entry.number, config, stored)
+    except (KeyError, IndexError, ValueError, OverflowError) as error:
+        raise WeightsError(f"the weights {path} do not fit this program: {error}") from error
+    if model.digest.hex() != entry.digest:
+        raise WeightsError(
+            f"{path} is not model {entry.number}: its digest is {model.digest.hex()[:12]}...,"
+            f" the manifest says {entry.digest[:12]}...; reinstall sbtcodec"
+        )
+    return model
 
 
 def _within(stored: Mapping[str, Array], prefix: str) -> dict[str, Array]:

@@ -10,8 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sbtcodec.entropy.entropy_parameters import EntropyParameters
-from sbtcodec.entropy.step_size import gain_offset
+from sbtcodec.entropy.entropy_parameters import EntropyParameters, gain_offset
 from sbtcodec.entropy.units import ANCHOR_WEIGHT_ONE
 from sbtcodec.rdo.soft_symbols import Channels, coded_channels
 from sbtcodec.tokenizer.bootstrap import checkerboard

@@ -1,8 +1,10 @@
 """What the workers of a batch share: the codec, loaded on first use, and the right to write."""
 
+import importlib.util
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sbtcodec.errors import SbtError
@@ -10,6 +12,14 @@ from sbtcodec.runtime.cores import usable_cores
 
 if TYPE_CHECKING:
     from sbtcodec.codec.codec import Codec
+    from sbtcodec.codec.light_codec import LightCodec
+
+NVIDIA = Path("/dev/nvidiactl")  # there is a card, as far as can be told without asking torch
+
+
+def light_is_installed() -> bool:
+    """Return whether onnxruntime is there; nothing is imported."""
+    return importlib.util.find_spec("onnxruntime") is not None
 
 
 class SharedCodec:
@@ -24,11 +34,32 @@ class SharedCodec:
         self.error: SbtError | None = None
         self._device, self._precision, self._encoder = device, precision, encoder
         self._codec: Codec | None = None
+        self._light_codec: LightCodec | None = None
+        self._light = (
+            device != "cuda"
+            and precision != "bfloat16"
+            and light_is_installed()
+            and not (device == "auto" and NVIDIA.exists())
+        )
         self._loading = threading.Lock()
         self._threads: int | None = None
         self._threads_before: int | None = None
         self._writers = threading.Condition()
         self._writing, self._closed = 0, False
+
+    def decoder(self) -> "Codec | LightCodec":
+        """Return what decodes: on onnxruntime where it is installed, and not torch is asked for.
+
+        It starts in a fraction of the time. Errors are those of `codec`.
+        """
+        if not self._light:
+            return self.codec()
+        with self._loading:
+            if self._light_codec is None:
+                from sbtcodec.codec.light_codec import LightCodec
+
+                self._light_codec = LightCodec(threads=self._threads)
+        return self._light_codec
 
     def codec(self) -> "Codec":
         """Return the codec; the first call loads it, and takes seconds.

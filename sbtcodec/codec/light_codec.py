@@ -1,0 +1,80 @@
+"""A codec that decodes on onnxruntime, without torch: it starts in a fraction of the time."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sbtcodec.arguments import Buffer
+from sbtcodec.codec.decoder import Decoded, decode_file
+from sbtcodec.grid import Crop
+from sbtcodec.limits import DEFAULT_MAX_PIXELS
+from sbtcodec.models.registry import checked_weights, read_manifest, weights_dir
+from sbtcodec.models.stored import read_tensors
+from sbtcodec.models.symbol_model import symbol_model_of
+
+if TYPE_CHECKING:
+    from sbtcodec.light.engine import LightEngine
+
+
+class LightCodec:
+    """Decodes the files of all installed models, in float32, on the CPU.
+
+    Attributes:
+        threads: of each network; as many as this process may use cores, if None.
+    """
+
+    def __init__(self, folder: Path | None = None, threads: int | None = None) -> None:
+        """Load nothing yet: a file says which model it needs.
+
+        Args:
+            folder: with a manifest, instead of the installed one.
+            threads: see the class.
+        """
+        self.threads = threads
+        self._folder = folder or weights_dir()
+        self._engines: dict[int, LightEngine] = {}
+
+    def decode(
+        self,
+        data: Buffer,
+        layers: int | None = None,
+        *,
+        allow_partial: bool = False,
+        crop: Crop | None = None,
+        scale: int = 1,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+    ) -> Decoded:
+        """Decode a `.sbt` file; arguments and errors are those of `Codec.decode`.
+
+        Raises:
+            WeightsError: those of its model are missing or damaged.
+        """
+        return decode_file(
+            self.engine_of,
+            data,
+            layers,
+            allow_partial=allow_partial,
+            crop=crop,
+            scale=scale,
+            max_pixels=max_pixels,
+        )
+
+    def engine_of(self, number: int) -> "LightEngine":
+        """The engine of the model of that number, loaded once.
+
+        Raises:
+            ModelMismatchError: no model of that number is installed.
+            WeightsError: its weights are missing or damaged.
+        """
+        from sbtcodec.light.engine import LightEngine
+        from sbtcodec.light.networks import LightNetworks
+
+        found = self._engines.get(number)
+        if found is None:
+            entry = read_manifest(self._folder).entry(number)
+            path = checked_weights(self._folder, entry)
+            config, stored, _ = read_tensors(path, encoder=False)
+            symbols = symbol_model_of(path, entry, config, stored)
+            networks = LightNetworks(config.tokenizer, stored, self.threads)
+            # without a lock: at worst two threads load it
+            found = self._engines.setdefault(number, LightEngine(symbols, networks))
+        return found

@@ -1,0 +1,54 @@
+"""The engine of decoding on onnxruntime; see `sbtcodec.latents.engine`."""
+
+from contextlib import AbstractContextManager
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sbtcodec.entropy.step_size import log_gains_of
+from sbtcodec.entropy.units import ANCHOR_WEIGHT_ONE
+from sbtcodec.grid import Box
+from sbtcodec.latents.symbols import TileSymbols
+from sbtcodec.light.estimate import Estimate
+from sbtcodec.light.networks import RGB, LightNetworks
+from sbtcodec.models.symbol_model import SymbolModel
+from sbtcodec.runtime import blas
+
+
+class LightEngine:
+    """One model without torch; float32.
+
+    Attributes:
+        symbols: what decides the symbols of its files.
+    """
+
+    def __init__(self, symbols: SymbolModel, networks: LightNetworks) -> None:
+        """Put both halves of a model together."""
+        self.symbols, self._networks = symbols, networks
+
+    def inference(self) -> AbstractContextManager[None]:
+        """For everything that decodes."""
+        return blas.one_thread()
+
+    def predict(self, levels: NDArray[np.int64], quality: int, tokens: Box, area: Box) -> Estimate:
+        """What is known from global tokens alone; see `Engine`."""
+        del quality  # which prediction does not depend on
+        return self._networks.estimate(levels.transpose(2, 0, 1)[None], tokens, area)
+
+    def reconstruct(self, estimate: Estimate, tiles: list[TileSymbols], layers: int) -> None:
+        """Bring an estimate to what the symbols of its tiles say; see `Engine`."""
+        config = self.symbols.config
+        for step in range(2 * layers):
+            estimate.refine(step)
+            for tile in tiles:
+                nats = log_gains_of(self.symbols.gain_offsets[tile.quality])
+                q = tile.q[:, :, config.group_slice(step // 2)]
+                estimate.add(step, q, np.exp(nats).astype(np.float32), tile.latents)
+        if layers < config.layers:
+            estimate.refine(2 * layers)
+
+    def show(self, estimate: Estimate, quality: int, layers: int, latents: Box) -> RGB:
+        """Pixels uint8 [16 h, 16 w, 3]; see `Engine`."""
+        weights = self.symbols.integer_anchor_weights[quality] / ANCHOR_WEIGHT_ONE
+        anchor_weights = weights.astype(np.float32)
+        return self._networks.synthesise(estimate.y_hat, anchor_weights, layers, latents)

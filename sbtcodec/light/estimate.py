@@ -1,0 +1,168 @@
+"""What is known of the local tokens of an area: predicted, then corrected by what is sent.
+
+The counterpart of `sbtcodec.latents.estimate`, and the same steps in the same order.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sbtcodec.grid import LATENTS_PER_TOKEN, Box, blocks
+from sbtcodec.light.session import Session
+from sbtcodec.light.weights import Floats
+from sbtcodec.light.windows import WINDOW, windows
+from sbtcodec.tokenizer.config import TokenizerConfig
+
+# What goes through the networks at once, for the sake of memory and of the processor's cache.
+ATTENTION_TOKENS = 2**15
+SPREAD_BLOCK = 64  # latents of the side of a block, for the predictor's convolutions
+BAND_LATENTS = 4096  # latents of a band of rows, for refinements
+LEAST_ROWS = 6  # of a band, for the sake of what is computed twice around it
+
+SessionOf = Callable[[str], Session]
+
+
+class Estimate:
+    """What is known of the local tokens of an area, from less and less prediction.
+
+    Attributes:
+        area: the part of the picture, in latents; whole global tokens.
+        y_hat: float32 [1, local_channels, H, W] of the area: what was sent, predicted elsewhere.
+    """
+
+    def __init__(
+        self,
+        config: TokenizerConfig,
+        networks: SessionOf,
+        levels: NDArray[np.int64],
+        tokens: Box,
+        area: Box,
+    ) -> None:
+        """Predict from the global tokens alone.
+
+        Args:
+            config: sizes of the model.
+            networks: gives the network of a name.
+            levels: int64 [1, dims, h, w] of `tokens`.
+            tokens: the area, and around it what attention can see; whole windows.
+            area: in latents.
+        """
+        self.area, self._config, self._networks = area, config, networks
+        counts = np.array(config.levels, np.float32).reshape(1, -1, 1, 1)
+        values = (2 * levels.astype(np.float32) + 1) / counts - 1
+        own = area.over(LATENTS_PER_TOKEN).seen_from(tokens)
+        attended = self._attended(values, own)
+        self._features = _planes(config.widths[2], area)
+        self.y_hat = _planes(config.local_channels, area)
+        self.y_hat[:, config.coarse_channels :] = 0  # fine channels are not predicted
+        coarse = self.y_hat[:, : config.coarse_channels]
+        whole = Box(0, 0, area.height, area.width)
+        # a latent for each block of layers, and whole tokens
+        halo = -(-config.predictor_depth // LATENTS_PER_TOKEN) * LATENTS_PER_TOKEN
+        for block in blocks(whole, SPREAD_BLOCK):
+            seen = block.grown(halo, whole)
+            part, inside = seen.over(LATENTS_PER_TOKEN), block.seen_from(seen)
+            found = networks("spread")(attended=attended[:, :, part.rows, part.columns])
+            for planes, made in zip((self._features, coarse), found, strict=True):
+                planes[:, :, block.rows, block.columns] = made[:, :, inside.rows, inside.columns]
+
+    def _attended(self, values: Floats, own: Box) -> Floats:
+        """What the predictor makes among global tokens: float32 [1, width, own.height, own.width].
+
+        Args:
+            values: float32 [1, dims, h, w] in (-1, 1).
+            own: the tokens to give.
+        """
+        config, whole = self._config, Box(0, 0, *values.shape[2:])
+        # a layer sees its window and, by its convolution, a token more
+        halo = config.predictor_attention * WINDOW
+        made = np.empty((1, config.global_width, own.height, own.width), np.float32)
+        rows = own.height
+        if whole.height * whole.width > ATTENTION_TOKENS:
+            rows = max(2 * halo, ATTENTION_TOKENS // whole.width - 2 * halo)
+        for top in range(own.top, own.bottom, rows):
+            band = Box(top, own.left, min(top + rows, own.bottom), own.right)
+            seen = band.grown(halo, whole).over(WINDOW).times(WINDOW).cut(whole)
+            given: dict[str, NDArray[Any]] = {"values": values[:, :, seen.rows, seen.columns]}
+            for kind in range(min(2, config.predictor_attention)):
+                head_width = config.global_width // config.heads
+                found = windows(seen.height, seen.width, shifted=kind == 1, head_width=head_width)
+                given |= {f"{name}{kind}": array for name, array in vars(found).items()}
+            inside = band.seen_from(seen)
+            attended = self._networks("attend")(**given)[0]
+            to = slice(band.top - own.top, band.bottom - own.top)
+            made[:, :, to] = attended[:, :, inside.rows, inside.columns]
+        return made
+
+    def refine(self, step: int) -> None:
+        """Correct the prediction of what is not known yet, before `step` (2 * layer + parity).
+
+        Fine channels are not predicted: for their steps this does nothing.
+        """
+        config = self._config
+        if not 0 <= step < 2 * config.coarse_layers:
+            return
+        group, parity = divmod(step, 2)
+        channels = config.group_slice(group)
+        mine = channels.stop - channels.start
+        network = self._networks(f"refine{step}")
+        coarse = self.y_hat[:, : config.coarse_channels]
+        reach = config.refine_depth  # latents that it can see around a latent
+        above = coarse[:, :, :0]  # the last rows of the band before, as they were
+        for rows, inside in _bands(self.area, reach):
+            own = slice(rows.start + inside.start, rows.start + inside.stop)
+            y_hat = coarse[:, :, own.start : rows.stop]
+            if above.size:
+                y_hat = np.concatenate([above, y_hat], 2)
+            delta = network(features=self._features[:, :, rows], y_hat=y_hat)[0][:, :, inside]
+            if parity == 1:
+                for row in (0, 1):  # what was sent in the step before stays
+                    known = (own.start + row) % 2
+                    delta[:, :mine, row::2, known::2] = 0
+            above = coarse[:, :, own.stop - reach : own.stop].copy()
+            coarse[:, channels.start :, own] += delta
+
+    def add(
+        self,
+        step: int,
+        symbols: NDArray[np.integer],
+        gains: Floats,
+        latents: Box | None = None,
+    ) -> None:
+        """Apply the symbols of a step.
+
+        Args:
+            step: 2 * layer + parity.
+            symbols: integers [height, width, C] of `latents`, C the channels of the layer. Those
+                at places of the other parity are not looked at; parity 0 holds the upper left one.
+            gains: inverse step sizes, float32 [local_channels].
+            latents: which they are of, in the picture, such as a tile; may reach beyond the area.
+                The area without it.
+        """
+        latents = self.area if latents is None else latents
+        group, parity = divmod(step, 2)
+        channels = self._config.group_slice(group)
+        shared = self.area.cut(latents)
+        at, inside = shared.seen_from(self.area), shared.seen_from(latents)
+        mine = self.y_hat[0, channels, at.rows, at.columns]
+        q = symbols[inside.rows, inside.columns].transpose(2, 0, 1)
+        steps = (1 / gains[channels])[:, None, None]
+        for row in (0, 1):
+            first = (parity + row + inside.top + inside.left) % 2
+            places = np.s_[:, row::2, first::2]
+            mine[places] += q[places].astype(np.float32) * steps
+
+
+def _planes(channels: int, latents: Box) -> Floats:
+    return np.empty((1, channels, latents.height, latents.width), np.float32)
+
+
+def _bands(area: Box, halo: int) -> Iterator[tuple[slice, slice]]:
+    """Bands of rows to compute from, and the rows of each that are the band's own."""
+    height, rows = area.height, max(LEAST_ROWS, BAND_LATENTS // area.width)
+    for start in range(0, height, rows):
+        stop = min(start + rows, height)
+        first, last = max(0, start - halo), min(height, stop + halo)
+        yield slice(first, last), slice(start - first, stop - first)
