@@ -90,6 +90,7 @@ def replace_codec(monkeypatch):
     monkeypatch.setitem(sys.modules, "sbtcodec.codec.codec", module)
     loaded = functools.cache(sbtcodec._loaded_codec.__wrapped__)
     monkeypatch.setattr(sbtcodec, "_loaded_codec", loaded)
+    monkeypatch.setattr("sbtcodec.cli.common.shared_codec.light_is_installed", lambda: False)
     return module
 
 
