@@ -16,7 +16,7 @@ def threads_of_numpy() -> list[int]:
     return [
         each["num_threads"]
         for each in threadpool_info()
-        if each["user_api"] == "blas" and "torch" not in each["filepath"]
+        if each["user_api"] == "blas" and "numpy" in each["filepath"]
     ]
 
 

@@ -23,6 +23,8 @@ from sbtcodec.entropy.units import (
     WEIGHT_ONE,
 )
 
+FEW = 2**17  # numbers that a layer takes at once
+
 Floats = NDArray[Any]  # float32 that holds integers; float64 where products of float32 do not
 Arrays = Mapping[str, NDArray[Any]]
 """Weights and biases of a network by name, as files store them: integers."""
@@ -98,12 +100,30 @@ class Depthwise:
         self.bias = arrays[f"{name}.bias"].astype(kind) * unit + kind.type(0.5)
 
     def __call__(self, x: Floats) -> Floats:
-        """Accumulators, as those of `Pointwise`."""
-        total = np.broadcast_to(self.bias, x.shape).copy()
-        product = np.empty_like(total)
-        for tap, s in zip(self.taps, _shifted(x), strict=True):
-            total += np.multiply(s, tap, out=product)
-        return total
+        """Accumulators, as those of `Pointwise`.
+
+        Rows are taken as they lie in memory, columns and channels in one: NumPy is twice as fast
+        on few long rows as on many short ones. What runs over an edge lands in columns that fill up
+        a row, and is cut off.
+        """
+        height, width, channels = x.shape
+        length = (width + 2) * channels
+        padded = np.zeros((height + 3, width + 2, channels), x.dtype)
+        padded[1 : height + 1, 1:-1] = x
+        flat = padded.reshape(-1)
+        taps = np.tile(self.taps, width + 2)
+        total = np.empty((height, length), x.dtype)
+        total[:] = np.tile(self.bias, width + 2)
+        rows = max(1, FEW // length)  # whose numbers stay in the cache
+        product = np.empty((min(rows, height), length), x.dtype)
+        for top in range(0, height, rows):
+            count = min(rows, height - top)
+            for number, tap in enumerate(taps):
+                i, j = divmod(number, 3)
+                start = (top + i) * length + j * channels
+                s = flat[start : start + count * length].reshape(count, length)
+                total[top : top + count] += np.multiply(s, tap, out=product[:count])
+        return total.reshape(height, width + 2, channels)[:, :width]
 
 
 def _shifted(x: Floats) -> Iterable[Floats]:

@@ -39,7 +39,9 @@ DeviceOption: TypeAlias = Annotated[
 ]
 PrecisionOption: TypeAlias = Annotated[
     Precision,
-    typer.Option("--precision", help="Of the networks; auto is bfloat16 on CPUs made for it, on torch."),
+    typer.Option(
+        "--precision", help="Of the networks; auto is bfloat16 on CPUs made for it, on torch."
+    ),
 ]
 ForceOption: TypeAlias = Annotated[
     bool, typer.Option("--force", "-f", help="Replace the output if it exists.")
