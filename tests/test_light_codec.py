@@ -128,12 +128,13 @@ assert not any(name.partition(".")[0] == "torch" for name in sys.modules), "torc
 
 
 def test_torch_decodes_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert isinstance(SharedCodec("cpu").decoder(), LightCodec)
-    assert isinstance(SharedCodec("cpu", "float32").decoder(), LightCodec)
-    assert isinstance(SharedCodec("cpu", "bfloat16").decoder(), Codec)
+    assert isinstance(SharedCodec("cpu").decoder(1), LightCodec)
+    assert isinstance(SharedCodec("cpu", "float32").decoder(1), LightCodec)
+    assert isinstance(SharedCodec("cpu", "bfloat16").decoder(1), Codec)
+    assert isinstance(SharedCodec("cpu").decoder(2**25), Codec)
     card = Path(__file__)  # stands for the device of a card
     monkeypatch.setattr("sbtcodec.cli.common.shared_codec.NVIDIA", card)
-    assert isinstance(SharedCodec("auto").decoder(), Codec)
-    assert isinstance(SharedCodec("cpu").decoder(), LightCodec)
+    assert isinstance(SharedCodec("auto").decoder(1), Codec)
+    assert isinstance(SharedCodec("cpu").decoder(1), LightCodec)
     monkeypatch.setattr("sbtcodec.cli.common.shared_codec.light_is_installed", lambda: False)
-    assert isinstance(SharedCodec("cpu").decoder(), Codec)
+    assert isinstance(SharedCodec("cpu").decoder(1), Codec)

@@ -160,7 +160,7 @@ class _Decompression:
             from sbtcodec.image.saving import check_format
 
             check_format(output)
-        codec = shared.decoder()
+        codec = shared.decoder(header.width * header.height)
         start = time.perf_counter()
         with naming(source):
             decoded = codec.decode(

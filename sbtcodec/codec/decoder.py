@@ -150,6 +150,8 @@ def decode(
         levels = levels_in(tokens, tiles)
         estimate = engine.predict(levels, header.quality, tokens, area)
         engine.reconstruct(estimate, list(detailed.values()), used)
+        tiles.clear()  # of a large picture, hundreds of megabytes
+        detailed.clear()
         rgb = engine.show(estimate, header.quality, used, latents.seen_from(area))
     inside = crop.seen_from(latents.times(LATENT_STRIDE))
     return rgb[inside.rows, inside.columns], used, damage
@@ -234,6 +236,8 @@ def read_details(
                 compare(tile.crc, part.check, f"detail layer {group + 1}", DETAIL_ADVICE)
             except InvalidFileError as error:
                 return group, error
+    for tile in tiles.values():
+        tile.forget_context()
     return wanted, None
 
 

@@ -195,6 +195,7 @@ class Networks:
                 estimate.add(tile.latents, step, tile.symbols(step))
         if layers < self.tokenizer.config.layers:
             estimate.refine(2 * layers)
+        estimate.forget_features()
 
     def synthesise(self, y_hat: Tensor, quality: int, layers: int, latents: Box) -> RGB:
         """Part of the local tokens float32 [1, C, H, W] to pixels uint8 [16 h, 16 w, 3]."""

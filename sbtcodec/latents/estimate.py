@@ -110,6 +110,10 @@ class Estimate:
             above = self.y_hat[:, :, own.stop - reach : own.stop].clone()
             self.y_hat[:, channels.start :, own] += delta
 
+    def forget_features(self) -> None:
+        """Give back what refining needs: nothing follows."""
+        self.features = self.features.new_empty(0)
+
     def residual(self, y: Tensor, latents: Box, step: int) -> NDArray[np.float32]:
         """What is to be sent of one tile in `step`, in steps: float32 [n].
 

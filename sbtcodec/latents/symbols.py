@@ -76,6 +76,10 @@ class TileSymbols:
         self.features = features.astype(np.uint8)
         self.seen = np.zeros(self.q.shape, dtype=np.int16)
 
+    def forget_context(self) -> None:
+        """Give back what `prepare_details` made: all symbols are there."""
+        self.features, self.seen = np.zeros(0, np.uint8), np.zeros(0, np.int16)
+
     def places(self, step: int) -> NDArray[np.bool_]:
         """bool [H, W]: the latents whose symbols `step` codes; a step is 2 * layer + parity."""
         rows, columns = np.arange(self.latents.height), np.arange(self.latents.width)

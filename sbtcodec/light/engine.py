@@ -46,6 +46,7 @@ class LightEngine:
                 estimate.add(step, q, np.exp(nats).astype(np.float32), tile.latents)
         if layers < config.layers:
             estimate.refine(2 * layers)
+        estimate.forget_features()
 
     def show(self, estimate: Estimate, quality: int, layers: int, latents: Box) -> RGB:
         """Pixels uint8 [16 h, 16 w, 3]; see `Engine`."""

@@ -124,6 +124,10 @@ class Estimate:
             above = coarse[:, :, own.stop - reach : own.stop].copy()
             coarse[:, channels.start :, own] += delta
 
+    def forget_features(self) -> None:
+        """Give back what refining needs: nothing follows."""
+        self._features = np.empty(0, np.float32)
+
     def add(
         self,
         step: int,

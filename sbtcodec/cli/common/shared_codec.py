@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sbtcodec.codec.codec import Codec
     from sbtcodec.codec.light_codec import LightCodec
 
+LARGEST_LIGHT = 2**24  # pixels
 NVIDIA = Path("/dev/nvidiactl")  # there is a card, as far as can be told without asking torch
 
 
@@ -47,12 +48,14 @@ class SharedCodec:
         self._writers = threading.Condition()
         self._writing, self._closed = 0, False
 
-    def decoder(self) -> "Codec | LightCodec":
-        """Return what decodes: on onnxruntime where it is installed, and not torch is asked for.
+    def decoder(self, pixels: int) -> "Codec | LightCodec":
+        """Return what decodes a picture of so many pixels.
 
-        It starts in a fraction of the time. Errors are those of `codec`.
+        That is onnxruntime where it is installed and torch is not asked for: it starts in a
+        fraction of the time. Large pictures, whose decoding takes long anyway, are torch's, which
+        needs less memory for them. Errors are those of `codec`.
         """
-        if not self._light:
+        if not self._light or pixels > LARGEST_LIGHT:
             return self.codec()
         with self._loading:
             if self._light_codec is None:
