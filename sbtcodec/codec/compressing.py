@@ -12,14 +12,14 @@ from PIL import Image
 from sbtcodec.arguments import flag, number, whole_number
 from sbtcodec.codec.chunks import chunks_of
 from sbtcodec.codec.decoder import whole_picture
-from sbtcodec.codec.encoder import Analysis, Coding, encode, rows_of
+from sbtcodec.codec.encoder import Analysis, Coding, encode, rows_of, searching
 from sbtcodec.container import code_of
 from sbtcodec.image.conversion import as_picture
 from sbtcodec.image.picture import Picture
 from sbtcodec.image.transparency import smoothed
 from sbtcodec.latents.engine import EncodingEngine
 from sbtcodec.limits import DEFAULT_MAX_PIXELS, MAX_SIDE
-from sbtcodec.rdo.effort import DEFAULT_EFFORT, search_steps_of
+from sbtcodec.rdo.effort import DEFAULT_EFFORT, NONE, search_steps_of
 
 RGB = NDArray[np.uint8]
 
@@ -65,6 +65,8 @@ class Compressing:
         """
         quality = _checked_request(quality, effort)
         flag("globals_only", globals_only)
+        if search_steps_of(effort) != NONE:
+            searching(self.encoding_engine())  # before anything is computed for nothing
         analysis = self.analyse(image, max_pixels=max_pixels, keep_invisible=keep_invisible)
         return self.code(analysis, quality, globals_only=globals_only, effort=effort).data
 

@@ -170,7 +170,7 @@ def rows_of(levels: ArrayLike) -> NDArray[np.int64]:
 
 def _fitted_levels(
     engine: EncodingEngine[Any, Any], analysis: Analysis, steps: int, rounds: int
-) -> ArrayLike:
+) -> Any:  # noqa: ANN401 (an array of the engine)
     """Levels fitted to a picture; they are the same for all qualities, so they are kept."""
     if (steps, rounds) not in analysis.fitted:
         levels = engine.fitted_levels(analysis.y, analysis.z, steps)
@@ -182,8 +182,7 @@ def _fitted_levels(
                 networks.release, analysis.rgb, levels, rounds, networks.device
             )
         analysis.fitted[steps, rounds] = levels
-    found: ArrayLike = analysis.fitted[steps, rounds]
-    return found
+    return analysis.fitted[steps, rounds]
 
 
 def _layer(coded: list[bytes], tiles: tuple[TileSymbols, ...], header: Header, index: int) -> Layer:

@@ -18,7 +18,8 @@ from sbtcodec.models.symbol_model import symbol_model_of
 from sbtcodec.tokenizer.config import NO_ENCODER
 
 if TYPE_CHECKING:
-    from sbtcodec.light.engine import LightEncodingEngine, LightEngine
+    from sbtcodec.light.encoding_engine import LightEncodingEngine
+    from sbtcodec.light.engine import LightEngine
 
 
 class LightCodec(Compressing):
@@ -96,7 +97,7 @@ class LightCodec(Compressing):
             WeightsError: its weights are missing or damaged.
         """
         from sbtcodec.light.encoding import EncodingNetworks
-        from sbtcodec.light.engine import LightEncodingEngine
+        from sbtcodec.light.encoding_engine import LightEncodingEngine
 
         if self._encoding is None:
             manifest = read_manifest(self._folder)

@@ -99,7 +99,8 @@ class EncodingNetworks(LightNetworks):
         counts = np.array(self.config.levels, np.float32).reshape(1, -1, 1, 1)
         with np.errstate(over="ignore"):  # to infinity, which gives the lowest level
             position = counts / (1 + np.exp(np.float32(-SLOPE) * z)) - np.float32(0.5)
-        return np.clip(np.rint(position), 0, counts - 1).astype(np.int64)
+        levels: NDArray[np.int64] = np.clip(np.rint(position), 0, counts - 1).astype(np.int64)
+        return levels
 
     def moved(self, adapter: str, y: Floats, y_hat: Floats, z: Floats) -> Floats:
         """Global tokens by an adapter of that name; float32 [1, dims, h, w].

@@ -112,7 +112,8 @@ class Estimate:
         part = np.s_[0, channels, at.rows, at.columns]
         r = (y[part] - self.y_hat[part]) * gains[channels, None, None]
         places = np.indices((latents.height, latents.width)).sum(0) % 2 == parity
-        return r.transpose(1, 2, 0)[places].reshape(-1)
+        chosen: Floats = r.transpose(1, 2, 0)[places].reshape(-1)
+        return chosen
 
     def add(
         self,

@@ -43,7 +43,7 @@ class Compression:
             before = len(found)
             with naming(source):
                 picture = load_image(found, max_pixels=self.max_pixels, strip=self.strip)
-        codec = shared.codec()
+        codec = shared.encoder_for(self.encoder.rate_target.effort)
         start = time.perf_counter()
         with naming(source):
             encoded = self.encoder(codec, picture)
