@@ -88,6 +88,8 @@ def replace_codec(monkeypatch):
     module = types.ModuleType("sbtcodec.codec.codec")
     module.Codec = FakeCodec
     monkeypatch.setitem(sys.modules, "sbtcodec.codec.codec", module)
+    # which would take its place where onnxruntime is installed
+    monkeypatch.setattr("sbtcodec.cli.common.shared_codec.light_is_installed", lambda: False)
     loaded = functools.cache(sbtcodec._loaded_codec.__wrapped__)
     monkeypatch.setattr(sbtcodec, "_loaded_codec", loaded)
     monkeypatch.setattr("sbtcodec.cli.common.shared_codec.light_is_installed", lambda: False)

@@ -407,6 +407,8 @@ class Codec:
         time.sleep(SECONDS)
         return bytes(1000)
 sys.modules["sbtcodec.codec.codec"] = types.SimpleNamespace(Codec=Codec)
+from sbtcodec.cli.common import shared_codec
+shared_codec.light_is_installed = lambda: False
 from sbtcodec.cli import main
 main()
 """

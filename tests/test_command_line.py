@@ -314,6 +314,8 @@ class Codec:
     load = classmethod(lambda cls, device, **_: cls())
     compress = lambda self, image, quality, **options: bytes(100)
 sys.modules["sbtcodec.codec.codec"] = types.SimpleNamespace(Codec=Codec)
+from sbtcodec.cli.common import shared_codec
+shared_codec.light_is_installed = lambda: False
 from sbtcodec.cli import main
 main()
 """

@@ -5,7 +5,8 @@ import torch
 from torch import Tensor, nn
 
 from sbtcodec.tokenizer import folding, layers
-from sbtcodec.tokenizer.adapter import DEPTH, LocalAdapter
+from sbtcodec.tokenizer.adapter import LocalAdapter
+from sbtcodec.tokenizer.config import ADAPTER_DEPTH
 from sbtcodec.tokenizer.layers import Block, Pointwise, channels_last, pixel_rows
 from sbtcodec.tokenizer.token_adapter import TokenAdapter
 from sbtcodec.training.config import TINY_TOKENIZER
@@ -97,7 +98,7 @@ def test_an_adapter_sees_no_further_than_it_says() -> None:
     zero = torch.zeros_like(y)
     moved = adapter(changed, zero, anchor_weights, gain) - adapter(y, zero, anchor_weights, gain)
     reached = torch.nonzero(moved.abs().sum((0, 1)) > 1e-6)
-    assert (reached - 4).abs().max() == DEPTH
+    assert (reached - 4).abs().max() == ADAPTER_DEPTH
 
 
 def test_an_adapter_moves_tokens_less_where_steps_are_smaller() -> None:

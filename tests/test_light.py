@@ -20,9 +20,9 @@ pytest.importorskip("onnxruntime")
 
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 
+from sbtcodec.light import attention, windows
 from sbtcodec.light import estimate as light_estimate
 from sbtcodec.light import networks as light_networks
-from sbtcodec.light import windows
 from sbtcodec.light.networks import LightNetworks
 from sbtcodec.light.weights import of_half, read_stored
 
@@ -106,7 +106,7 @@ def test_a_picture_of_several_blocks_too():
 
 
 def test_no_blocks_and_bands_show(monkeypatch):
-    monkeypatch.setattr(light_estimate, "ATTENTION_TOKENS", 100)
+    monkeypatch.setattr(attention, "ATTENTION_TOKENS", 100)
     monkeypatch.setattr(light_estimate, "SPREAD_BLOCK", 10)
     monkeypatch.setattr(light_estimate, "BAND_LATENTS", 50)
     monkeypatch.setattr(light_networks, "COARSE_BLOCK", 20)

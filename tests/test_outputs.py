@@ -191,6 +191,8 @@ def test_other_names_of_standard_output_and_input_are_these(run, monkeypatch):
         "import sys, types; sys.path.insert(0, sys.argv.pop(1))\n"
         "from stand_in import FakeCodec\n"
         "sys.modules['sbtcodec.codec.codec'] = types.SimpleNamespace(Codec=FakeCodec)\n"
+        "from sbtcodec.cli.common import shared_codec\n"
+        "shared_codec.light_is_installed = lambda: False\n"
         "from sbtcodec.cli import main; main()"
     )
     with open("photo.png", "rb") as file, open("out.sbt", "wb") as output:

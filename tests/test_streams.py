@@ -149,6 +149,8 @@ def test_a_closed_pipe_ends_quietly(tmp_path):
         "    load = classmethod(lambda cls, device, **_: cls())\n"
         "    compress = lambda self, image, quality, **options: bytes(10**6)\n"
         "sys.modules['sbtcodec.codec.codec'] = types.SimpleNamespace(Codec=Codec)\n"
+        "from sbtcodec.cli.common import shared_codec\n"
+        "shared_codec.light_is_installed = lambda: False\n"
         "from sbtcodec.cli import main\n"
         "main()\n"
     )

@@ -4,6 +4,7 @@ Read in this order:
 
     codec          what callers use: compress, decompress, tokenize, detokenize; `loading` is how
                    a codec comes by its model and device
+    compressing    what all codecs that compress have in common; `light_codec` is one without torch
     encoder        the latents of a picture to symbols of one quality, and these to a file
     decoder        a file to symbols, and these to pixels; `checks` of the symbols
     chunks         what a picture has beside its colours: transparency, profile, EXIF, XMP, CICP

@@ -11,26 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sbtcodec.arguments import Buffer, content_of, flag, number, shown, whole_number
-from sbtcodec.codec.chunks import chunks_of
-from sbtcodec.codec.decoder import Decoded, decode_file, whole_picture
-from sbtcodec.codec.encoder import Analysis, Coding, encode
+from sbtcodec.arguments import Buffer, content_of, shown, whole_number
+from sbtcodec.codec.compressing import Compressing
+from sbtcodec.codec.decoder import Decoded, decode_file
 from sbtcodec.codec.loading import LoadedCodec
 from sbtcodec.codec.tokenize import picture_from, tokens_in
 from sbtcodec.codec.tokens import Tokens
-from sbtcodec.container import check_pixels, code_of, unpack
+from sbtcodec.container import check_pixels, unpack
 from sbtcodec.errors import ArgumentError
 from sbtcodec.grid import Crop
-from sbtcodec.image.conversion import as_picture
-from sbtcodec.image.picture import Picture
-from sbtcodec.image.transparency import smoothed
+from sbtcodec.latents.blocks import Networks
 from sbtcodec.limits import DEFAULT_MAX_PIXELS, MAX_SIDE
-from sbtcodec.rdo.effort import DEFAULT_EFFORT, search_steps_of
 
 RGB = NDArray[np.uint8]
 
 
-class Codec(LoadedCodec):
+class Codec(Compressing, LoadedCodec):
     """Compresses and decompresses images with one released model.
 
     Example:
@@ -41,79 +37,9 @@ class Codec(LoadedCodec):
         (50, 40)
     """
 
-    def compress(
-        self,
-        image: RGB | Image.Image | Picture,
-        quality: float = 50,
-        *,
-        globals_only: bool = False,
-        effort: int = DEFAULT_EFFORT,
-        max_pixels: int = DEFAULT_MAX_PIXELS,
-        keep_invisible: bool = False,
-    ) -> bytes:
-        """Compress an image into the bytes of a `.sbt` file.
-
-        Args:
-            image: a PIL image of any mode, a picture, or uint8 [H, W, 3], RGB; [H, W] is gray,
-                [H, W, 4] RGB and alpha, [H, W, 2] gray and alpha. Transparency is kept, and of the
-                first two metadata are too.
-            quality: 0 (smallest) to 100 (best); rounded to 1/255 of the range.
-            globals_only: send the global tokens alone, about 0.016 bpp.
-            effort: 0 to 9; from 4 on, more time is spent on a smaller and better file.
-            max_pixels: refuse larger images; a picture was limited when it was loaded.
-            keep_invisible: encode the colours of pixels of alpha 0 as they are; without it, they
-                continue those of their neighbourhood.
-
-        Raises:
-            ArgumentError: quality, effort or limit is out of range, or the image is something else.
-            ImageError: the image has the wrong dtype, shape or size, or its transparency or
-                metadata are too large.
-        """
-        quality = _checked_request(quality, effort)
-        flag("globals_only", globals_only)
-        analysis = self.analyse(image, max_pixels=max_pixels, keep_invisible=keep_invisible)
-        return self.code(analysis, quality, globals_only=globals_only, effort=effort).data
-
-    def analyse(
-        self,
-        image: RGB | Image.Image | Picture,
-        *,
-        max_pixels: int = DEFAULT_MAX_PIXELS,
-        keep_invisible: bool = False,
-    ) -> Analysis:
-        """Run the encoder's networks, whose part does not depend on the quality.
-
-        Arguments and errors are those of `compress`.
-        """
-        most = whole_number("max_pixels", max_pixels, 1)
-        if isinstance(image, Picture):  # whose loader had a limit of its own
-            most = MAX_SIDE**2
-        picture = as_picture(image, max_pixels=most)
-        if not flag("keep_invisible", keep_invisible):
-            picture = smoothed(picture)
-        return Analysis(picture, chunks_of(picture), *self.networks.analyse(picture.rgb))
-
-    def code(
-        self,
-        analysis: Analysis,
-        quality: float = 50,
-        *,
-        globals_only: bool = False,
-        effort: int = DEFAULT_EFFORT,
-    ) -> Coding:
-        """Code what `analyse` found; arguments and errors as for `compress`."""
-        code = code_of(_checked_request(quality, effort))
-        search = search_steps_of(effort)
-        return encode(self.networks, analysis, code, globals_only=globals_only, search=search)
-
-    def reconstruct(self, coding: Coding) -> RGB:
-        """The picture that this codec decodes from `coding.data`, without decoding it.
-
-        Returns:
-            uint8 [H, W, 3].
-        """
-        levels = np.ascontiguousarray(coding.levels[0].permute(1, 2, 0).numpy())
-        return whole_picture(self.networks, coding.container.header, levels, list(coding.tiles))
+    def encoding_engine(self) -> Networks:
+        """Its networks."""
+        return self.networks
 
     def decompress(
         self,
@@ -227,13 +153,3 @@ class Codec(LoadedCodec):
             )
         rgb = picture_from(self.networks_of(tokens.model), tokens)
         return Image.fromarray(rgb[:, :, 0] if tokens.grayscale else rgb)
-
-
-def _checked_request(quality: float, effort: int) -> float:
-    """The quality; fails early on values out of range.
-
-    Raises:
-        ArgumentError: quality or effort is.
-    """
-    search_steps_of(effort)
-    return number("quality", quality, 0, 100)

@@ -1,22 +1,27 @@
 """From an analysed picture to a file: levels, local tokens and symbols for one quality."""
 
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import Tensor
+from numpy.typing import ArrayLike, NDArray
 
 from sbtcodec.codec.checks import check_bytes, seed_of
 from sbtcodec.container import FORMAT_VERSION, Chunk, Container, Header, Layer, Part, pack
 from sbtcodec.entropy.coder import LayerEncoder
+from sbtcodec.errors import ArgumentError
 from sbtcodec.grid import LATENTS_PER_TOKEN, tokens_of
 from sbtcodec.image.picture import Picture
-from sbtcodec.latents.blocks import RGB, Networks
+from sbtcodec.latents.engine import EncodingEngine
 from sbtcodec.latents.symbols import TileSymbols
-from sbtcodec.rdo.effort import SearchSteps
-from sbtcodec.rdo.latent_search import searched_latents
+from sbtcodec.rdo.effort import NONE, SearchSteps
 from sbtcodec.rdo.symbol_choice import chosen_symbols
-from sbtcodec.rdo.token_search import details_profit, searched_tokens
-from sbtcodec.tokenizer.token_adapter import STEPS_ALONE, STEPS_BEFORE_DETAILS
+from sbtcodec.tokenizer.config import STEPS_ALONE, STEPS_BEFORE_DETAILS
+
+if TYPE_CHECKING:
+    from sbtcodec.latents.blocks import Networks
+
+RGB = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -26,17 +31,18 @@ class Analysis:
     Attributes:
         picture: the picture.
         chunks: what it has beside its pixels.
-        y: its local tokens, float32 [1, local_channels, H, W], on the codec's device.
-        z: its global tokens before they are quantised, float32 [1, dims, h, w], there too.
+        y: its local tokens, float32 [1, local_channels, H, W], an array of the engine: a tensor on
+            the codec's device, or of NumPy.
+        z: its global tokens before they are quantised, float32 [1, dims, h, w], of the same kind.
         fitted: levels that were found already, by the steps of the token adapter and the rounds of
             the token search.
     """
 
     picture: Picture
     chunks: tuple[Chunk, ...]
-    y: Tensor
-    z: Tensor
-    fitted: dict[tuple[int, int], Tensor] = field(default_factory=dict)
+    y: Any
+    z: Any
+    fitted: dict[tuple[int, int], Any] = field(default_factory=dict)
 
     @property
     def rgb(self) -> RGB:
@@ -51,12 +57,12 @@ class Coding:
     Attributes:
         container: the content of the file.
         tiles: its symbols.
-        levels: of its global tokens, int64 [1, dims, h, w].
+        levels: of its global tokens, int64 [1, dims, h, w], an array of the engine.
     """
 
     container: Container
     tiles: tuple[TileSymbols, ...]
-    levels: Tensor
+    levels: Any
 
     @property
     def data(self) -> bytes:
@@ -65,76 +71,113 @@ class Coding:
 
 
 def encode(
-    networks: Networks, analysis: Analysis, quality: int, *, globals_only: bool, search: SearchSteps
+    engine: EncodingEngine[Any, Any],
+    analysis: Analysis,
+    quality: int,
+    *,
+    globals_only: bool,
+    search: SearchSteps,
 ) -> Coding:
     """The file of an analysed picture.
 
     Args:
-        networks: the model.
-        analysis: of the picture.
+        engine: the model.
+        analysis: of the picture, by the same engine.
         quality: code, 0..255.
         globals_only: send the global tokens alone.
         search: steps to spend on better tokens.
+
+    Raises:
+        ArgumentError: the engine cannot search.
     """
-    release = networks.release
+    if search != NONE:
+        searching(engine)  # before anything is computed for nothing
+    model = engine.symbols
     height, width = analysis.rgb.shape[:2]
-    detail_layers = 0 if globals_only else networks.tokenizer.config.layers
+    detail_layers = 0 if globals_only else model.config.layers
     header = Header(
         FORMAT_VERSION,
-        release.number,
+        model.number,
         width,
         height,
         quality,
         detail_layers,
         grayscale=analysis.picture.grayscale,
     )
-    with networks.inference():
-        tiles = tuple(TileSymbols(release.symbols, quality, box) for box in header.tiles)
+    with engine.inference():
+        tiles = tuple(TileSymbols(model, quality, box) for box in header.tiles)
         y = analysis.y
         if globals_only:
-            levels = _fitted_levels(networks, analysis, STEPS_ALONE, search.rounds)
-        elif details_profit(release, quality):
+            levels = _fitted_levels(engine, analysis, STEPS_ALONE, search.rounds)
+        elif engine.prices.details_profit(quality):
             # no search: tokens that are better alone cost details more than they save
-            levels = _fitted_levels(networks, analysis, STEPS_BEFORE_DETAILS, 0)
+            levels = _fitted_levels(engine, analysis, STEPS_BEFORE_DETAILS, 0)
         else:
-            levels = networks.levels(analysis.z)
+            levels = engine.levels(analysis.z)
+        rows = rows_of(levels)
         if not globals_only:
             whole = tokens_of(width, height)
-            estimate = networks.estimate(quality, levels, whole, whole.times(LATENTS_PER_TOKEN))
-            y = networks.adapted(y, estimate, quality)
+            area = whole.times(LATENTS_PER_TOKEN)
+            estimate = engine.predict(rows, quality, whole, area)
+            y = engine.adapted(y, estimate, quality)
             if search.steps:
+                from sbtcodec.rdo.latent_search import searched_latents
+
+                release = searching(engine).release
                 y = searched_latents(release, analysis.rgb, y, levels, quality, search.steps)
-        coded = [[_put_levels(tile, levels) for tile in tiles]]
+        coded = [[_put_levels(tile, rows) for tile in tiles]]
         if not globals_only:
             for tile in tiles:
                 tile.prepare_details()
-        bit_weight = release.bit_weight(quality)
+        bit_weight = engine.prices.bit_weight(quality)
         for group in range(detail_layers):
-            encoders = [LayerEncoder(release.tables) for _ in tiles]
+            encoders = [LayerEncoder(model.tables) for _ in tiles]
             for step in (2 * group, 2 * group + 1):
-                estimate.refine(step)
+                engine.refine(estimate, step)
                 for tile, encoder in zip(tiles, encoders, strict=True):
-                    r, tables = estimate.residual(y, tile.latents, step), tile.tables(step)
-                    q = chosen_symbols(r, tables, release.tables.costs, bit_weight)
-                    q = encoder.details(tables, q)
-                    tile.put(step, q)
-                    estimate.add(tile.latents, step, q)
+                    r, tables = engine.residual(estimate, y, tile, step), tile.tables(step)
+                    q = chosen_symbols(r, tables, model.tables.costs, bit_weight)
+                    tile.put(step, encoder.details(tables, q))
+                    engine.add(estimate, tile, step)
             coded.append([encoder.finish() for encoder in encoders])
         # trailing layers that say nothing are not declared: at low qualities every byte counts
         while len(coded) > 1 and not any(tile.has_details(len(coded) - 2) for tile in tiles):
             coded.pop()
         header = replace(header, detail_layers=len(coded) - 1)
         for index, tile in enumerate(tiles):
-            tile.crc = seed_of(header, release.symbols, index)
+            tile.crc = seed_of(header, model, index)
         layers = tuple(_layer(parts, tiles, header, i) for i, parts in enumerate(coded))
         return Coding(Container(header, layers, analysis.chunks), tiles, levels)
 
 
-def _fitted_levels(networks: Networks, analysis: Analysis, steps: int, rounds: int) -> Tensor:
+def searching(engine: EncodingEngine[Any, Any]) -> "Networks":
+    """The engine, if it is one that has the gradients that searches need.
+
+    Raises:
+        ArgumentError: it is not torch.
+    """
+    from sbtcodec.latents.blocks import Networks
+
+    if not isinstance(engine, Networks):
+        raise ArgumentError("efforts above 3 need torch; give at most 3, or use sbtcodec.Codec")
+    return engine
+
+
+def rows_of(levels: ArrayLike) -> NDArray[np.int64]:
+    """Levels of an engine, int64 [1, dims, h, w], as all others take them: [h, w, dims]."""
+    return np.ascontiguousarray(np.asarray(levels, np.int64)[0].transpose(1, 2, 0))
+
+
+def _fitted_levels(
+    engine: EncodingEngine[Any, Any], analysis: Analysis, steps: int, rounds: int
+) -> Any:  # noqa: ANN401 (an array of the engine)
     """Levels fitted to a picture; they are the same for all qualities, so they are kept."""
     if (steps, rounds) not in analysis.fitted:
-        levels = networks.fitted_levels(analysis.y, analysis.z, steps)
+        levels = engine.fitted_levels(analysis.y, analysis.z, steps)
         if rounds:
+            from sbtcodec.rdo.token_search import searched_tokens
+
+            networks = searching(engine)
             levels = searched_tokens(
                 networks.release, analysis.rgb, levels, rounds, networks.device
             )
@@ -151,10 +194,9 @@ def _layer(coded: list[bytes], tiles: tuple[TileSymbols, ...], header: Header, i
     return Layer(tuple(parts))
 
 
-def _put_levels(tile: TileSymbols, levels: Tensor) -> bytes:
+def _put_levels(tile: TileSymbols, levels: NDArray[np.int64]) -> bytes:
     """Code the global tokens of a tile, from those of the picture."""
     encoder = LayerEncoder(tile.model.tables)
-    own = levels[0, :, tile.tokens.rows, tile.tokens.columns]
-    tile.levels = np.ascontiguousarray(own.permute(1, 2, 0).numpy())
+    tile.levels = levels[tile.tokens.rows, tile.tokens.columns].copy()
     tile.code_levels(encoder.levels)
     return encoder.finish()

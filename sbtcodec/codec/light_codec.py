@@ -1,29 +1,38 @@
-"""A codec that decodes on onnxruntime, without torch: it starts in a fraction of the time."""
+"""A codec that runs on onnxruntime, without torch: it starts in a fraction of the time."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from sbtcodec.arguments import Buffer
+from sbtcodec.codec.compressing import Compressing
 from sbtcodec.codec.decoder import Decoded, decode_file
+from sbtcodec.errors import ModelMismatchError, WeightsError
 from sbtcodec.grid import Crop
 from sbtcodec.limits import DEFAULT_MAX_PIXELS
+from sbtcodec.models.prices import Prices
 from sbtcodec.models.registry import checked_weights, read_manifest, weights_dir
 from sbtcodec.models.stored import read_tensors
 from sbtcodec.models.symbol_model import symbol_model_of
+from sbtcodec.tokenizer.config import NO_ENCODER
 
 if TYPE_CHECKING:
+    from sbtcodec.light.encoding_engine import LightEncodingEngine
     from sbtcodec.light.engine import LightEngine
 
 
-class LightCodec:
-    """Decodes the files of all installed models, in float32, on the CPU.
+class LightCodec(Compressing):
+    """Decodes the files of all installed models, in float32, on the CPU; encodes with the default.
+
+    Efforts above 3 need gradients: torch, and `Codec`.
 
     Attributes:
         threads: of each network; as many as this process may use cores, if None.
     """
 
     def __init__(self, folder: Path | None = None, threads: int | None = None) -> None:
-        """Load nothing yet: a file says which model it needs.
+        """Load nothing yet: a file to decode says which model it needs.
 
         Args:
             folder: with a manifest, instead of the installed one.
@@ -32,6 +41,7 @@ class LightCodec:
         self.threads = threads
         self._folder = folder or weights_dir()
         self._engines: dict[int, LightEngine] = {}
+        self._encoding: LightEncodingEngine | None = None
 
     def decode(
         self,
@@ -78,3 +88,34 @@ class LightCodec:
             # without a lock: at worst two threads load it
             found = self._engines.setdefault(number, LightEngine(symbols, networks))
         return found
+
+    def encoding_engine(self) -> "LightEncodingEngine":
+        """The engine of the default model, loaded once; it decodes that model's files too.
+
+        Raises:
+            ModelMismatchError: the default model is installed for decoding alone.
+            WeightsError: its weights are missing or damaged.
+        """
+        from sbtcodec.light.encoding import EncodingNetworks
+        from sbtcodec.light.encoding_engine import LightEncodingEngine
+
+        if self._encoding is None:
+            manifest = read_manifest(self._folder)
+            entry = manifest.entry(manifest.default)
+            if not entry.encoder:
+                raise ModelMismatchError(NO_ENCODER)
+            path = checked_weights(self._folder, entry)
+            config, stored, card = read_tensors(path)
+            symbols = symbol_model_of(path, entry, config, stored)
+            networks = EncodingNetworks(config.tokenizer, stored, self.threads)
+            try:
+                log_gains = stored["tokenizer.log_gains"].astype(np.float64)
+            except KeyError as error:
+                raise WeightsError(
+                    f"the weights {path} have no {error}; reinstall sbtcodec"
+                ) from error
+            prices = Prices(symbols, log_gains, card.get("recipe", {}))
+            # without a lock: at worst two threads load it
+            self._encoding = LightEncodingEngine(symbols, networks, prices)
+            self._engines[entry.number] = self._encoding
+        return self._encoding

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sbtcodec.arguments import number, positive, whole_number
-from sbtcodec.codec.codec import Codec
+from sbtcodec.codec.compressing import Compressing
 from sbtcodec.codec.encoder import Analysis
 from sbtcodec.container import quality_of
 from sbtcodec.entropy.step_size import CODES
@@ -48,7 +48,7 @@ class Encoded:
 
 
 def compress_to_size(
-    codec: Codec,
+    codec: Compressing,
     image: RGB | Image.Image | Picture,
     max_bytes: int,
     *,
@@ -76,7 +76,7 @@ def compress_to_size(
 
 
 def compress_to_bpp(
-    codec: Codec,
+    codec: Compressing,
     image: RGB | Image.Image | Picture,
     max_bpp: float,
     *,
@@ -99,7 +99,7 @@ def compress_to_bpp(
 
 
 def compress_to_score(
-    codec: Codec,
+    codec: Compressing,
     image: RGB | Image.Image | Picture,
     score: Score,
     value: float,
@@ -159,7 +159,7 @@ class _Ladder:
     """The files of one image: rung -1 is the global tokens alone, 0 to 255 the quality codes."""
 
     def __init__(
-        self, codec: Codec, analysis: Analysis, effort: int, measure: Score | None = None
+        self, codec: Compressing, analysis: Analysis, effort: int, measure: Score | None = None
     ) -> None:
         self.codec, self.analysis, self.effort, self.measure = codec, analysis, effort, measure
         self.files: dict[int, bytes] = {}

@@ -14,7 +14,7 @@ from sbtcodec.errors import ArgumentError
 from sbtcodec.rdo.effort import DEFAULT_EFFORT, search_steps_of
 
 if TYPE_CHECKING:
-    from sbtcodec.codec.codec import Codec
+    from sbtcodec.codec.compressing import Compressing
     from sbtcodec.codec.rate_control import Encoded, Score
     from sbtcodec.image.picture import Picture
 
@@ -68,7 +68,7 @@ class RateTarget:
             return f"bpp={self.bpp:g}"
         return "" if self.target is None else f"{self.target.metric}={self.target.value:g}"
 
-    def found(self, codec: "Codec", picture: "Picture", measure: "Score | None") -> "Encoded":
+    def found(self, codec: "Compressing", picture: "Picture", measure: "Score | None") -> "Encoded":
         """Search for the file of a picture.
 
         `measure` is that of the target, if there is one: `sbtcodec.evaluation.metrics.measure_of`.

@@ -15,10 +15,11 @@ from sbtcodec.image.padding import pixels_in
 from sbtcodec.latents.engine import HALO
 from sbtcodec.latents.estimate import Estimate, floats
 from sbtcodec.latents.symbols import TileSymbols
+from sbtcodec.models.prices import Prices
 from sbtcodec.models.release import Release
 from sbtcodec.models.symbol_model import SymbolModel
 from sbtcodec.runtime import modes
-from sbtcodec.tokenizer.adapter import DEPTH
+from sbtcodec.tokenizer.config import ADAPTER_DEPTH
 from sbtcodec.tokenizer.half import in_bfloat16
 from sbtcodec.tokenizer.layers import channels_last, pixel_rows, planes, room
 from sbtcodec.tokenizer.model import Tokenizer
@@ -63,6 +64,11 @@ class Networks:
     def symbols(self) -> SymbolModel:
         """What decides the symbols of its files."""
         return self.release.symbols
+
+    @property
+    def prices(self) -> Prices:
+        """What its errors and bits are worth to each other."""
+        return self.release.prices
 
     def inference(self) -> AbstractContextManager[None]:
         """No gradients, and none of the caller's modes; see `sbtcodec.runtime.modes`."""
@@ -170,7 +176,7 @@ class Networks:
         adapted = partial(
             self.tokenizer.adapted, anchor_weights=anchor_weights, gain=estimate.gains
         )
-        return self._coarsely(adapted, DEPTH, y, estimate.y_hat)
+        return self._coarsely(adapted, ADAPTER_DEPTH, y, estimate.y_hat)
 
     def estimate(self, quality: int, levels: Tensor, tokens: Box, area: Box) -> Estimate:
         """The prediction of an area from global tokens; arguments are those of `Estimate`."""
@@ -196,6 +202,20 @@ class Networks:
         if layers < self.tokenizer.config.layers:
             estimate.refine(2 * layers)
         estimate.forget_features()
+
+    def refine(self, estimate: Estimate, step: int) -> None:
+        """Correct the prediction before a step; see `EncodingEngine`."""
+        estimate.refine(step)
+
+    def residual(
+        self, estimate: Estimate, y: Tensor, tile: TileSymbols, step: int
+    ) -> NDArray[np.float32]:
+        """What is to be sent of a tile, float32 [n]; see `EncodingEngine`."""
+        return estimate.residual(y, tile.latents, step)
+
+    def add(self, estimate: Estimate, tile: TileSymbols, step: int) -> None:
+        """Apply the symbols of a tile; see `EncodingEngine`."""
+        estimate.add(tile.latents, step, tile.symbols(step))
 
     def synthesise(self, y_hat: Tensor, quality: int, layers: int, latents: Box) -> RGB:
         """Part of the local tokens float32 [1, C, H, W] to pixels uint8 [16 h, 16 w, 3]."""

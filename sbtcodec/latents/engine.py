@@ -1,4 +1,4 @@
-"""What decoding asks of an engine, the part that runs float networks: torch, or onnxruntime.
+"""What coding asks of an engine, the part that runs float networks: torch, or onnxruntime.
 
 What selects a probability is none of its business.
 """
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sbtcodec.grid import Box
 from sbtcodec.latents.symbols import TileSymbols
+from sbtcodec.models.prices import Prices
 from sbtcodec.models.symbol_model import SymbolModel
 
 HALO = 8  # latents that the decoder can see around a latent
@@ -19,6 +20,8 @@ ATTENTION_HALO = 24  # tokens that the predictor's attention can see beyond an a
 
 E = TypeVar("E")
 """What an engine knows of local tokens."""
+T = TypeVar("T")
+"""An engine's arrays, of NumPy or torch."""
 
 
 class Engine(Protocol[E]):
@@ -57,4 +60,59 @@ class Engine(Protocol[E]):
             layers: detail layers that arrived.
             latents: in the area.
         """
+        ...
+
+
+class EncodingEngine(Engine[E], Protocol[E, T]):
+    """The float networks of one model that also encodes.
+
+    Levels of global tokens are int64 [1, dims, h, w], where NumPy can see them.
+    """
+
+    @property
+    def prices(self) -> Prices:
+        """What errors and bits are worth to each other."""
+        ...
+
+    def analyse(self, rgb: NDArray[np.uint8]) -> tuple[T, T]:
+        """Run the encoder's networks on uint8 [height, width, 3].
+
+        Returns:
+            Local tokens y, float32 [1, local_channels, H, W], and global tokens z before they are
+            quantised, float32 [1, dims, h, w].
+
+        Raises:
+            ModelMismatchError: the model has the decoder's half alone.
+        """
+        ...
+
+    def levels(self, z: T) -> T:
+        """What global tokens z are quantised to."""
+        ...
+
+    def fitted_levels(self, y: T, z: T, steps: int) -> T:
+        """Levels of global tokens adapted so many times to what they predict."""
+        ...
+
+    def adapted(self, y: T, estimate: E, quality: int) -> T:
+        """Local tokens as they are sent at a quality code; the estimate is still a prediction."""
+        ...
+
+    def refine(self, estimate: E, step: int) -> None:
+        """Correct the prediction of what is not known yet, before `step` (2 * layer + parity)."""
+        ...
+
+    def residual(self, estimate: E, y: T, tile: TileSymbols, step: int) -> NDArray[np.float32]:
+        """What is to be sent of a tile in a step, in steps: float32 [n] as `TileSymbols.tables`.
+
+        Args:
+            estimate: refined for the step.
+            y: local tokens as they are sent, of the area of the estimate.
+            tile: inside of it.
+            step: 2 * layer + parity.
+        """
+        ...
+
+    def add(self, estimate: E, tile: TileSymbols, step: int) -> None:
+        """Apply the symbols that a tile holds of a step."""
         ...

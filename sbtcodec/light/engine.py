@@ -11,6 +11,7 @@ from sbtcodec.grid import Box
 from sbtcodec.latents.symbols import TileSymbols
 from sbtcodec.light.estimate import Estimate
 from sbtcodec.light.networks import RGB, LightNetworks
+from sbtcodec.light.weights import Floats
 from sbtcodec.models.symbol_model import SymbolModel
 from sbtcodec.runtime import blas
 
@@ -37,19 +38,32 @@ class LightEngine:
 
     def reconstruct(self, estimate: Estimate, tiles: list[TileSymbols], layers: int) -> None:
         """Bring an estimate to what the symbols of its tiles say; see `Engine`."""
-        config = self.symbols.config
         for step in range(2 * layers):
             estimate.refine(step)
             for tile in tiles:
-                nats = log_gains_of(self.symbols.gain_offsets[tile.quality])
-                q = tile.q[:, :, config.group_slice(step // 2)]
-                estimate.add(step, q, np.exp(nats).astype(np.float32), tile.latents)
-        if layers < config.layers:
+                self.add(estimate, tile, step)
+        if layers < self.symbols.config.layers:
             estimate.refine(2 * layers)
         estimate.forget_features()
 
+    def add(self, estimate: Estimate, tile: TileSymbols, step: int) -> None:
+        """Apply the symbols that a tile holds of a step."""
+        q = tile.q[:, :, self.symbols.config.group_slice(step // 2)]
+        estimate.add(step, q, self.gains(tile.quality), tile.latents)
+
+    def gains(self, quality: int) -> Floats:
+        """Inverse step sizes at a quality code, float32 [local_channels]."""
+        nats = log_gains_of(self.symbols.gain_offsets[quality])
+        gains: Floats = np.exp(nats).astype(np.float32)
+        return gains
+
+    def anchor_weights(self, quality: int) -> Floats:
+        """What the networks see of a quality code: float32 [gain_anchors], summing to 1."""
+        weights = self.symbols.integer_anchor_weights[quality] / ANCHOR_WEIGHT_ONE
+        found: Floats = weights.astype(np.float32)
+        return found
+
     def show(self, estimate: Estimate, quality: int, layers: int, latents: Box) -> RGB:
         """Pixels uint8 [16 h, 16 w, 3]; see `Engine`."""
-        weights = self.symbols.integer_anchor_weights[quality] / ANCHOR_WEIGHT_ONE
-        anchor_weights = weights.astype(np.float32)
+        anchor_weights = self.anchor_weights(quality)
         return self._networks.synthesise(estimate.y_hat, anchor_weights, layers, latents)

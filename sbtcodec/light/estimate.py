@@ -4,19 +4,17 @@ The counterpart of `sbtcodec.latents.estimate`, and the same steps in the same o
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sbtcodec.grid import LATENTS_PER_TOKEN, Box, blocks
+from sbtcodec.light.attention import attend
 from sbtcodec.light.session import Session
 from sbtcodec.light.weights import Floats
-from sbtcodec.light.windows import WINDOW, windows
 from sbtcodec.tokenizer.config import TokenizerConfig
 
 # What goes through the networks at once, for the sake of memory and of the processor's cache.
-ATTENTION_TOKENS = 2**15
 SPREAD_BLOCK = 64  # latents of the side of a block, for the predictor's convolutions
 BAND_LATENTS = 4096  # latents of a band of rows, for refinements
 LEAST_ROWS = 6  # of a band, for the sake of what is computed twice around it
@@ -50,10 +48,10 @@ class Estimate:
             area: in latents.
         """
         self.area, self._config, self._networks = area, config, networks
-        counts = np.array(config.levels, np.float32).reshape(1, -1, 1, 1)
-        values = (2 * levels.astype(np.float32) + 1) / counts - 1
+        values = values_of(levels, config)
         own = area.over(LATENTS_PER_TOKEN).seen_from(tokens)
-        attended = self._attended(values, own)
+        layers = config.predictor_attention
+        attended = attend(networks("attend"), config, layers, own, {"values": values})
         self._features = _planes(config.widths[2], area)
         self.y_hat = _planes(config.local_channels, area)
         self.y_hat[:, config.coarse_channels :] = 0  # fine channels are not predicted
@@ -67,34 +65,6 @@ class Estimate:
             found = networks("spread")(attended=attended[:, :, part.rows, part.columns])
             for planes, made in zip((self._features, coarse), found, strict=True):
                 planes[:, :, block.rows, block.columns] = made[:, :, inside.rows, inside.columns]
-
-    def _attended(self, values: Floats, own: Box) -> Floats:
-        """What the predictor makes among global tokens: float32 [1, width, own.height, own.width].
-
-        Args:
-            values: float32 [1, dims, h, w] in (-1, 1).
-            own: the tokens to give.
-        """
-        config, whole = self._config, Box(0, 0, *values.shape[2:])
-        # a layer sees its window and, by its convolution, a token more
-        halo = config.predictor_attention * WINDOW
-        made = np.empty((1, config.global_width, own.height, own.width), np.float32)
-        rows = own.height
-        if whole.height * whole.width > ATTENTION_TOKENS:
-            rows = max(2 * halo, ATTENTION_TOKENS // whole.width - 2 * halo)
-        for top in range(own.top, own.bottom, rows):
-            band = Box(top, own.left, min(top + rows, own.bottom), own.right)
-            seen = band.grown(halo, whole).over(WINDOW).times(WINDOW).cut(whole)
-            given: dict[str, NDArray[Any]] = {"values": values[:, :, seen.rows, seen.columns]}
-            for kind in range(min(2, config.predictor_attention)):
-                head_width = config.global_width // config.heads
-                found = windows(seen.height, seen.width, shifted=kind == 1, head_width=head_width)
-                given |= {f"{name}{kind}": array for name, array in vars(found).items()}
-            inside = band.seen_from(seen)
-            attended = self._networks("attend")(**given)[0]
-            to = slice(band.top - own.top, band.bottom - own.top)
-            made[:, :, to] = attended[:, :, inside.rows, inside.columns]
-        return made
 
     def refine(self, step: int) -> None:
         """Correct the prediction of what is not known yet, before `step` (2 * layer + parity).
@@ -128,6 +98,27 @@ class Estimate:
         """Give back what refining needs: nothing follows."""
         self._features = np.empty(0, np.float32)
 
+    def residual(self, step: int, y: Floats, gains: Floats, latents: Box) -> Floats:
+        """What is to be sent in a step, in steps of quantisation.
+
+        Args:
+            step: 2 * layer + parity.
+            y: as it is sent, float32 [1, local_channels, H, W] of the area.
+            gains: inverse step sizes, float32 [local_channels].
+            latents: of which part, in the picture; inside of the area.
+
+        Returns:
+            float32 [n], latent by latent, all channels of the layer for each; parity 0 holds the
+            upper left one.
+        """
+        group, parity = divmod(step, 2)
+        channels, at = self._config.group_slice(group), latents.seen_from(self.area)
+        part = np.s_[0, channels, at.rows, at.columns]
+        r = (y[part] - self.y_hat[part]) * gains[channels, None, None]
+        places = np.indices((latents.height, latents.width)).sum(0) % 2 == parity
+        chosen: Floats = r.transpose(1, 2, 0)[places].reshape(-1)
+        return chosen
+
     def add(
         self,
         step: int,
@@ -157,6 +148,13 @@ class Estimate:
             first = (parity + row + inside.top + inside.left) % 2
             places = np.s_[:, row::2, first::2]
             mine[places] += q[places].astype(np.float32) * steps
+
+
+def values_of(levels: NDArray[np.int64], config: TokenizerConfig) -> Floats:
+    """Centres of the bins of levels int64 [1, dims, h, w]: float32 in (-1, 1)."""
+    counts = np.array(config.levels, np.float32).reshape(1, -1, 1, 1)
+    values: Floats = (2 * levels.astype(np.float32) + 1) / counts - 1
+    return values
 
 
 def _planes(channels: int, latents: Box) -> Floats:

@@ -92,6 +92,27 @@ class Graph:
         """The exact GELU, with the error function."""
         return self.node("Gelu", x)
 
+    def folded(self, x: str, part: Part, side: int, kernel: int = 1) -> str:
+        """Places to channels, squares of `side`, then a convolution with zeros around the planes.
+
+        Both at once, as one of larger strides: stored weights have the channels of a square in the
+        order (channel, row, column).
+        """
+        weight = part["weight"]
+        c_out, rows = len(weight), side * kernel
+        apart = weight.reshape(c_out, -1, side, side, kernel, kernel)
+        joined = apart.transpose(0, 1, 4, 2, 5, 3).reshape(c_out, -1, rows, rows)
+        around = side * (kernel // 2)
+        return self.node(
+            "Conv",
+            x,
+            self.weight(joined),
+            self.weight(part["bias"]),
+            kernel_shape=[rows, rows],
+            strides=[side, side],
+            pads=[around] * 4,
+        )
+
     def unfold(self, x: str, side: int) -> str:
         """Channels to places; stored weights have them in the order (channel, row, column)."""
         return self.node("DepthToSpace", x, blocksize=side, mode="CRD")

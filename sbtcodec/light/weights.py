@@ -77,7 +77,7 @@ class Part:
             found = self._stored[key]
         except KeyError as error:
             raise WeightsError(
-                f"the weights have no {key}, which decoding needs; reinstall sbtcodec"
+                f"the weights have no {key}, which its networks need; reinstall sbtcodec"
             ) from error
         if found.dtype not in (np.float16, np.float32):
             raise WeightsError(

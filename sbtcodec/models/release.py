@@ -1,6 +1,5 @@
 """A released model: loaded by its number, checked, frozen, and kept in memory."""
 
-import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,13 +15,13 @@ from sbtcodec.entropy.step_size import log_gains_of
 from sbtcodec.entropy.units import ANCHOR_WEIGHT_ONE
 from sbtcodec.errors import WeightsError
 from sbtcodec.models.codec_model import CodecModel
+from sbtcodec.models.prices import Prices
 from sbtcodec.models.registry import Entry, checked_weights, read_manifest, weights_dir
 from sbtcodec.models.stored import digests, read_tensors
 from sbtcodec.models.symbol_model import SymbolModel, symbol_model_of
 from sbtcodec.models.weights_file import in_natural_units, integer_net, model_of
 from sbtcodec.runtime import modes
 
-LMBDA_MIN, LMBDA_MAX = 0.00006, 0.08  # of a release that does not state its recipe
 MOST_KEPT = 8  # models that stay in memory
 
 
@@ -87,43 +86,24 @@ class Release:
             raise WeightsError(f"{self.path} has changed since it was loaded; load it again")
         return pictures
 
+    @property
+    def prices(self) -> Prices:
+        """What its errors and bits are worth to each other."""
+        log_gains = self.model.tokenizer.log_gains.detach().cpu().double().numpy()
+        return Prices(self.symbols, log_gains, self.recipe)
+
     def lmbda(self, quality: int) -> float:
-        """Bits per pixel that the model gives for one unit of squared error (8-bit samples).
-
-        Log-linear between the lowest and the highest anchor, as in training. Where a release has
-        enlarged steps beyond the lowest anchor, the squared step size tells.
-
-        Args:
-            quality: code, 0..255.
-        """
-        low, high = (
-            math.log(self.recipe.get(key, default))
-            for key, default in (("lmbda_min", LMBDA_MIN), ("lmbda_max", LMBDA_MAX))
-        )
-        place = self._place(quality)
-        weights = self.integer_anchor_weights[quality] / ANCHOR_WEIGHT_ONE
-        learned = weights @ self.model.tokenizer.log_gains.detach().cpu().double().numpy()
-        used = log_gains_of(self.gain_offsets[quality])
-        return math.exp(low + place * (high - low) + 2 * float((used - learned).mean()))
+        """Bits per pixel for one unit of squared error; see `Prices.lmbda`."""
+        return self.prices.lmbda(quality)
 
     def bit_weight(self, quality: int) -> float:
-        """Squared steps that a bit is worth where a detail symbol is chosen, as in training.
-
-        Args:
-            quality: code, 0..255.
-        """
-        low, high = self.recipe.get("bit_weights", (0.0, 0.0))
-        return float(low + self._place(quality) * (high - low))
+        """Squared steps that a bit is worth; see `Prices.bit_weight`."""
+        return self.prices.bit_weight(quality)
 
     def gains(self, quality: int) -> Tensor:
         """Inverse step size of each local channel at a quality code: float32 [local_channels]."""
         nats = log_gains_of(self.gain_offsets[quality])
         return torch.from_numpy(np.exp(nats)).float()
-
-    def _place(self, quality: int) -> float:
-        """Of a quality code between the lowest anchor, 0, and the highest, 1."""
-        weights = self.integer_anchor_weights[quality] / ANCHOR_WEIGHT_ONE
-        return float(weights @ np.arange(len(weights))) / max(1, len(weights) - 1)
 
     def anchor_weights(self, quality: int) -> Tensor:
         """What the float networks see of a quality code: float32 [anchors], summing to 1."""

@@ -37,21 +37,14 @@ DECODED_TOKENS = 1  # around a block: what the decoder sees of its neighbours
 # Bits per squared step of the local tokens; twice that of small errors, since these are large.
 CURVATURE = 40.0
 MS_SSIM_SHARE = 0.1  # share of the distortion that is 1 - MS-SSIM
-LMBDA = 0.0008  # of a release that does not state its recipe
 RATE = 0.2  # levels that a step may move at first
 DECAYS = 0.9, 0.95  # of Adam's means
 SMALLEST_SIZE = 1e-8  # of a gradient, added to what Adam divides by
-WORTH = 2.0  # times the weight of errors without details: up to there, details profit
 
 
 def lmbda_of_globals(release: Release) -> float:
     """Bits per pixel that a model gives for a unit of squared error without details."""
-    return float(release.recipe.get("lmbda_globals", LMBDA))
-
-
-def details_profit(release: Release, quality: int) -> bool:
-    """Whether better tokens make files with details better, at a quality code of 0..255."""
-    return release.lmbda(quality) <= WORTH * lmbda_of_globals(release)
+    return release.prices.lmbda_of_globals
 
 
 def searched_tokens(

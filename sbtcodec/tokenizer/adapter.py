@@ -9,10 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sbtcodec.tokenizer.config import TokenizerConfig
+from sbtcodec.tokenizer.config import ADAPTER_DEPTH, TokenizerConfig
 from sbtcodec.tokenizer.layers import Block, Pointwise
-
-DEPTH = 2  # blocks; also the latents that it sees around a latent
 
 
 class LocalAdapter(nn.Module):
@@ -26,7 +24,7 @@ class LocalAdapter(nn.Module):
         self.from_estimate = Pointwise(channels, width)
         self.from_steps = Pointwise(channels, width)
         self.told = nn.Linear(config.gain_anchors, width)
-        self.blocks = nn.Sequential(*[Block(width) for _ in range(DEPTH)])
+        self.blocks = nn.Sequential(*[Block(width) for _ in range(ADAPTER_DEPTH)])
         self.head = Pointwise(width, channels, gain=0.0)
 
     def forward(self, y: Tensor, y_hat: Tensor, anchor_weights: Tensor, gain: Tensor) -> Tensor:

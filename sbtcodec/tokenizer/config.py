@@ -5,6 +5,15 @@ from dataclasses import dataclass
 from sbtcodec.limits import MAX_DETAIL_LAYERS
 
 WINDOW = 8  # global tokens per window side: 8 x 32 px = 256 px, the paper's 64 tokens
+ADAPTER_DEPTH = 2  # blocks of the adapter of local tokens; also the latents that it sees around one
+# How often global tokens are adapted to what they predict.
+STEPS_ALONE = 3  # where a file is the global tokens alone
+STEPS_BEFORE_DETAILS = 1
+
+NO_ENCODER = (
+    "this model is installed or loaded for decoding alone, expected one that encodes;"
+    " compress with the default model, loaded with its encoder"
+)
 
 
 @dataclass(frozen=True)
@@ -91,6 +100,12 @@ class TokenizerConfig:
         """Detail layers of these channels."""
         starts = [self.group_slice(group).start for group in range(self.layers)]
         return sum(start < self.coarse_channels for start in starts)
+
+    def token_adapter_of(self, step: int) -> str:
+        """The name of the network that adapts global tokens in a step, 0 the first; "" if none."""
+        if step >= STEPS_BEFORE_DETAILS and self.alone_attention:
+            return "alone_adapter"
+        return "token_adapter" if self.adapter_attention else ""
 
     def group_slice(self, group: int) -> slice:
         """Channels of detail layer `group` (0-based)."""

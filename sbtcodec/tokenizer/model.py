@@ -15,13 +15,18 @@ from torch import Tensor, nn
 from sbtcodec.errors import ModelMismatchError
 from sbtcodec.tokenizer.adapter import LocalAdapter
 from sbtcodec.tokenizer.bootstrap import LocalPredictor, Refiner
-from sbtcodec.tokenizer.config import TokenizerConfig
+from sbtcodec.tokenizer.config import (
+    NO_ENCODER,
+    STEPS_ALONE,
+    STEPS_BEFORE_DETAILS,
+    TokenizerConfig,
+)
 from sbtcodec.tokenizer.decoder import Decoder
 from sbtcodec.tokenizer.fsq import FSQ, Quantised
 from sbtcodec.tokenizer.global_encoder import GlobalEncoder
 from sbtcodec.tokenizer.layers import pixel_rows
 from sbtcodec.tokenizer.local_encoder import LocalEncoder
-from sbtcodec.tokenizer.token_adapter import STEPS_ALONE, STEPS_BEFORE_DETAILS, TokenAdapter
+from sbtcodec.tokenizer.token_adapter import TokenAdapter
 
 MAX_QUALITY_CODE = 255
 
@@ -60,10 +65,7 @@ class Tokenizer(nn.Module):
             ModelMismatchError: the model has the decoder's half alone.
         """
         if self.local_encoder is None or self.global_encoder is None:
-            raise ModelMismatchError(
-                "this model is installed or loaded for decoding alone, expected one that encodes;"
-                " compress with the default model, loaded with its encoder"
-            )
+            raise ModelMismatchError(NO_ENCODER)
         return self.local_encoder, self.global_encoder
 
     @property
@@ -73,7 +75,7 @@ class Tokenizer(nn.Module):
 
     def token_adapter_of(self, step: int) -> TokenAdapter | None:
         """The network that takes a step, 0 the first, of adapting global tokens, if any."""
-        alone = step >= STEPS_BEFORE_DETAILS
+        alone = self.config.token_adapter_of(step) == "alone_adapter"
         return self.alone_adapter if alone and self.alone_adapter else self.token_adapter
 
     def fitted(self, y: Tensor, z: Tensor, steps: Tensor, several: int | None = None) -> Quantised:

@@ -10,12 +10,11 @@ need not leave anything to details.
 import torch
 from torch import Tensor, nn
 
-from sbtcodec.tokenizer.config import TokenizerConfig
+from sbtcodec.tokenizer.config import STEPS_ALONE, STEPS_BEFORE_DETAILS, TokenizerConfig
 from sbtcodec.tokenizer.folding import Fold, FoldedPointwise
 from sbtcodec.tokenizer.layers import Block, Pointwise, WindowAttention
 
-STEPS_ALONE = 3  # where a file is the global tokens alone
-STEPS_BEFORE_DETAILS = 1
+__all__ = ["STEPS_ALONE", "STEPS_BEFORE_DETAILS", "TokenAdapter"]
 
 
 class TokenAdapter(nn.Module):

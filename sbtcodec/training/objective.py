@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from sbtcodec.models.codec_model import CodecModel
+from sbtcodec.models.prices import WORTH
 from sbtcodec.rdo.ms_ssim import mixed
-from sbtcodec.rdo.token_search import WORTH
 from sbtcodec.tokenizer.config import TokenizerConfig
 from sbtcodec.training.config import TrainingConfig
 from sbtcodec.training.state import Run

@@ -43,7 +43,8 @@ class Compression:
             before = len(found)
             with naming(source):
                 picture = load_image(found, max_pixels=self.max_pixels, strip=self.strip)
-        codec = shared.codec()
+        height, width = picture.rgb.shape[:2]
+        codec = shared.encoder_for(self.encoder.rate_target.effort, width * height)
         start = time.perf_counter()
         with naming(source):
             encoded = self.encoder(codec, picture)
@@ -52,7 +53,6 @@ class Compression:
         with shared.writing():
             write_place(output, data, force=self.force)
 
-        height, width = picture.rgb.shape[:2]
         bpp = 8 * len(data) / (width * height)
         notices = (*picture.notices, *size_notices(before, len(data)))
         fields = {

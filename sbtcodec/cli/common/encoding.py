@@ -11,6 +11,7 @@ from sbtcodec.errors import InvalidFileError, SbtError
 
 if TYPE_CHECKING:
     from sbtcodec.codec.codec import Codec
+    from sbtcodec.codec.light_codec import LightCodec
     from sbtcodec.image.picture import Picture
 
 
@@ -31,7 +32,9 @@ class EncodedFile:
     note: str
 
 
-def encode_picture(rate_target: RateTarget, codec: "Codec", picture: "Picture") -> EncodedFile:
+def encode_picture(
+    rate_target: RateTarget, codec: "Codec | LightCodec", picture: "Picture"
+) -> EncodedFile:
     """Compress a picture.
 
     Raises `RateError` if no file has the size or reaches the score, `ImageError`.
@@ -72,7 +75,7 @@ class FileEncoder:
     rate_target: RateTarget
     verify: bool = False
 
-    def __call__(self, codec: "Codec", picture: "Picture") -> EncodedFile:
+    def __call__(self, codec: "Codec | LightCodec", picture: "Picture") -> EncodedFile:
         """Compress a picture.
 
         Raises `RateError` if no file has the size or reaches the score, `ImageError`, and
@@ -95,7 +98,7 @@ def verified_note(psnr: float) -> str:
     return f"  verified, PSNR {psnr:.2f} dB"
 
 
-def _verified(codec: "Codec", data: bytes, picture: "Picture") -> float:
+def _verified(codec: "Codec | LightCodec", data: bytes, picture: "Picture") -> float:
     """Decode fresh bytes, and return the PSNR in dB of what is seen.
 
     Raises `InvalidFileError` if they do not give a whole picture of the size of the original.

@@ -40,7 +40,8 @@ DeviceOption: TypeAlias = Annotated[
 PrecisionOption: TypeAlias = Annotated[
     Precision,
     typer.Option(
-        "--precision", help="Of the networks; auto is bfloat16 on CPUs made for it, on torch."
+        "--precision",
+        help="Of the networks; auto is bfloat16 on CPUs made for it and torch.",
     ),
 ]
 ForceOption: TypeAlias = Annotated[

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sbtcodec.errors import SbtError
+from sbtcodec.rdo.effort import NONE, search_steps_of
 from sbtcodec.runtime.cores import usable_cores
 
 if TYPE_CHECKING:
@@ -58,10 +59,32 @@ class SharedCodec:
         if not self._light or pixels > LARGEST_LIGHT:
             return self.codec()
         with self._loading:
-            if self._light_codec is None:
-                from sbtcodec.codec.light_codec import LightCodec
+            return self._on_onnxruntime()
 
-                self._light_codec = LightCodec(threads=self._threads)
+    def encoder_for(self, effort: int, pixels: int) -> "Codec | LightCodec":
+        """Return what encodes so many pixels at an effort of 0 to 9, chosen as by `decoder`.
+
+        Efforts that search take torch, for its gradients. Errors are those of `codec`.
+        """
+        if not self._light or pixels > LARGEST_LIGHT or search_steps_of(effort) != NONE:
+            return self.codec()
+        with self._loading:
+            if self.error is not None:
+                raise self.error
+            codec = self._on_onnxruntime()
+            try:
+                codec.encoding_engine()
+            except SbtError as error:
+                self.error = error
+                raise
+        return codec
+
+    def _on_onnxruntime(self) -> "LightCodec":
+        """The codec without torch; called while nobody else loads one."""
+        if self._light_codec is None:
+            from sbtcodec.codec.light_codec import LightCodec
+
+            self._light_codec = LightCodec(threads=self._threads)
         return self._light_codec
 
     def codec(self) -> "Codec":
