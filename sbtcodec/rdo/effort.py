@@ -24,7 +24,7 @@ SEARCH_STEPS = (
     NONE,
     NONE,
     SearchSteps(0, 4),
-    SearchSteps(4, 8),
+    SearchSteps(4, 10),
     SearchSteps(6, 16),
     SearchSteps(8, 30),
     SearchSteps(12, 50),
