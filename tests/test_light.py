@@ -108,7 +108,7 @@ def test_a_picture_of_several_blocks_too():
 def test_no_blocks_and_bands_show(monkeypatch):
     monkeypatch.setattr(attention, "ATTENTION_TOKENS", 100)
     monkeypatch.setattr(light_estimate, "SPREAD_BLOCK", 10)
-    monkeypatch.setattr(light_estimate, "BAND_LATENTS", 50)
+    monkeypatch.setattr("sbtcodec.latents.bands.BAND_LATENTS", 50)
     monkeypatch.setattr(light_networks, "COARSE_BLOCK", 20)
     monkeypatch.setattr(light_networks, "FINE_BLOCK", 9)
     networks, light = both(None)

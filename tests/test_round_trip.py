@@ -174,7 +174,7 @@ def test_blocks_and_bands_give_the_picture_of_the_whole(
     monkeypatch.setattr("sbtcodec.latents.blocks.COARSE_BLOCK", 10)
     monkeypatch.setattr("sbtcodec.latents.blocks.FINE_BLOCK", 3)
     monkeypatch.setattr("sbtcodec.latents.estimate.SPREAD_BLOCK", 6)
-    monkeypatch.setattr("sbtcodec.latents.estimate.BAND_LATENTS", 6)
+    monkeypatch.setattr("sbtcodec.latents.bands.BAND_LATENTS", 6)
     for quality, file in files.items():
         before = tiny_codec.tokens_of(file)
         after = tiny_codec.tokens_of(tiny_codec.compress(image, quality))

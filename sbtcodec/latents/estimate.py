@@ -5,8 +5,6 @@ pixel by a hair. Large pictures go through the networks in bands of rows, with e
 each that the result is that of the whole.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -14,6 +12,7 @@ from torch import Tensor
 
 from sbtcodec.entropy.coder import Symbols
 from sbtcodec.grid import LATENTS_PER_TOKEN, Box, blocks
+from sbtcodec.latents.bands import bands
 from sbtcodec.latents.engine import SPREAD_HALO
 from sbtcodec.models.release import Release
 from sbtcodec.runtime.modes import CPU
@@ -23,8 +22,6 @@ from sbtcodec.tokenizer.model import Tokenizer
 
 # What goes through the networks at once should fit the processor's cache.
 SPREAD_BLOCK = 64  # latents of the side of a block, for the predictor's convolutions
-BAND_LATENTS = 4096  # latents of a band of rows, for refinements
-LEAST_ROWS = 6  # of a band, for the sake of what is computed twice around it
 
 
 def floats(device: torch.device, *, bf16: bool) -> torch.autocast:
@@ -96,7 +93,7 @@ class Estimate:
         refiner = self.tokenizer.refiners[step]
         above = self.y_hat[:, :, :0]  # the last rows of the band before, as they were
         reach = self.tokenizer.config.refine_depth  # latents that it can see around a latent
-        for rows, inside in _bands(self.area, reach):
+        for rows, inside in bands(self.area, reach):
             own = slice(rows.start + inside.start, rows.start + inside.stop)
             y_hat = torch.cat([above, self.y_hat[:, :, own.start : rows.stop]], 2)
             with floats(self.device, bf16=self.bf16):
@@ -151,12 +148,3 @@ class Estimate:
 
     def _mine(self, at: Box, channels: slice) -> Tensor:
         return self.y_hat[:, channels, at.rows, at.columns]
-
-
-def _bands(area: Box, halo: int) -> Iterator[tuple[slice, slice]]:
-    """Bands of rows to compute from, and the rows of each that are the band's own."""
-    height, rows = area.height, max(LEAST_ROWS, BAND_LATENTS // area.width)
-    for start in range(0, height, rows):
-        stop = min(start + rows, height)
-        first, last = max(0, start - halo), min(height, stop + halo)
-        yield slice(first, last), slice(start - first, stop - first)

@@ -3,12 +3,13 @@
 The counterpart of `sbtcodec.latents.estimate`, and the same steps in the same order.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sbtcodec.grid import LATENTS_PER_TOKEN, Box, blocks
+from sbtcodec.latents.bands import bands
 from sbtcodec.light.attention import attend
 from sbtcodec.light.session import Session
 from sbtcodec.light.weights import Floats
@@ -16,8 +17,6 @@ from sbtcodec.tokenizer.config import TokenizerConfig
 
 # What goes through the networks at once, for the sake of memory and of the processor's cache.
 SPREAD_BLOCK = 64  # latents of the side of a block, for the predictor's convolutions
-BAND_LATENTS = 4096  # latents of a band of rows, for refinements
-LEAST_ROWS = 6  # of a band, for the sake of what is computed twice around it
 
 SessionOf = Callable[[str], Session]
 
@@ -81,7 +80,7 @@ class Estimate:
         coarse = self.y_hat[:, : config.coarse_channels]
         reach = config.refine_depth  # latents that it can see around a latent
         above = coarse[:, :, :0]  # the last rows of the band before, as they were
-        for rows, inside in _bands(self.area, reach):
+        for rows, inside in bands(self.area, reach):
             own = slice(rows.start + inside.start, rows.start + inside.stop)
             y_hat = coarse[:, :, own.start : rows.stop]
             if above.size:
@@ -159,12 +158,3 @@ def values_of(levels: NDArray[np.int64], config: TokenizerConfig) -> Floats:
 
 def _planes(channels: int, latents: Box) -> Floats:
     return np.empty((1, channels, latents.height, latents.width), np.float32)
-
-
-def _bands(area: Box, halo: int) -> Iterator[tuple[slice, slice]]:
-    """Bands of rows to compute from, and the rows of each that are the band's own."""
-    height, rows = area.height, max(LEAST_ROWS, BAND_LATENTS // area.width)
-    for start in range(0, height, rows):
-        stop = min(start + rows, height)
-        first, last = max(0, start - halo), min(height, stop + halo)
-        yield slice(first, last), slice(start - first, stop - first)
