@@ -14,8 +14,8 @@ from sbtcodec.codec.codec import Codec
 from sbtcodec.entropy.coder import Indices, LayerDecoder, Symbols
 from sbtcodec.evaluation.metrics import Rgb
 from sbtcodec.latents.blocks import Networks
+from sbtcodec.tokenizer.config import STEPS_ALONE
 from sbtcodec.tokenizer.layers import planes
-from sbtcodec.tokenizer.token_adapter import STEPS_ALONE
 
 TOKEN = 32  # pixels of a global token's side
 

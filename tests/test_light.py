@@ -24,7 +24,8 @@ from sbtcodec.light import attention, windows
 from sbtcodec.light import estimate as light_estimate
 from sbtcodec.light import networks as light_networks
 from sbtcodec.light.networks import LightNetworks
-from sbtcodec.light.weights import of_half, read_stored
+from sbtcodec.light.weights import of_half
+from sbtcodec.models.stored import read_tensors
 
 CPU = torch.device("cpu")
 SIZES = [(1, 1), (3, 5), (5, 4), (8, 8), (13, 21)]
@@ -175,7 +176,7 @@ def test_the_graphs_are_valid():
 
 
 def test_networks_are_made_ready_when_they_are_needed():
-    light = LightNetworks(*read_stored(load_release(encoder=False).path), threads=1)
+    light = LightNetworks.read(load_release(encoder=False).path, threads=1)
     levels, _ = drawn(light.config, 2, 2)
     light.estimate(levels).refine(2 * light.config.coarse_layers)
     assert set(light._sessions) == {"attend", "spread"}
@@ -183,7 +184,8 @@ def test_networks_are_made_ready_when_they_are_needed():
 
 def test_bad_weights_are_told(tmp_path):
     path = load_release(encoder=False).path
-    config, stored = read_stored(path)
+    model, stored, _ = read_tensors(path, encoder=False)
+    config = model.tokenizer
     levels, _ = drawn(config, 2, 2)
     key = "tokenizer.predictor.embed.weight"
     for wrong, reason in [
@@ -196,10 +198,10 @@ def test_bad_weights_are_told(tmp_path):
         with pytest.raises(WeightsError, match=reason):
             LightNetworks(config, given, 1).estimate(levels)
     with pytest.raises(WeightsError, match="released weights"):
-        read_stored(tmp_path / "missing.safetensors")
+        LightNetworks.read(tmp_path / "missing.safetensors")
     save_file({"a": np.zeros(3)}, tmp_path / "other.safetensors")
     with pytest.raises(WeightsError, match="released weights"):
-        read_stored(tmp_path / "other.safetensors")
+        LightNetworks.read(tmp_path / "other.safetensors")
 
 
 def test_too_little_memory_is_told_apart_from_bad_weights(monkeypatch):

@@ -15,7 +15,7 @@ from sbtcodec.container import unpack
 from sbtcodec.errors import ImageError, RateError
 from sbtcodec.evaluation.metrics import ms_ssim, psnr
 from sbtcodec.rdo import token_search
-from sbtcodec.tokenizer.token_adapter import STEPS_ALONE, STEPS_BEFORE_DETAILS
+from sbtcodec.tokenizer.config import STEPS_ALONE, STEPS_BEFORE_DETAILS
 
 CODES = np.arange(256) * (100 / 255)
 

@@ -12,6 +12,6 @@ Read in this order:
     graphs     the networks as ONNX graphs, made of what `graph` has; `wire` is their format;
                `encoder_graphs` those of encoding
     attention  layers among global tokens; `windows` says which tokens are in which windows
-    weights    sizes and weights of a model, from its weights file
+    weights    the weights of a network, as its weights file stores them
     session    a graph that onnxruntime runs
 """

@@ -9,9 +9,9 @@ from sbtcodec.grid import Box
 from sbtcodec.light.graph import Graph
 from sbtcodec.light.session import Session
 from sbtcodec.light.weights import Floats, Part
-from sbtcodec.light.windows import WINDOW, windows
+from sbtcodec.light.windows import windows
 from sbtcodec.light.wire import INT64
-from sbtcodec.tokenizer.config import TokenizerConfig
+from sbtcodec.tokenizer.config import WINDOW, TokenizerConfig
 
 ATTENTION_TOKENS = 2**15  # that go through the networks at once, for the sake of memory
 

@@ -15,7 +15,8 @@ from sbtcodec.light import graphs
 from sbtcodec.light.estimate import Estimate
 from sbtcodec.light.graph import Graph
 from sbtcodec.light.session import Session, misfit
-from sbtcodec.light.weights import Floats, Part, Stored, read_stored
+from sbtcodec.light.weights import Floats, Part, Stored
+from sbtcodec.models.stored import read_tensors
 from sbtcodec.runtime.cores import usable_cores
 from sbtcodec.tokenizer.config import TokenizerConfig
 
@@ -61,7 +62,8 @@ class LightNetworks:
         Raises:
             WeightsError: the file is not one of released weights.
         """
-        return cls(*read_stored(path), threads)
+        config, stored, _ = read_tensors(path, encoder=False)
+        return cls(config.tokenizer, stored, threads)
 
     def estimate(
         self, levels: NDArray[np.int64], tokens: Box | None = None, area: Box | None = None

@@ -1,58 +1,15 @@
-"""Sizes and weights of a model's float networks from its weights file, read without torch."""
+"""Weights of a model's float networks, as its weights file stores them, in natural units."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import fields
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 
 from sbtcodec.errors import WeightsError
-from sbtcodec.tokenizer.config import TokenizerConfig
 
 Floats: TypeAlias = NDArray[np.float32]
 Stored: TypeAlias = Mapping[str, NDArray[Any]]
-
-PARTS = ("predictor", "refiners", "decoder")  # of the tokenizer, that decoding runs
-ENCODER_SIZES = ("adapter_width", "adapter_attention", "alone_attention")
-
-
-def read_stored(path: Path) -> tuple[TokenizerConfig, dict[str, NDArray[Any]]]:
-    """Sizes and stored tensors of the float networks that decoding runs.
-
-    Args:
-        path: of a weights file; `docs/format.md` fixes the names of the tensors.
-
-    Raises:
-        WeightsError: the file is not one of released weights.
-    """
-    try:
-        with safe_open(path, "np") as file:
-            config = config_of(file.metadata())
-            prefixes = tuple(f"tokenizer.{part}." for part in PARTS)
-            names = list(file.keys())
-            return config, {n: file.get_tensor(n) for n in names if n.startswith(prefixes)}
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"{path} does not hold released weights: {error}") from error
-
-
-def config_of(metadata: Mapping[str, str]) -> TokenizerConfig:
-    """Sizes of the tokenizer's decoding half, from the metadata of a weights file.
-
-    Raises:
-        KeyError, TypeError, ValueError: they are not those of a model.
-    """
-    known = {field.name for field in fields(TokenizerConfig)}
-    sizes: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value
-        for key, value in json.loads(metadata["config"])["tokenizer"].items()
-    }
-    if unknown := sorted(sizes.keys() - known):
-        raise ValueError(f"the sizes {', '.join(unknown)} are unknown")
-    return TokenizerConfig(**sizes | dict.fromkeys(ENCODER_SIZES, 0) | {"encoder": False})
 
 
 class Part:

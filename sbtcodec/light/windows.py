@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sbtcodec.light.weights import Floats
-
-WINDOW = 8  # global tokens per window side
+from sbtcodec.tokenizer.config import WINDOW
 
 
 @dataclass(frozen=True)

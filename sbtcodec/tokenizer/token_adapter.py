@@ -10,11 +10,9 @@ need not leave anything to details.
 import torch
 from torch import Tensor, nn
 
-from sbtcodec.tokenizer.config import STEPS_ALONE, STEPS_BEFORE_DETAILS, TokenizerConfig
+from sbtcodec.tokenizer.config import TokenizerConfig
 from sbtcodec.tokenizer.folding import Fold, FoldedPointwise
 from sbtcodec.tokenizer.layers import Block, Pointwise, WindowAttention
-
-__all__ = ["STEPS_ALONE", "STEPS_BEFORE_DETAILS", "TokenAdapter"]
 
 
 class TokenAdapter(nn.Module):

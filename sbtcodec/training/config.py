@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from sbtcodec.models.config import ModelConfig
+from sbtcodec.models.stored import ENCODER
 from sbtcodec.tokenizer.config import TokenizerConfig
 
 
@@ -85,19 +86,8 @@ FINISH = replace(
 ALL_BUT_GAINS = (
     "prior.",
     "scales.",
-    *(
-        f"tokenizer.{network}."
-        for network in (
-            "local_encoder",
-            "global_encoder",
-            "predictor",
-            "refiners",
-            "decoder",
-            "adapter",
-            "token_adapter",
-            "alone_adapter",
-        )
-    ),
+    *(f"tokenizer.{network}." for network in ("predictor", "refiners", "decoder")),
+    *ENCODER,
 )
 SYMBOLS = replace(
     FINISH,
@@ -155,16 +145,7 @@ PRESETS: dict[str, TrainingConfig] = {
         token_weight=0.54,
         learning_rate=2e-4,
         matrix_learning_rate=5e-4,
-        only=tuple(
-            f"tokenizer.{network}."
-            for network in (
-                "local_encoder",
-                "global_encoder",
-                "adapter",
-                "token_adapter",
-                "alone_adapter",
-            )
-        ),
+        only=ENCODER,
         seed=15,
     ),
     "alone": replace(

@@ -15,9 +15,9 @@ from sbtcodec.rdo.ms_ssim import ms_ssim
 from sbtcodec.rdo.soft_quantisation import detail_pass, known_from_tokens
 from sbtcodec.rdo.soft_symbols import leaky_clamp
 from sbtcodec.runtime.tensors import held
+from sbtcodec.tokenizer.config import STEPS_ALONE, STEPS_BEFORE_DETAILS
 from sbtcodec.tokenizer.layers import pixel_rows
 from sbtcodec.tokenizer.model import MAX_QUALITY_CODE
-from sbtcodec.tokenizer.token_adapter import STEPS_ALONE, STEPS_BEFORE_DETAILS
 
 LOUDEST = 4.0  # norm of a gradient of one crop at most, in medians of the batch
 
