@@ -26,11 +26,13 @@ if TYPE_CHECKING:
 
     from sbtcodec.codec.codec import Codec
     from sbtcodec.codec.tokens import Tokens
+    from sbtcodec.generation.generator import Generator
     from sbtcodec.image.picture import Picture
 
 __all__ = [
     "ArgumentError",
     "Codec",
+    "Generator",
     "SbtError",
     "Tokens",
     "__version__",
@@ -170,6 +172,10 @@ def __getattr__(name: str) -> object:
         from sbtcodec.codec.tokens import Tokens
 
         return Tokens
+    if name == "Generator":
+        from sbtcodec.generation.generator import Generator
+
+        return Generator
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

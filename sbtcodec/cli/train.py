@@ -1,17 +1,45 @@
 """`sbtcodec train`: make weights from a folder of photographs."""
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 
+class Stage(str, Enum):
+    """What learns."""
+
+    CODEC = "codec"
+    GENERATOR = "generator"
+
+
 def train(
-    data: Annotated[Path, typer.Option(help="Folder of photographs to train on.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of photographs to train on.", show_default=False)
+    ] = None,
+    stage: Annotated[
+        Stage, typer.Option(help="What learns: the codec, or a generator of its global tokens.")
+    ] = Stage.CODEC,
+    classes: Annotated[
+        Path | None,
+        typer.Option(
+            help="Generator: folder with a folder of photographs for each class.",
+            show_default=False,
+        ),
+    ] = None,
+    held_out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Generator: photographs to measure by, with the folders of --classes.",
+            show_default=False,
+        ),
+    ] = None,
     preset: Annotated[
         str,
         typer.Option(
-            help="Recipe: base, muon, finish, structure, symbols, settle, alone, revive or tiny."
+            help="Recipe: base, muon, finish, structure, symbols, settle, alone, revive, encoder or"
+            " tiny; of a generator, base, small, autoregressive or tiny."
         ),
     ] = "base",
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/base"),
@@ -35,11 +63,12 @@ def train(
         typer.Option("--compile/--no-compile", help="Compile the networks first, where that pays."),
     ] = True,
 ) -> None:
-    """Train a model, resumably; several GPUs with torchrun.
+    """Train a model or a generator, resumably; several GPUs with torchrun.
 
     The run's folder gets checkpoint.safetensors every few minutes and log.jsonl, one JSON object a
     line. The preset says for how long, on which sizes of pieces and with which losses; a warm start
-    takes over what fits of other weights.
+    takes over what fits of other weights. A generator learns from tokens of the installed model,
+    computed once and kept in the run's folder; --data is then of photographs without a class.
 
     \b
     Examples:
@@ -47,7 +76,31 @@ def train(
       sbtcodec train --data photographs --out runs/mine --minutes 240 --resume
       sbtcodec train --data photographs --out runs/mine --resume --export weights
       torchrun --nproc-per-node 4 -m sbtcodec train --data photographs
+      sbtcodec train --stage generator --classes pictures --out runs/generator --minutes 60
     """
+    if stage is Stage.GENERATOR:
+        if data is None and classes is None:
+            raise typer.BadParameter("give --classes, or --data, or both", param_hint="'--classes'")
+        from sbtcodec.training.generator_stage import generator_stage
+
+        checkpoint = generator_stage(
+            preset,
+            out,
+            data=data,
+            classes=classes,
+            held_out=held_out,
+            minutes=minutes,
+            steps=steps,
+            resume=resume,
+            device=device,
+            export=export,
+        )
+        typer.echo(f"checkpoint: {checkpoint}", err=True)
+        return
+    if data is None:
+        raise typer.BadParameter("a folder of photographs is needed", param_hint="'--data'")
+    if classes is not None or held_out is not None:
+        raise typer.BadParameter("only a generator has classes: --stage generator")
     from dataclasses import replace
 
     from sbtcodec.training.config import MODELS, PRESETS

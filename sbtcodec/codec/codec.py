@@ -15,7 +15,7 @@ from sbtcodec.arguments import Buffer, content_of, shown, whole_number
 from sbtcodec.codec.compressing import Compressing
 from sbtcodec.codec.decoder import Decoded, decode_file
 from sbtcodec.codec.loading import LoadedCodec
-from sbtcodec.codec.tokenize import picture_from, tokens_in
+from sbtcodec.codec.tokenize import file_of, picture_from, tokens_in
 from sbtcodec.codec.tokens import Tokens
 from sbtcodec.container import check_pixels, unpack
 from sbtcodec.errors import ArgumentError
@@ -146,10 +146,31 @@ class Codec(Compressing, LoadedCodec):
             ArgumentError: they do not fit the model: other sizes, levels or layers.
             ModelMismatchError: they are of another model, which is not installed.
         """
-        if not isinstance(tokens, Tokens):
-            raise ArgumentError(
-                f"found {shown(tokens)}, expected sbtcodec.Tokens; Codec.tokenize makes them,"
-                " Tokens.load reads them"
-            )
+        _check_kind(tokens)
         rgb = picture_from(self.networks_of(tokens.model), tokens)
         return Image.fromarray(rgb[:, :, 0] if tokens.grayscale else rgb)
+
+    def compress_tokens(self, tokens: Tokens) -> bytes:
+        """The bytes of a `.sbt` file of tokens: what `tokens_of` gave, or what was sampled.
+
+        Raises:
+            ArgumentError: they do not fit the model: other sizes, levels, layers or symbols.
+            ModelMismatchError: they are of another model, which is not installed.
+
+        Example:
+            >>> from sbtcodec import Codec
+            >>> codec = Codec.load(device="cpu")
+            >>> data = codec.compress(np.full((64, 100, 3), 128, np.uint8), quality=30)
+            >>> codec.compress_tokens(codec.tokens_of(data)) == data
+            True
+        """
+        _check_kind(tokens)
+        return file_of(self.networks_of(tokens.model), tokens)
+
+
+def _check_kind(tokens: object) -> None:
+    if not isinstance(tokens, Tokens):
+        raise ArgumentError(
+            f"found {shown(tokens)}, expected sbtcodec.Tokens; Codec.tokenize makes them,"
+            " Tokens.load reads them"
+        )

@@ -125,7 +125,7 @@ def encode(
 
                 release = searching(engine).release
                 y = searched_latents(release, analysis.rgb, y, levels, quality, search.steps)
-        coded = [[_put_levels(tile, rows) for tile in tiles]]
+        coded = [[put_levels(tile, rows) for tile in tiles]]
         if not globals_only:
             for tile in tiles:
                 tile.prepare_details()
@@ -146,7 +146,7 @@ def encode(
         header = replace(header, detail_layers=len(coded) - 1)
         for index, tile in enumerate(tiles):
             tile.crc = seed_of(header, model, index)
-        layers = tuple(_layer(parts, tiles, header, i) for i, parts in enumerate(coded))
+        layers = tuple(layer_of(parts, tiles, header, i) for i, parts in enumerate(coded))
         return Coding(Container(header, layers, analysis.chunks), tiles, levels)
 
 
@@ -185,7 +185,9 @@ def _fitted_levels(
     return analysis.fitted[steps, rounds]
 
 
-def _layer(coded: list[bytes], tiles: tuple[TileSymbols, ...], header: Header, index: int) -> Layer:
+def layer_of(
+    coded: list[bytes], tiles: tuple[TileSymbols, ...], header: Header, index: int
+) -> Layer:
     """The next layer; each check goes on from that of the layer before."""
     parts = []
     for data, tile in zip(coded, tiles, strict=True):
@@ -194,7 +196,7 @@ def _layer(coded: list[bytes], tiles: tuple[TileSymbols, ...], header: Header, i
     return Layer(tuple(parts))
 
 
-def _put_levels(tile: TileSymbols, levels: NDArray[np.int64]) -> bytes:
+def put_levels(tile: TileSymbols, levels: NDArray[np.int64]) -> bytes:
     """Code the global tokens of a tile, from those of the picture."""
     encoder = LayerEncoder(tile.model.tables)
     tile.levels = levels[tile.tokens.rows, tile.tokens.columns].copy()

@@ -5,10 +5,11 @@ from typing import Any, Self
 
 import torch
 
-from sbtcodec.arguments import PathLike, flag, path_of, shown, whole_number
-from sbtcodec.errors import DeviceError, WeightsError
+from sbtcodec.arguments import PathLike, flag, path_of, whole_number
+from sbtcodec.errors import WeightsError
 from sbtcodec.latents.blocks import Networks
 from sbtcodec.models.release import Release, kept_release
+from sbtcodec.runtime.devices import device_of
 from sbtcodec.runtime.precision import AUTO, BFLOAT16, FLOAT32, bf16_for
 
 
@@ -74,15 +75,10 @@ class LoadedCodec:
             ModelMismatchError: no model of that number is installed.
             WeightsError: the weights are missing or damaged.
         """
-        if not isinstance(device, str) or device not in {"auto", "cpu", "cuda"}:
-            raise DeviceError(f"unknown device {shown(device)}; use auto, cpu or cuda")
-        if device == "cuda" and not torch.cuda.is_available():
-            raise DeviceError('no CUDA device is available; use device="cpu"')
+        where = device_of(device)
         if model is not None:
             model = whole_number("model", model, 1, 255)
         folder = None if weights is None else path_of("weights", weights)
-        cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
-        where = torch.device("cuda" if cuda else "cpu")
         flag("encoder", encoder)
         bf16_for(precision, where)  # before weights are loaded for nothing
         release = kept_release(model, folder, where, encoder=encoder)

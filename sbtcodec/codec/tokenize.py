@@ -1,15 +1,18 @@
-"""From a file to tokens as arrays, and from such tokens to a picture."""
+"""From a file to tokens as arrays, and from such tokens to a picture, or to a file again."""
 
 import numpy as np
 
+from sbtcodec.codec.checks import seed_of
 from sbtcodec.codec.decoder import (
     levels_in,
     read_details,
     read_globals,
     whole_picture,
 )
+from sbtcodec.codec.encoder import layer_of, put_levels
 from sbtcodec.codec.tokens import Tokens
-from sbtcodec.container import Container
+from sbtcodec.container import FORMAT_VERSION, Container, Header, pack
+from sbtcodec.entropy.coder import LayerEncoder
 from sbtcodec.errors import ArgumentError
 from sbtcodec.grid import LATENTS_PER_TOKEN, tokens_of
 from sbtcodec.latents.blocks import RGB, Networks
@@ -56,6 +59,52 @@ def picture_from(networks: Networks, tokens: Tokens) -> RGB:
         tile.q = np.ascontiguousarray(tokens.symbols)
         levels = np.ascontiguousarray(tokens.levels, np.int64)
         return whole_picture(networks, tokens, levels, [tile])
+
+
+def file_of(networks: Networks, tokens: Tokens) -> bytes:
+    """The bytes of a `.sbt` file that holds tokens of this model, and nothing else.
+
+    Raises:
+        ArgumentError: they do not fit the model, or a symbol is larger than files can hold.
+    """
+    model = networks.release.symbols
+    _check(tokens, networks.release.model.tokenizer.config)
+    header = Header(
+        FORMAT_VERSION,
+        tokens.model,
+        tokens.width,
+        tokens.height,
+        tokens.quality,
+        tokens.detail_layers,
+        grayscale=bool(tokens.grayscale),
+    )
+    with networks.inference():
+        tiles = tuple(TileSymbols(model, header.quality, box) for box in header.tiles)
+        levels = np.ascontiguousarray(tokens.levels, np.int64)
+        layers = []
+        for index, tile in enumerate(tiles):
+            tile.crc = seed_of(header, model, index)
+        layers.append(layer_of([put_levels(tile, levels) for tile in tiles], tiles, header, 0))
+        for tile in tiles if tokens.detail_layers else ():
+            tile.prepare_details()
+        for group in range(tokens.detail_layers):
+            parts = []
+            for tile in tiles:
+                encoder = LayerEncoder(model.tables)
+                wanted = tokens.symbols[tile.latents.rows, tile.latents.columns]
+                for step in (2 * group, 2 * group + 1):
+                    channels = model.config.group_slice(group)
+                    q = wanted[tile.places(step), channels].astype(np.int32).reshape(-1)
+                    coded = encoder.details(tile.tables(step), q)
+                    if (coded != q).any():
+                        raise ArgumentError(
+                            f"a symbol of detail layer {group + 1} is"
+                            f" {int(np.abs(q).max())} steps large, more than files can hold"
+                        )
+                    tile.put(step, coded)
+                parts.append(encoder.finish())
+            layers.append(layer_of(parts, tiles, header, group + 1))
+    return pack(Container(header, tuple(layers), ()))
 
 
 def _check(tokens: Tokens, config: TokenizerConfig) -> None:

@@ -44,6 +44,23 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class GeneratorEntry:
+    """A generator of a manifest.
+
+    Attributes:
+        model: number of the model whose global tokens it makes.
+        name: for people.
+        file: name of the weights file, in the manifest's folder.
+        sha256: of that file, hexadecimal.
+    """
+
+    model: int
+    name: str
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Manifest:
     """The models of a folder.
 
@@ -51,11 +68,13 @@ class Manifest:
         default: number of the model that encodes.
         models: by rising number.
         retired: numbers that are not here any more, and the last version of the package with them.
+        generators: of the models that have one.
     """
 
     default: int
     models: tuple[Entry, ...]
     retired: dict[int, str]
+    generators: tuple[GeneratorEntry, ...] = ()
 
     def entry(self, number: int) -> Entry:
         """The model of a number.
@@ -108,7 +127,8 @@ def read_manifest(folder: Path) -> Manifest:
         content: dict[str, Any] = json.loads(path.read_text())
         models = [Entry(**model) for model in content["models"]]
         retired = {int(number): str(v) for number, v in content.get("retired", {}).items()}
-        manifest = Manifest(int(content["default"]), tuple(models), retired)
+        generators = tuple(GeneratorEntry(**g) for g in content.get("generators", []))
+        manifest = Manifest(int(content["default"]), tuple(models), retired, generators)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(f"{path} cannot be read: {error}; reinstall sbtcodec") from error
     if manifest.default not in [model.number for model in models]:
@@ -118,8 +138,8 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
-def checked_weights(folder: Path, entry: Entry) -> Path:
-    """The weights file of a model.
+def checked_weights(folder: Path, entry: Entry | GeneratorEntry) -> Path:
+    """The weights file of a model or of a generator.
 
     Raises:
         WeightsError: it is missing, or not the one that the manifest names.
@@ -145,6 +165,8 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     """
     models = [asdict(m) for m in sorted(manifest.models, key=lambda m: m.number)]
     retired = {str(number): version for number, version in sorted(manifest.retired.items())}
-    content = {"default": manifest.default, "models": models, "retired": retired}
+    content: dict[str, Any] = {"default": manifest.default, "models": models, "retired": retired}
+    if manifest.generators:
+        content["generators"] = [asdict(g) for g in manifest.generators]
     text = json.dumps(content, indent=2) + "\n"
     write_atomically(folder / MANIFEST, text.encode(), force=True)
