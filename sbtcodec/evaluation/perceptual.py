@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -93,15 +94,25 @@ class VggDistance:
     @torch.inference_mode()
     def _features(self, rgb: Rgb) -> list[Tensor]:
         """Normalised features after each block, float32 [1, C, H / 2^b, W / 2^b]."""
+        found = self.activations(np.array(rgb)[None])
+        return [h / (h.square().sum(1, keepdim=True).sqrt() + _EPSILON) for h in found]
+
+    @torch.inference_mode()
+    def activations(self, pictures: NDArray[np.uint8]) -> list[Tensor]:
+        """Features after each block, as they are: float32 [n, C, H / 2^b, W / 2^b].
+
+        Args:
+            pictures: uint8 [n, H, W, 3], of at least MIN_SIDE pixels each way.
+        """
         mean = torch.tensor(_MEAN_BGR, device=self.device)
-        pixels = torch.from_numpy(np.array(rgb)).to(self.device).flip(2).float() - mean
-        h = pixels.permute(2, 0, 1)[None]  # channels_last
+        pixels = torch.from_numpy(pictures).to(self.device).flip(3).float() - mean
+        h = pixels.permute(0, 3, 1, 2)  # channels_last
         found = []
         for index, block in enumerate(self.blocks):
             h = h if index == 0 else F.max_pool2d(h, 2)
             for weight, bias in block:
                 h = F.conv2d(h, weight, bias, padding=1).relu_()
-            found.append(h / (h.square().sum(1, keepdim=True).sqrt() + _EPSILON))
+            found.append(h)
         return found
 
 

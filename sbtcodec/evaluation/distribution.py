@@ -1,0 +1,117 @@
+"""How far two sets of pictures are apart: Frechet and kernel distance of their features.
+
+The features here are those of a VGG-16 trunk (see `perceptual`), so that the numbers are ours: they
+must not be compared with FID and KID, whose features are those of an Inception network.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sbtcodec.errors import ImageError
+from sbtcodec.evaluation.metrics import Rgb
+from sbtcodec.evaluation.perceptual import VggDistance
+
+Features = NDArray[np.float64]
+
+BLOCKS = (2, 3)  # whose means are the features: the last two of four
+COMPONENTS = 64
+"""Principal components in which the Frechet distance is taken: 500 pictures fix no more."""
+
+BATCH = 8
+
+
+def features_of(trunk: VggDistance, pictures: Iterable[Rgb]) -> Features:
+    """Features of pictures: means over all places of the last two blocks of the trunk.
+
+    Args:
+        trunk: the network.
+        pictures: uint8 [H, W, 3], all of one size.
+
+    Returns:
+        float64 [n, 768], not normalised.
+
+    Raises:
+        ImageError: there are none.
+    """
+    found: list[NDArray[np.float32]] = []
+    waiting: list[Rgb] = []
+    for picture in pictures:
+        waiting.append(picture)
+        if len(waiting) == BATCH:
+            found.append(_means(trunk, np.stack(waiting)))
+            waiting = []
+    if waiting:
+        found.append(_means(trunk, np.stack(waiting)))
+    if not found:
+        raise ImageError("there are no pictures to take features of")
+    return np.concatenate(found).astype(np.float64)
+
+
+@torch.inference_mode()
+def _means(trunk: VggDistance, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    means: list[Tensor] = []
+    for index, h in enumerate(trunk.activations(pictures)):
+        if index in BLOCKS:
+            means.append(h.mean((2, 3)))
+    return torch.cat(means, 1).cpu().numpy()
+
+
+def frechet_distance(a: Features, b: Features, components: int = COMPONENTS) -> float:
+    """Squared Frechet distance of normal distributions fitted to two sets of features.
+
+    Heusel et al., arXiv 1706.08500, equation 6, in the first principal components of the second
+    set, and in units of its variance there: 1 is a shift of the mean by as much as all that varies
+    in it.
+
+    Args:
+        a: float [n, d], of the pictures to judge.
+        b: float [m, d], of those to judge by.
+        components: how many.
+
+    Raises:
+        ImageError: a set has not more pictures than components.
+    """
+    if min(len(a), len(b)) <= components:
+        raise ImageError(
+            f"the sets have {len(a)} and {len(b)} pictures, expected more than {components}"
+        )
+    mean = b.mean(0)
+    _, spread, axes = np.linalg.svd(b - mean, full_matrices=False)
+    unit = np.sqrt(np.square(spread[:components]).sum() / (len(b) - 1))
+    a, b = ((x - mean) @ axes[:components].T / unit for x in (a, b))
+    covariance_a, covariance_b = np.cov(a.T), np.cov(b.T)
+    # the trace of the root of the product, through a symmetric matrix of the same eigenvalues
+    values, vectors = np.linalg.eigh(covariance_b)
+    root = vectors * np.sqrt(values.clip(0)) @ vectors.T
+    shared = np.sqrt(np.linalg.eigvalsh(root @ covariance_a @ root).clip(0)).sum()
+    apart = np.square(a.mean(0) - b.mean(0)).sum()
+    return float(apart + np.trace(covariance_a) + np.trace(covariance_b) - 2 * shared)
+
+
+def kernel_distance(a: Features, b: Features) -> float:
+    """Squared maximum mean discrepancy of two sets of features, without bias.
+
+    With the polynomial kernel (x . y / d + 1)^3 of KID (Binkowski et al., arXiv 1801.01401, section
+    4); features are those of `features_of`, standardised by mean and standard deviation of the
+    second set. It can be negative where the sets are alike.
+
+    Args:
+        a: float [n, d].
+        b: float [m, d].
+    """
+    mean, deviation = b.mean(0), b.std(0) + 1e-9
+    a, b = (a - mean) / deviation, (b - mean) / deviation
+
+    def kernel(x: Features, y: Features) -> Features:
+        made: Features = (x @ y.T / x.shape[1] + 1) ** 3
+        return made
+
+    aa, bb, ab = kernel(a, a), kernel(b, b), kernel(a, b)
+    n, m = len(a), len(b)
+    within_a = (aa.sum() - np.trace(aa)) / (n * (n - 1))
+    within_b = (bb.sum() - np.trace(bb)) / (m * (m - 1))
+    return float(within_a + within_b - 2 * ab.mean())
