@@ -25,7 +25,6 @@ from sbtcodec.training.token_data import NO_CLASS, TokenData
 CHECKPOINT, LOG = "checkpoint.safetensors", "log.jsonl"
 SECONDS_PER_CHECKPOINT = 180.0
 SECONDS_PER_LOG_LINE = 20.0
-LONGEST_STEP = 30.0  # seconds; whoever slept longer was not training
 LEAST_MATRIX = 32  # rows and columns of what is a matrix to the optimiser
 
 
@@ -34,7 +33,7 @@ class GeneratorTraining:
     """Recipe of a run.
 
     Attributes:
-        minutes: length of the run.
+        minutes: length of the run, in minutes of `clock`.
         seed: of weights, windows and what is shown of them.
         batch: windows in a step and process.
         plain_share: share of the windows from photographs without a class, where there are some.
@@ -183,7 +182,7 @@ def train_generator(
     measured = run.seconds
     losses: list[float] = []
     while run.progress < 1 and (steps is None or run.step < steps):
-        start = time.monotonic()
+        start = clock(run.device)
         levels, known, labels = (t.to(run.device) for t in windows.batch(run.step, rank))
         kind = run.device.type
         with torch.autocast(kind, torch.bfloat16, enabled=fast_bf16(kind)):
@@ -191,12 +190,12 @@ def train_generator(
         update(run, loss, world)
         losses.append(loss.item())
         run.step += 1
+        run.seconds += clock(run.device) - start
         now = time.monotonic()
-        run.seconds += min(now - start, LONGEST_STEP)
         if world > 1:
-            clock = torch.tensor([run.seconds], dtype=torch.float64, device=run.device)
-            dist.broadcast(clock, 0)
-            run.seconds = float(clock)
+            seconds = torch.tensor([run.seconds], dtype=torch.float64, device=run.device)
+            dist.broadcast(seconds, 0)
+            run.seconds = float(seconds)
         if rank == 0 and now - logged > SECONDS_PER_LOG_LINE:
             line = {"step": run.step, "minutes": round(run.seconds / 60, 2)}
             line |= {"nats": round(sum(losses) / len(losses), 4)}
@@ -215,6 +214,16 @@ def train_generator(
         checkpoint.save(path, run.model, run.averaged, run.optimisers, run.state())
     bar.close()
     return path
+
+
+def clock(device: torch.device) -> float:
+    """Seconds of work: on a CPU, those of the processor for each thread.
+
+    So runs beside other work, and runs that were stopped for a while, are compared at equal time.
+    """
+    if device.type == "cpu":
+        return time.process_time() / torch.get_num_threads()
+    return time.monotonic()
 
 
 def update(run: GeneratorRun, loss: Tensor, world: int) -> None:
