@@ -92,10 +92,16 @@ def begun(recipe: GeneratorTraining, config: GeneratorConfig, device: torch.devi
     """A run of freshly drawn weights that has not made a step."""
     torch.manual_seed(recipe.seed)
     model = Transformer(config).to(device)
+    averaged = {k: v.detach().clone() for k, v in model.named_parameters()}
+    return GeneratorRun(recipe, model, device, optimisers_of(model, recipe), averaged)
+
+
+def optimisers_of(model: nn.Module, recipe: GeneratorTraining) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices of layers and heads, AdamW for tables and vectors."""
     matrices: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
     for name, p in model.named_parameters():
-        inner = name.startswith("layers.") or name in ("head.enter", "head.expand", "head.project")
+        inner = "layers." in name or name.endswith(("head.enter", "head.expand", "head.project"))
         use = inner and p.ndim == 2 and min(p.shape) >= LEAST_MATRIX
         (matrices if use else others).append(p)
     optimisers: list[torch.optim.Optimizer] = [
@@ -105,8 +111,7 @@ def begun(recipe: GeneratorTraining, config: GeneratorConfig, device: torch.devi
     for optimiser in optimisers:
         for group in optimiser.param_groups:
             group["peak"] = group["lr"]
-    averaged = {k: v.detach().clone() for k, v in model.named_parameters()}
-    return GeneratorRun(recipe, model, device, optimisers, averaged)
+    return optimisers
 
 
 class Windows:

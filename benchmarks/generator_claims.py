@@ -1,0 +1,198 @@
+"""What modelling global tokens alone spares: computation, and time to learn.
+
+    python -m benchmarks.generator_claims tokens --classes FOLDER --held-out FOLDER --out RUN
+    python -m benchmarks.generator_claims learn KIND --minutes 60 --seed 0 --trunk FILE --out RUN
+    python -m benchmarks.generator_claims tables --out RUN
+
+Two transformers of one size: over the 64 global tokens of a picture of 256x256 pixels (`global`),
+and over these and the 256 local tokens of the first detail layer of a file of quality 10
+(`detail`). `tokens` codes the photographs both ways and keeps the tokens in RUN; `learn` trains one
+and appends to RUN/KIND-SEED.jsonl, every few minutes of the processor, bits a pixel of held-out
+tokens and distances of samples to held-out photographs; `tables` prints what that gives.
+"""
+
+import argparse
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+from tqdm import tqdm
+
+from benchmarks.detail_generator import coded
+from benchmarks.generator_kinds import KINDS, CodedSquares, Kind, bits_a_pixel
+from benchmarks.output import place, table
+from benchmarks.token_sources import photographs
+from sbtcodec.codec.codec import Codec
+from sbtcodec.evaluation.distribution import features_of, frechet_distance, kernel_distance
+from sbtcodec.evaluation.perceptual import VggDistance
+from sbtcodec.generation.draws import Draws
+from sbtcodec.generation.filling import Sampling
+from sbtcodec.image.opening import open_image
+from sbtcodec.runtime.precision import fast_bf16
+from sbtcodec.training.data import photograph_paths
+from sbtcodec.training.generator_run import GeneratorRun, clock, optimisers_of, update
+from sbtcodec.training.generator_stage import PRESETS
+from sbtcodec.training.token_data import class_folders, square, tokens_of_squares
+
+EACH = 4  # squares of a photograph
+MARKS = (4, 8, 15, 30, 45, 60)  # minutes at which a run is measured
+SAMPLES = 250
+SAMPLING = Sampling(steps=12, guidance=2.0)
+GROUP = 10
+COUNTED = 20  # the step whose operations are counted: one is like another
+
+
+def keep_tokens(arguments: argparse.Namespace) -> None:
+    """Code squares of photographs both ways; write RUN/train.npz and RUN/judged.npz."""
+    codec = Codec.load(device="cpu")
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for name, folder, each in (
+        ("train", arguments.classes, EACH),
+        ("judged", arguments.held_out, 1),
+    ):
+        names = ("levels", "first", "q", "labels")
+        rows: dict[str, list[NDArray[np.generic]]] = {n: [] for n in names}
+        folders = class_folders(folder)
+        paths = [(k, p) for k, f in enumerate(folders) for p in photograph_paths(f)]
+        for number, (label, path) in enumerate(tqdm(paths, desc=name, disable=None)):
+            with open_image(path) as image:
+                rgb = image.convert("RGB")
+            rng = np.random.default_rng((1, number))
+            squares = np.stack([square(rgb, rng if i else None) for i in range(each)])
+            both = coded(codec, squares)
+            rows["levels"].append(tokens_of_squares(codec.release, squares, "cpu").numpy())
+            rows["first"].append(both.levels)
+            rows["q"].append(both.q)
+            rows["labels"].append(np.full(each, label))
+        arrays = {n: np.concatenate(v) for n, v in rows.items()}
+        np.savez_compressed(arguments.out / f"{name}.npz", **arrays)
+
+
+def kind_of(name: str, codec: Codec, classes: tuple[str, ...]) -> Kind:
+    """One of the two, of the sizes that are compared."""
+    _, sizes = PRESETS["small"]
+    tokenizer = codec.tokenizer.config
+    config = replace(sizes, levels=tokenizer.levels, classes=classes)
+    return KINDS[name](config, tokenizer.group_slice(0).stop)
+
+
+@torch.inference_mode()
+def sampled(kind: Kind, model: nn.Module, codec: Codec, seed: int) -> list[NDArray[np.uint8]]:
+    """SAMPLES pictures uint8 [256, 256, 3], of all classes alike."""
+    made: list[NDArray[np.uint8]] = []
+    each = SAMPLES // len(kind.config.classes)
+    for label in range(len(kind.config.classes)):
+        numbers = [label * each + i for i in range(each)]
+        for at in range(0, each, GROUP):
+            draws = [Draws(seed, n) for n in numbers[at : at + GROUP]]
+            made += kind.drawn(model, codec, label, draws, SAMPLING)
+    return made
+
+
+def learn(arguments: argparse.Namespace) -> None:
+    """Train one transformer, and measure it at the marks."""
+    seed, codec = arguments.seed, Codec.load(device="cpu")
+    data, judged = (CodedSquares(arguments.out / f"{n}.npz") for n in ("train", "judged"))
+    kind = kind_of(arguments.kind, codec, tuple(f.name for f in class_folders(arguments.classes)))
+    recipe, _ = PRESETS["small"]
+    recipe = replace(recipe, minutes=arguments.minutes, seed=seed, batch=kind.batch)
+    torch.manual_seed(seed)
+    model = kind.model()
+    averaged = {k: v.detach().clone() for k, v in model.named_parameters()}
+    cpu = torch.device("cpu")
+    run = GeneratorRun(recipe, model, cpu, optimisers_of(model, recipe), averaged)
+    trunk = VggDistance(arguments.trunk)
+    real = features_of(trunk, photographs(arguments.held_out, 2 * SAMPLES))
+    operations, marks = 0, [m for m in MARKS if m <= arguments.minutes]
+    while marks:
+        sequence = np.random.SeedSequence((seed, run.step))
+        rng = torch.Generator().manual_seed(int(sequence.generate_state(1)[0]))
+        rows = torch.randint(0, len(data.labels), (recipe.batch,), generator=rng)
+        hidden = torch.rand(len(rows), generator=rng) < recipe.any_share
+        labels = data.labels[rows].where(~hidden, torch.tensor(kind.config.any))
+        start = clock(cpu)
+        with torch.autocast("cpu", torch.bfloat16, enabled=fast_bf16("cpu")):
+            if run.step == COUNTED:
+                with FlopCounterMode(display=False) as counter:
+                    kind.loss(model, data, rows, labels, rng).backward()
+                operations = counter.get_total_flops()
+            loss = kind.loss(model, data, rows, labels, rng)
+        update(run, loss, 1)
+        run.step += 1
+        run.seconds += clock(cpu) - start
+        if run.seconds < 60 * marks[0]:
+            continue
+        mean = kind.model()
+        mean.load_state_dict(averaged)
+        features = features_of(trunk, sampled(kind, mean, codec, seed))
+        line = {
+            "minutes": marks.pop(0),
+            "steps": run.step,
+            "training_operations": operations * run.step,
+            "bits_a_pixel": round(bits_a_pixel(kind, mean, judged), 5),
+            "frechet": round(frechet_distance(features, real), 4),
+            "kernel": round(kernel_distance(features, real), 4),
+        }
+        with (arguments.out / f"{kind.name}-{seed}.jsonl").open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def computation(codec: Codec) -> list[tuple[str, ...]]:
+    """Rows of the first table: operations, time and parameters of a sample."""
+    rows = []
+    for name in KINDS:
+        kind = kind_of(name, codec, tuple("abcdefghij"))
+        model = kind.model().eval()
+        with torch.inference_mode():
+            list(kind.drawn(model, codec, 0, [Draws(0, 0)], SAMPLING))
+            with FlopCounterMode(display=False) as counter:
+                list(kind.drawn(model, codec, 0, [Draws(0, 0)], SAMPLING))
+            start = time.perf_counter()
+            for i in range(5):
+                list(kind.drawn(model, codec, 0, [Draws(0, i)], SAMPLING))
+            seconds = (time.perf_counter() - start) / 5
+        parameters = sum(p.numel() for p in model.parameters()) / 1e6
+        numbers = f"{parameters:.1f}", f"{counter.get_total_flops() / 1e9:.1f}", f"{seconds:.2f}"
+        rows.append((name, str(kind.tokens), *numbers))
+    return rows
+
+
+def tables(arguments: argparse.Namespace) -> None:
+    """Print both tables."""
+    codec = Codec.load(device="cpu")
+    print(f"model {codec.model_id}; {place()}\n")
+    heads = ("tokens", "how many", "parameters, millions", "10^9 operations", "seconds")
+    print(table(heads, computation(codec)))
+    rows = []
+    for path in sorted(arguments.out.glob("*-*.jsonl")):
+        for line in map(json.loads, path.read_text().splitlines()):
+            operations = f"{line['training_operations'] / 1e12:.0f}"
+            row = (path.stem, line["minutes"], line["steps"], operations, line["bits_a_pixel"])
+            rows.append(tuple(map(str, (*row, line["frechet"], line["kernel"]))))
+    heads = ("run", "minutes", "steps", "10^12 operations", "bits a pixel", "Frechet", "kernel")
+    print(f"\n{table(heads, rows)}")
+
+
+def main() -> None:
+    """Do one of the three."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("tokens", "learn", "tables"))
+    parser.add_argument("kind", nargs="?", choices=sorted(KINDS))
+    parser.add_argument("--classes", type=Path, help="folder of folders of photographs")
+    parser.add_argument("--held-out", type=Path, help="the same, that nothing was trained on")
+    parser.add_argument("--trunk", type=Path, help="a VGG-16 trunk")
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
+    arguments = parser.parse_args()
+    {"tokens": keep_tokens, "learn": learn, "tables": tables}[arguments.what](arguments)
+
+
+if __name__ == "__main__":
+    main()
