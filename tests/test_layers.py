@@ -57,6 +57,13 @@ def test_pointwise_layers_next_to_foldings_keep_the_order_of_their_weights(pixel
     assert close(folding.Unfold(2)(ours(pixels)), nn.PixelShuffle(2)(plain(pixels)))
 
 
+def test_rows_are_joined_in_the_layout_that_they_have(pixels: Tensor) -> None:
+    for rows in (0, 1, 5):
+        whole = layers.joined(pixels[:, :, :rows], pixels[:, :, rows:])
+        assert torch.equal(whole, pixels)
+        assert whole.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_a_block_gives_the_same_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     block = channels_last(Block(16))
     for shape in ((1, 16, 40, 24), (2, 16, 7, 5), (1, 16, 1, 1)):

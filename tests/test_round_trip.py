@@ -21,6 +21,7 @@ from sbtcodec.evaluation.metrics import psnr
 from sbtcodec.grid import Box
 from sbtcodec.image.picture import Picture
 from sbtcodec.image.pixels import as_rgb
+from sbtcodec.latents.blocks import Networks
 from sbtcodec.latents.symbols import TileSymbols
 from sbtcodec.tokenizer.config import TokenizerConfig
 from sbtcodec.tokenizer.decoder import Decoder
@@ -43,6 +44,23 @@ def test_any_size_comes_back_with_its_size(
 ) -> None:
     data = tiny_codec.compress(noise(height, width), globals_only=globals_only)
     assert tiny_codec.decompress(data).size == (width, height)
+
+
+def test_layers_that_can_say_nothing_are_not_computed_and_the_file_is_the_same(
+    codec: Codec, photo: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refined: list[int] = []
+    refine = Networks.refine
+    monkeypatch.setattr(
+        Networks, "refine", lambda *given: (refined.append(given[2]), refine(*given))[1]
+    )
+    files = {quality: codec.compress(photo, quality) for quality in (0, 5, 50)}
+    steps = 2 * codec.networks.symbols.config.layers
+    assert len(refined) < len(files) * steps
+    refined.clear()
+    monkeypatch.setattr("sbtcodec.codec.encoder._silent_from", lambda *_: False)
+    assert files == {quality: codec.compress(photo, quality) for quality in files}
+    assert refined == [*range(steps)] * len(files)
 
 
 def test_a_photograph_is_recognisable_and_gets_better_with_quality(

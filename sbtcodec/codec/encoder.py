@@ -1,5 +1,6 @@
 """From an analysed picture to a file: levels, local tokens and symbols for one quality."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from sbtcodec.codec.checks import check_bytes, seed_of
 from sbtcodec.container import FORMAT_VERSION, Chunk, Container, Header, Layer, Part, pack
-from sbtcodec.entropy.coder import LayerEncoder
+from sbtcodec.entropy.coder import Indices, LayerEncoder
+from sbtcodec.entropy.units import TABLES
 from sbtcodec.errors import ArgumentError
 from sbtcodec.grid import LATENTS_PER_TOKEN, tokens_of
 from sbtcodec.image.picture import Picture
@@ -131,11 +133,16 @@ def encode(
                 tile.prepare_details()
         bit_weight = engine.prices.bit_weight(quality)
         for group in range(detail_layers):
+            tables_of = [tile.tables(2 * group) for tile in tiles]
+            if _silent_from(2 * group, tiles, tables_of):
+                break
             encoders = [LayerEncoder(model.tables) for _ in tiles]
             for step in (2 * group, 2 * group + 1):
                 engine.refine(estimate, step)
-                for tile, encoder in zip(tiles, encoders, strict=True):
-                    r, tables = engine.residual(estimate, y, tile, step), tile.tables(step)
+                if step % 2:
+                    tables_of = [tile.tables(step) for tile in tiles]
+                for tile, tables, encoder in zip(tiles, tables_of, encoders, strict=True):
+                    r = engine.residual(estimate, y, tile, step)
                     q = chosen_symbols(r, tables, model.tables.costs, bit_weight)
                     tile.put(step, encoder.details(tables, q))
                     engine.add(estimate, tile, step)
@@ -183,6 +190,22 @@ def _fitted_levels(
             )
         analysis.fitted[steps, rounds] = levels
     return analysis.fitted[steps, rounds]
+
+
+def _silent_from(step: int, tiles: Sequence[TileSymbols], tables_of: Sequence[Indices]) -> bool:
+    """Whether all symbols from a step on are 0 because all their tables are of the least scale.
+
+    What would be sent does not matter then, and need not be found.
+
+    Args:
+        step: 2 * layer + parity.
+        tiles: which hold the symbols before it.
+        tables_of: the step's tables of each.
+    """
+    if any((tables % TABLES).any() for tables in tables_of):
+        return False
+    later = range(step + 1, 2 * tiles[0].config.layers)
+    return not any((tile.tables(s) % TABLES).any() for tile in tiles for s in later)
 
 
 def layer_of(

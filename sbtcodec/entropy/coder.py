@@ -91,10 +91,10 @@ class LayerEncoder:
         for cut in range(1, min(8, len(data)) + 1):
             prefix = data[:-cut]
             bumped = prefix[:-1] + bytes([prefix[-1] + 1]) if prefix and prefix[-1] < 255 else None
-            found = [c.rstrip(b"\0") for c in (prefix, bumped) if c is not None and self._reads(c)]
-            if not found:
+            found = next((c for c in (prefix, bumped) if c is not None and self._reads(c)), None)
+            if found is None:
                 break
-            best = found[0]
+            best = found.rstrip(b"\0")
         return best
 
     def _reads(self, data: bytes) -> bool:

@@ -236,7 +236,7 @@ class Networks:
                     x_hat = decoder.fine(features, anchor_weights, arrived, piece.seen_from(seen))[
                         0
                     ]
-                pixels = (x_hat.float() * 255).round_().clamp_(0, 255).to(torch.uint8)
+                pixels = x_hat.float().mul_(255).round_().clamp_(0, 255).to(torch.uint8)
                 to = piece.seen_from(latents).times(LATENT_STRIDE)
                 rgb[to.rows, to.columns] = pixels.permute(1, 2, 0).cpu().numpy()
         return rgb

@@ -17,7 +17,7 @@ from sbtcodec.latents.engine import SPREAD_HALO
 from sbtcodec.models.release import Release
 from sbtcodec.runtime.modes import CPU
 from sbtcodec.tokenizer.bootstrap import checkerboard
-from sbtcodec.tokenizer.layers import pixel_rows, room
+from sbtcodec.tokenizer.layers import joined, pixel_rows, room
 from sbtcodec.tokenizer.model import Tokenizer
 
 # What goes through the networks at once should fit the processor's cache.
@@ -95,9 +95,9 @@ class Estimate:
         reach = self.tokenizer.config.refine_depth  # latents that it can see around a latent
         for rows, inside in bands(self.area, reach):
             own = slice(rows.start + inside.start, rows.start + inside.stop)
-            y_hat = torch.cat([above, self.y_hat[:, :, own.start : rows.stop]], 2)
+            y_hat = joined(above, self.y_hat[:, :, own.start : rows.stop])
             with floats(self.device, bf16=self.bf16):
-                delta = refiner(self.features[:, :, rows], pixel_rows(y_hat)).float()
+                delta = refiner(self.features[:, :, rows], y_hat).float()
             delta = delta[:, :, inside]
             if parity == 1:
                 board = checkerboard(

@@ -215,16 +215,27 @@ def pixel_rows(t: Tensor) -> Tensor:
     return t.contiguous(memory_format=torch.channels_last)
 
 
+def joined(above: Tensor, below: Tensor) -> Tensor:
+    """Rows [B, C, h, W] and [B, C, H, W] one above the other, both as `pixel_rows` lays them out.
+
+    `torch.cat` would find the layout of rows without any to be another, and move every number.
+    """
+    if not above.shape[2]:
+        return below
+    return torch.cat([t.permute(0, 2, 3, 1) for t in (above, below)], 1).permute(0, 3, 1, 2)
+
+
 def planes(rgb: NDArray[np.uint8], device: torch.device) -> Tensor:
     """Pixels uint8 [H, W, 3] as the networks take them: float32 [1, 3, H, W] in [0, 1]."""
     x = torch.tensor(rgb, dtype=torch.uint8, device=device)
-    return x.permute(2, 0, 1)[None].float() / 255
+    return x.permute(2, 0, 1)[None].float().div_(255)
 
 
 def room(channels: int, latents: Box, device: torch.device) -> Tensor:
     """Uninitialised float32 [1, channels, H, W] in the layout of `pixel_rows`."""
     shape = 1, channels, latents.height, latents.width
-    return pixel_rows(torch.empty(shape, dtype=torch.float32, device=device))
+    rows = torch.channels_last
+    return torch.empty(shape, dtype=torch.float32, device=device, memory_format=rows)
 
 
 def part_of(h: Tensor, latents: Box, fineness: int) -> Tensor:
