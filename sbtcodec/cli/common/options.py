@@ -6,6 +6,8 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from sbtcodec.generation.config import MAX_GUIDANCE, MAX_STEPS
+
 
 class Device(StrEnum):
     """Where the networks run."""
@@ -91,6 +93,37 @@ MaxPixelsOption: TypeAlias = Annotated[
     int,
     typer.Option(
         "--max-pixels", min=1, metavar="N", help="Refuse images of more pixels, before decoding."
+    ),
+]
+ClassOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--class", metavar="NAME", help="What it is to show; see `models`.", show_default="anything"
+    ),
+]
+GuidanceOption: TypeAlias = Annotated[
+    float,
+    typer.Option(
+        "--guidance",
+        min=0,
+        max=MAX_GUIDANCE,
+        metavar="N",
+        help="How much more it is to look like its class; less variety.",
+    ),
+]
+StepsOption: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        "--steps", min=1, max=MAX_STEPS, metavar="N", help="Rounds of drawing for 8x8 tokens."
+    ),
+]
+WeightsOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights",
+        metavar="DIR",
+        help="A folder of models, instead of the installed one.",
+        show_default=False,
     ),
 ]
 
