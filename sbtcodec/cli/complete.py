@@ -21,6 +21,7 @@ from sbtcodec.cli.common.options import (
     StepsOption,
     WeightsOption,
     check_choices,
+    check_numbers,
 )
 from sbtcodec.cli.common.paths import output_place, place
 from sbtcodec.cli.common.shared_codec import SharedCodec
@@ -103,6 +104,7 @@ def complete(
     """
     choices = {"--keep": keep is not None, "--lose": bool(lose), "--extend": extend is not None}
     check_choices(choices)
+    check_numbers({"--guidance": guidance, "--quality": quality})
     if not any(choices.values()):
         raise typer.BadParameter("give one of --keep, --lose and --extend")
     target = output_place(output)

@@ -20,6 +20,7 @@ from sbtcodec.cli.common.options import (
     StepsOption,
     WeightsOption,
     check_choices,
+    check_numbers,
 )
 from sbtcodec.cli.common.report import Screen, number, to_json
 from sbtcodec.cli.common.sampling import SHEET, Sampling
@@ -83,6 +84,7 @@ def sample(
     classes.
     """
     check_choices({"--force": force, "--skip-existing": skip_existing})
+    check_numbers({"--guidance": guidance})
     work = Sampling(
         folder,
         label,

@@ -50,7 +50,7 @@ class Filler:
         """Fill windows.
 
         Args:
-            levels: int64 [n, 64, dims]; what is unknown does not count.
+            levels: int64 [n, 64, dims]; what is unknown does not count, but has to be levels.
             known: bool [n, 64].
             draws: of each picture.
 

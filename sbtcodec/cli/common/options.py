@@ -1,5 +1,6 @@
 """Options and arguments that several commands share."""
 
+import math
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeAlias
@@ -136,3 +137,13 @@ def check_choices(given: dict[str, bool]) -> None:
     names = [name for name, is_given in given.items() if is_given]
     if len(names) > 1:
         raise typer.BadParameter(f"{' and '.join(names)} exclude each other; give one of them")
+
+
+def check_numbers(given: dict[str, float]) -> None:
+    """Fail if the number of an option is none: ranges let nan pass.
+
+    Raises `typer.BadParameter`.
+    """
+    for name, value in given.items():
+        if math.isnan(value):
+            raise typer.BadParameter("expected a number", param_hint=name)
