@@ -129,8 +129,8 @@ def load_generator(
             return stored, entry
     having = ", ".join(str(g.model) for g in manifest.generators) or "none"
     raise ModelMismatchError(
-        f"no generator of model {number} is installed, models that have one: {having}; train one"
-        " with `sbtcodec train --stage generator`"
+        f"no generator of model {number} is installed, models that have one: {having};"
+        " train one for it"
     )
 
 
@@ -143,5 +143,5 @@ def check_model(stored: StoredGenerator, digest: str) -> None:
     if stored.digest != digest:
         raise ModelMismatchError(
             f"the generator makes tokens of a model {stored.number} with digest"
-            f" {stored.digest[:12]}, the one installed has {digest[:12]}: train one for it"
+            f" {stored.digest[:12]}, the one installed has {digest[:12]}; train one for it"
         )
