@@ -1,5 +1,6 @@
 """Fixtures shared by the tests: a tiny model made on the spot, the shipped one, a photograph."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,13 @@ import torch
 from numpy.typing import NDArray
 
 from sbtcodec.codec.codec import Codec
+from sbtcodec.generation.config import GeneratorConfig
+from sbtcodec.generation.generator import Generator
+from sbtcodec.generation.stored import add_generator, write_generator
+from sbtcodec.generation.transformer import Transformer
 from sbtcodec.models.codec_model import CodecModel
 from sbtcodec.models.export import export
+from sbtcodec.models.release import load_release
 from sbtcodec.training.config import MODELS
 from sbtcodec.training.publish import add
 
@@ -34,6 +40,44 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_codec(tiny_weights: Path) -> Codec:
     """A codec with the tiny model, on the CPU."""
     return Codec.load("cpu", weights=tiny_weights)
+
+
+@pytest.fixture(scope="session")
+def generator_weights(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the tiny model and a generator of random weights for it."""
+    folder = tmp_path_factory.mktemp("generator") / "weights"
+    shutil.copytree(tiny_weights, folder)
+    release = load_release(folder=folder)
+    tokenizer = release.model.config.tokenizer
+    config = GeneratorConfig(
+        tokenizer.levels, ("church", "tench"), width=32, depth=2, heads=2, head_width=32
+    )
+    write_generator(
+        folder / "new.part",
+        config,
+        random_transformer(config).state_dict(),
+        number=release.number,
+        digest=release.digest.hex(),
+        card={"local_channels": tokenizer.local_channels},
+    )
+    add_generator(folder, folder / "new.part")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def generator(generator_weights: Path) -> Generator:
+    """That generator, on the CPU."""
+    return Generator.load("cpu", weights=generator_weights)
+
+
+def random_transformer(config: GeneratorConfig, seed: int = 5) -> Transformer:
+    """A transformer whose distributions depend on all that it sees."""
+    torch.manual_seed(seed)
+    model = Transformer(config).eval()
+    with torch.no_grad():
+        model.head.logits.normal_(std=0.3)
+        model.conditions.normal_(std=0.5)
+    return model
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 import sbtcodec.codec.checks
-import sbtcodec.codec.decoder
+import sbtcodec.codec.tiles
 from sbtcodec.codec.codec import Codec
 from sbtcodec.container import (
     HEADER_BYTES,
@@ -85,12 +85,12 @@ def mutated(rng: random.Random, data: bytes, others: list[bytes]) -> bytes:
 @contextmanager
 def unchecked() -> Iterator[None]:
     """Within the block, checks of symbols pass: damage goes on into the next step."""
-    compare = sbtcodec.codec.decoder.compare
-    sbtcodec.codec.decoder.compare = lambda *_: None  # type: ignore[assignment]
+    compare = sbtcodec.codec.tiles.compare
+    sbtcodec.codec.tiles.compare = lambda *_: None  # type: ignore[assignment]
     try:
         yield
     finally:
-        sbtcodec.codec.decoder.compare = compare
+        sbtcodec.codec.tiles.compare = compare
 
 
 def outcome(codec: Codec, data: bytes, *, checked: bool, whole: bool = True) -> str:

@@ -60,7 +60,15 @@ class FakeCodec:
         return pack(Container(header, layers, chunks_of(picture)))
 
     def decode(
-        self, data, layers=None, *, allow_partial=False, crop=None, scale=1, max_pixels=2**27
+        self,
+        data,
+        layers=None,
+        *,
+        allow_partial=False,
+        crop=None,
+        scale=1,
+        max_pixels=2**27,
+        conceal=None,
     ):
         container = unpack(data, allow_partial=allow_partial)
         header, present = container.header, len(container.layers) - 1

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from sbtcodec.codec.checks import seed_of
 from sbtcodec.codec.codec import Codec
-from sbtcodec.codec.decoder import seed_of
 from sbtcodec.container import describe, unpack
 from sbtcodec.errors import DeviceError, ImageError
 from sbtcodec.evaluation.metrics import psnr

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sbtcodec.codec.codec import Codec
 from sbtcodec.codec.tokens import Tokens
-from sbtcodec.errors import InvalidFileError, OutputError
+from sbtcodec.errors import ArgumentError, InvalidFileError, ModelMismatchError, OutputError
 
 
 def test_tokens_are_those_of_the_file_and_give_its_picture(
@@ -81,3 +81,39 @@ def test_saving_replaces_nothing_unasked(
     with pytest.raises(OutputError, match="exists"):
         tokens.save(tmp_path / "t.npz")
     tokens.save(tmp_path / "t.npz", force=True)
+
+
+@pytest.mark.parametrize("globals_only", [False, True])
+def test_tokens_go_back_into_the_file_that_they_came_from(tiny_codec, photo, globals_only):
+    data = tiny_codec.compress(photo, 70, globals_only=globals_only)
+    assert tiny_codec.compress_tokens(tiny_codec.tokens_of(data)) == data
+    gray = tiny_codec.compress(photo[:, :, 0], 30, globals_only=globals_only)
+    assert tiny_codec.compress_tokens(tiny_codec.tokens_of(gray)) == gray
+
+
+def test_tokens_of_several_tiles_go_back_into_the_file(tiny_codec, photo, monkeypatch):
+    monkeypatch.setattr("sbtcodec.grid.TOKENS_PER_TILE", 3)
+    data = tiny_codec.compress(photo, 60)
+    tokens = tiny_codec.tokens_of(data)
+    assert tiny_codec.compress_tokens(tokens) == data
+    fewer = replace(tokens, detail_layers=1)
+    shorter = tiny_codec.compress_tokens(fewer)
+    assert len(shorter) < len(data)
+    found = tiny_codec.tokens_of(shorter)
+    kept = tiny_codec.release.symbols.config.group_slice(0)
+    assert np.array_equal(found.symbols[:, :, kept], tokens.symbols[:, :, kept])
+    assert not np.delete(found.symbols, range(kept.start, kept.stop), 2).any()
+
+
+def test_tokens_that_no_file_can_hold_are_refused(tiny_codec, photo):
+    tokens = tiny_codec.tokenize(photo, 60)
+    with pytest.raises(ArgumentError, match="expected sbtcodec.Tokens"):
+        tiny_codec.compress_tokens(tokens.levels)
+    with pytest.raises(ArgumentError, match="levels reach beyond"):
+        tiny_codec.compress_tokens(replace(tokens, levels=tokens.levels + np.uint8(200)))
+    with pytest.raises(ArgumentError, match="detail_layers is 7"):
+        tiny_codec.compress_tokens(replace(tokens, detail_layers=7))
+    with pytest.raises(ModelMismatchError):
+        tiny_codec.compress_tokens(replace(tokens, model=200))
+    with pytest.raises(ArgumentError, match="steps large, more than files can hold"):
+        tiny_codec.compress_tokens(replace(tokens, symbols=tokens.symbols + np.int16(32000)))

@@ -21,11 +21,13 @@ from sbtcodec.cli.common.failures import (
 )
 from sbtcodec.cli.common.report import tell
 from sbtcodec.cli.compare import compare
+from sbtcodec.cli.complete import complete
 from sbtcodec.cli.compress import compress
 from sbtcodec.cli.decompress import decompress
 from sbtcodec.cli.demo import demo
 from sbtcodec.cli.info import info
 from sbtcodec.cli.models import models
+from sbtcodec.cli.sample import sample
 from sbtcodec.cli.tokens import tokens
 from sbtcodec.cli.train import train
 from sbtcodec.cli.verify import verify
@@ -57,7 +59,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain text keeps the layout of the exit codes, and is quick
 )
-for command in (compress, decompress, info, verify, compare, tokens, models, demo, bench, train):
+COMMANDS = (
+    *(compress, decompress, info, verify, compare, tokens, sample, complete),
+    *(models, demo, bench, train),
+)
+for command in COMMANDS:
     app.command()(command)
 
 

@@ -35,6 +35,7 @@ from sbtcodec.grid import Box
 from sbtcodec.limits import DEFAULT_MAX_PIXELS
 
 if TYPE_CHECKING:
+    from sbtcodec.generation.concealment import Concealment
     from sbtcodec.image.picture import Picture
 
 
@@ -64,6 +65,14 @@ def decompress(
     ] = None,
     allow_partial: Annotated[
         bool, typer.Option("--allow-partial", help="Decode what is whole of a file that was cut.")
+    ] = False,
+    conceal: Annotated[
+        bool,
+        typer.Option(
+            "--conceal",
+            help="Make up damaged tiles of 1024 x 1024 pixels: details are predicted, and the rest"
+            " synthesised by the generator.",
+        ),
     ] = False,
     crop: Annotated[
         Box | None,
@@ -110,6 +119,7 @@ def decompress(
       sbtcodec decompress map.sbt part.png --crop 4000,2500,800,600
       sbtcodec decompress map.sbt thumbnail.png --scale 1/8
       sbtcodec decompress cut.sbt --allow-partial
+      sbtcodec decompress damaged-map.sbt --conceal
 
     A batch ends with exit code 0 if all went well, with that of the failures if they have one in
     common, else with 1. Ctrl-C leaves whole files only; --skip-existing goes on from there.
@@ -119,12 +129,18 @@ def decompress(
     tasks = arrange(paths, output, out_dir, sbt_files_to(extension), recursive=recursive)
     if isinstance(tasks, Task) and image_format is not None and isinstance(tasks.output, Path):
         _check_agreement(tasks.output, extension)
+    concealment = None
+    if conceal:
+        from sbtcodec.generation.concealment import Concealment
+
+        concealment = Concealment(device.value)
     work = _Decompression(
         layers,
         extension,
         crop,
         scale,
-        allow_partial=allow_partial,
+        allow_partial=allow_partial or conceal,
+        concealment=concealment,
         max_pixels=max_pixels,
         force=force,
     )
@@ -145,6 +161,7 @@ class _Decompression:
     crop: Box | None
     scale: int
     allow_partial: bool
+    concealment: "Concealment | None"
     max_pixels: int
     force: bool
 
@@ -170,6 +187,7 @@ class _Decompression:
                 crop=self.crop,
                 scale=self.scale,
                 max_pixels=self.max_pixels,
+                conceal=self.concealment,
             )
         seconds = time.perf_counter() - start
         with shared.writing(), naming(source):

@@ -1,34 +1,27 @@
 """The command `models`: the models of this installation, which files name by their numbers."""
 
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
-import typer
-
-from sbtcodec.cli.common.options import JsonOption
+from sbtcodec.cli.common.options import JsonOption, WeightsOption
 from sbtcodec.cli.common.report import number, print_json
 from sbtcodec.errors import WeightsError
-from sbtcodec.models.registry import MANIFEST, Entry, read_manifest, weights_dir
+from sbtcodec.generation.facts import read_facts
+from sbtcodec.models.registry import MANIFEST, Entry, GeneratorEntry, read_manifest, weights_dir
 
 
 def models(
-    weights: Annotated[
-        Path | None,
-        typer.Option(
-            "--weights",
-            metavar="DIR",
-            help="A folder of models, instead of the installed one.",
-            show_default=False,
-        ),
-    ] = None,
+    weights: WeightsOption = None,
     json: JsonOption = False,
 ) -> None:
     """List the models of this installation.
 
     A file names the model that made it by a number, which stands for one digest for ever: whatever
     has that number and that digest reads the file. The default model encodes; of older ones, which
-    files may still need, the decoder alone may be there.
+    files may still need, the decoder alone may be there. A model may have a generator, which makes
+    pictures of its own, of the classes that are listed: see sample and complete.
 
     \b
     Examples:
@@ -41,12 +34,14 @@ def models(
             f"{folder} has no {MANIFEST}, expected a folder of models; check --weights"
         )
     manifest = read_manifest(folder)
+    generators = {g.model: _generator(folder, g) for g in manifest.generators}
     if json:
         for model in manifest.models:
             size = _size(folder, model)
             default = model.number == manifest.default
             fields = asdict(model) | {"abilities": model.abilities, "bytes": size}
-            print_json(fields | {"default": default})
+            generator = generators.get(model.number)
+            print_json(fields | {"default": default, "generator": generator})
         return
     print(f"{'number':>6}  {'name':<12}  {'digest':<12}  {'bytes':>11}  abilities")
     for model in manifest.models:
@@ -56,9 +51,23 @@ def models(
         shown = "missing" if size is None else number(size)
         row = f"{model.number:>6}  {model.name:<12}  {model.digest[:12]}  {shown:>11}  {abilities}"
         print(row + mark)
+    for number_of, generator in generators.items():
+        shown = "missing" if generator["bytes"] is None else number(generator["bytes"]) + " bytes"
+        classes = ", ".join(generator["classes"] or ()) or "none"
+        print(f"generator {generator['name']} of model {number_of}, {shown}; classes: {classes}")
 
 
-def _size(folder: Path, model: Entry) -> int | None:
+def _generator(folder: Path, entry: GeneratorEntry) -> dict[str, Any]:
+    """What is told of a generator."""
+    path = folder / entry.file
+    size, classes = _size(folder, entry), None
+    if size is not None:
+        with suppress(WeightsError):  # damage is told by those who need it
+            classes = read_facts(path).config.classes
+    return {"name": entry.name, "file": entry.file, "bytes": size, "classes": classes}
+
+
+def _size(folder: Path, model: Entry | GeneratorEntry) -> int | None:
     """Bytes of the weights; None if they are not there."""
     path = folder / model.file
     return path.stat().st_size if path.is_file() else None

@@ -13,6 +13,7 @@ from PIL import Image
 
 from sbtcodec.arguments import Buffer, content_of, shown, whole_number
 from sbtcodec.codec.compressing import Compressing
+from sbtcodec.codec.concealment import Conceal
 from sbtcodec.codec.decoder import Decoded, decode_file
 from sbtcodec.codec.loading import LoadedCodec
 from sbtcodec.codec.tokenize import file_of, picture_from, tokens_in
@@ -73,6 +74,7 @@ class Codec(Compressing, LoadedCodec):
         crop: Crop | None = None,
         scale: int = 1,
         max_pixels: int = DEFAULT_MAX_PIXELS,
+        conceal: Conceal | None = None,
     ) -> Decoded:
         """Decode a `.sbt` file, and say how much of it was used.
 
@@ -87,6 +89,9 @@ class Codec(Compressing, LoadedCodec):
             scale: reduce the picture (or crop) by this factor, 1, 2, 4 or 8; colours count by
                 their alpha.
             max_pixels: refuse files that declare more pixels, before anything is allocated.
+            conceal: decode what is whole of a damaged file of several tiles, with details of the
+                others predicted, and their global tokens drawn by this if they are damaged; see
+                `sbtcodec.generation.concealment`.
 
         Raises:
             ArgumentError: the data are no bytes, layers or scale are out of range, or the crop is
@@ -102,6 +107,7 @@ class Codec(Compressing, LoadedCodec):
             crop=crop,
             scale=scale,
             max_pixels=max_pixels,
+            conceal=conceal,
         )
 
     def tokenize(

@@ -8,23 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sbtcodec.arguments import Buffer, content_of, flag, whole_number
-from sbtcodec.codec.checks import compare, seed_of
 from sbtcodec.codec.chunks import picture_of
+from sbtcodec.codec.concealment import Conceal, Losses, details_where_whole, globals_with_drawn
+from sbtcodec.codec.tiles import levels_in, read_details, read_globals
 from sbtcodec.codec.tokens import Tokens
 from sbtcodec.container import Container, Header, check_pixels, unpack
-from sbtcodec.entropy.coder import LayerDecoder
 from sbtcodec.errors import ArgumentError, InvalidFileError
 from sbtcodec.grid import LATENT_STRIDE, LATENTS_PER_TOKEN, Box, Crop, part_of, tokens_of
 from sbtcodec.image.picture import Picture
 from sbtcodec.latents.engine import ATTENTION_HALO, HALO, SPREAD_HALO, Engine
 from sbtcodec.latents.symbols import TileSymbols
-from sbtcodec.models.symbol_model import SymbolModel
 from sbtcodec.tokenizer.config import WINDOW
 
 RGB = NDArray[np.uint8]
 
 SCALES = (1, 2, 4, 8)
-DETAIL_ADVICE = "get a fresh copy, or decode the layers before it with allow_partial=True"
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,8 @@ class Decoded:
         picture: pixels, transparency and metadata.
         layers: detail layers used.
         declared_layers: detail layers that the whole file has.
-        notice: why fewer layers were used than the file declares, if so and if not asked for.
+        notice: why fewer layers were used than the file declares, if so and if not asked for;
+            and which tiles were damaged, if that was concealed.
     """
 
     picture: Picture
@@ -58,6 +57,7 @@ def decode_file(
     crop: Crop | None,
     scale: int,
     max_pixels: int,
+    conceal: Conceal | None = None,
 ) -> Decoded:
     """Decode the bytes of a file with what `engine_of` has for its model.
 
@@ -68,12 +68,19 @@ def decode_file(
         layers = whole_number("layers", layers, 0)
     if whole_number("scale", scale, 1) not in SCALES:
         raise ArgumentError(f"scale is {scale}, expected one of {SCALES}")
-    container = unpack(content, allow_partial=flag("allow_partial", allow_partial))
+    allow_partial = flag("allow_partial", allow_partial) or conceal is not None
+    container = unpack(content, allow_partial=allow_partial)
     header = container.header
     check_pixels(header, whole_number("max_pixels", max_pixels, 1))
     engine = engine_of(header.model)
     return decode_picture(
-        engine, container, layers, allow_partial=allow_partial, crop=crop, scale=scale
+        engine,
+        container,
+        layers,
+        allow_partial=allow_partial,
+        crop=crop,
+        scale=scale,
+        conceal=conceal,
     )
 
 
@@ -85,24 +92,26 @@ def decode_picture(
     allow_partial: bool,
     crop: Crop | None,
     scale: int,
+    conceal: Conceal | None = None,
 ) -> Decoded:
     """Decode a file; arguments and errors are those of `Codec.decode`."""
     header = container.header
     crop = part_of(crop, header.width, header.height)
     present = len(container.layers) - 1
     wanted = present if layers is None else min(layers, present)
-    rgb, used, damage = decode(engine, container, wanted, crop)
+    rgb, used, damage, losses = decode(engine, container, wanted, crop, conceal)
     if damage and not allow_partial:
         raise damage
     if header.grayscale:
         rgb = gray(rgb)
-    notice = None
+    notice = losses.notice
     short = damage or container.cut_inside or not container.complete
     if short and (layers is None or used < layers):
-        notice = (
+        cut = (
             f"{'damaged' if damage else 'cut'} after detail layer {used} of "
             f"{header.detail_layers}; the rest is predicted"
         )
+        notice = f"{cut}; {notice}" if notice else cut
     shown = picture_of(
         np.ascontiguousarray(rgb),
         container.chunks,
@@ -115,8 +124,12 @@ def decode_picture(
 
 
 def decode(
-    engine: Engine[Any], container: Container, wanted: int, crop: Box
-) -> tuple[RGB, int, InvalidFileError | None]:
+    engine: Engine[Any],
+    container: Container,
+    wanted: int,
+    crop: Box,
+    conceal: Conceal | None = None,
+) -> tuple[RGB, int, InvalidFileError | None, Losses]:
     """Decode a part of a picture, from the tiles that it needs.
 
     Args:
@@ -124,10 +137,11 @@ def decode(
         container: the file.
         wanted: detail layers to use, of those that are there.
         crop: in pixels, inside the picture.
+        conceal: draws global tokens of damaged tiles; without it, damage ends the reading.
 
     Returns:
         uint8 [crop.height, crop.width, 3], the number of detail layers that were whole and used,
-        and why it is not all of the wanted ones.
+        why it is not all of the wanted ones, and what was concealed.
 
     Raises:
         InvalidFileError: the base layer is damaged.
@@ -144,9 +158,17 @@ def decode(
     tokens = area.grown(ATTENTION_HALO, whole).over(WINDOW).times(WINDOW).cut(whole)
     area = area.times(LATENTS_PER_TOKEN)
     with engine.inference():
-        tiles = read_globals(container, model, tokens)
+        drawn: list[int] = []
+        if conceal is None:
+            tiles = read_globals(container, model, tokens)
+        else:
+            tiles, drawn = globals_with_drawn(container, model, tokens, conceal)
         detailed = {i: t for i, t in tiles.items() if not t.latents.cut(near).empty}
-        used, damage = read_details(container, detailed, wanted)
+        damage, losses = None, Losses()
+        if conceal is None:
+            used, damage = read_details(container, detailed, wanted)
+        else:
+            used, losses = details_where_whole(container, detailed, drawn, wanted)
         levels = levels_in(tokens, tiles)
         estimate = engine.predict(levels, header.quality, tokens, area)
         engine.reconstruct(estimate, list(detailed.values()), used)
@@ -154,7 +176,7 @@ def decode(
         detailed.clear()
         rgb = engine.show(estimate, header.quality, used, latents.seen_from(area))
     inside = crop.seen_from(latents.times(LATENT_STRIDE))
-    return rgb[inside.rows, inside.columns], used, damage
+    return rgb[inside.rows, inside.columns], used, damage, losses
 
 
 def whole_picture(
@@ -185,68 +207,3 @@ def gray(rgb: RGB) -> RGB:
     """The mean of the channels, in each: uint8 [H, W, 3]."""
     mean = np.rint(rgb.mean(2, dtype=np.float32)).astype(np.uint8)
     return np.repeat(mean[:, :, None], 3, 2)
-
-
-def read_globals(container: Container, model: SymbolModel, tokens: Box) -> dict[int, TileSymbols]:
-    """The tiles over an area of global tokens, by their index, with their global tokens.
-
-    Raises:
-        InvalidFileError: they are damaged, or the file declares layers that the model has not.
-    """
-    header, most = container.header, model.config.layers
-    if header.detail_layers > most:
-        raise InvalidFileError(
-            f"the file declares {header.detail_layers} detail layers, model {header.model} makes at"
-            f" most {most}; the header is damaged"
-        )
-    tiles = {
-        index: TileSymbols(model, header.quality, box)
-        for index, box in enumerate(header.tiles)
-        if not box.cut(tokens).empty
-    }
-    for index, tile in tiles.items():
-        read_levels(container, index, tile)
-    return tiles
-
-
-def read_levels(container: Container, index: int, tile: TileSymbols) -> None:
-    """Read the global tokens of a tile."""
-    part = container.layers[0].parts[index]
-    decoder = LayerDecoder(tile.model.tables, part.coded)
-    tile.code_levels(lambda frequencies, _chosen: decoder.levels(frequencies))
-    tile.crc = tile.check(0, seed_of(container.header, tile.model, index))
-    compare(tile.crc, part.check, "base layer", "get a fresh copy")
-
-
-def read_details(
-    container: Container, tiles: dict[int, TileSymbols], wanted: int
-) -> tuple[int, InvalidFileError | None]:
-    """Read detail layers; how many are whole, and why it is not all of the wanted ones."""
-    for tile in tiles.values():
-        if wanted:
-            tile.prepare_details()
-    for group in range(wanted):
-        for index, tile in tiles.items():
-            part = container.layers[group + 1].parts[index]
-            decoder = LayerDecoder(tile.model.tables, part.coded)
-            try:
-                for step in (2 * group, 2 * group + 1):
-                    tile.put(step, decoder.details(tile.tables(step)))
-                tile.crc = tile.check(group + 1, tile.crc)
-                compare(tile.crc, part.check, f"detail layer {group + 1}", DETAIL_ADVICE)
-            except InvalidFileError as error:
-                return group, error
-    for tile in tiles.values():
-        tile.forget_context()
-    return wanted, None
-
-
-def levels_in(tokens: Box, tiles: dict[int, TileSymbols]) -> NDArray[np.int64]:
-    """Levels of the global tokens of an area, int64 [h, w, dims], from the tiles over it."""
-    dims = next(iter(tiles.values())).levels.shape[2]
-    levels = np.zeros((tokens.height, tokens.width, dims), dtype=np.int64)
-    for tile in tiles.values():
-        shared = tile.tokens.cut(tokens)
-        to, source = shared.seen_from(tokens), shared.seen_from(tile.tokens)
-        levels[to.rows, to.columns] = tile.levels[source.rows, source.columns]
-    return levels

@@ -7,6 +7,7 @@ import numpy as np
 
 from sbtcodec.arguments import Buffer
 from sbtcodec.codec.compressing import Compressing
+from sbtcodec.codec.concealment import Conceal
 from sbtcodec.codec.decoder import Decoded, decode_file
 from sbtcodec.errors import ModelMismatchError, WeightsError
 from sbtcodec.grid import Crop
@@ -52,6 +53,7 @@ class LightCodec(Compressing):
         crop: Crop | None = None,
         scale: int = 1,
         max_pixels: int = DEFAULT_MAX_PIXELS,
+        conceal: Conceal | None = None,
     ) -> Decoded:
         """Decode a `.sbt` file; arguments and errors are those of `Codec.decode`.
 
@@ -66,6 +68,7 @@ class LightCodec(Compressing):
             crop=crop,
             scale=scale,
             max_pixels=max_pixels,
+            conceal=conceal,
         )
 
     def engine_of(self, number: int) -> "LightEngine":

@@ -3,13 +3,9 @@
 import numpy as np
 
 from sbtcodec.codec.checks import seed_of
-from sbtcodec.codec.decoder import (
-    levels_in,
-    read_details,
-    read_globals,
-    whole_picture,
-)
+from sbtcodec.codec.decoder import whole_picture
 from sbtcodec.codec.encoder import layer_of, put_levels
+from sbtcodec.codec.tiles import levels_in, read_details, read_globals
 from sbtcodec.codec.tokens import Tokens
 from sbtcodec.container import FORMAT_VERSION, Container, Header, pack
 from sbtcodec.entropy.coder import LayerEncoder

@@ -7,6 +7,7 @@ Read in this order:
     draws         random draws by integers
     filling       a window filled: in rounds, or one token after the other
     windows       grids of any size, through overlapping windows
-    stored        weights files
+    facts         what a weights file says of itself; `stored` the files
     generator     all of it together
+    completion    a picture completed, as pixels; `concealment` the tiles of a damaged file
 """

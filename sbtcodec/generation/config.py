@@ -11,6 +11,15 @@ SIDE = 8
 
 WINDOW = SIDE * SIDE
 
+STEPS, MAX_STEPS = 12, 64
+"""Rounds of drawing for a window: unless said otherwise, and at most."""
+
+GUIDANCE, MAX_GUIDANCE = 1.0, 20.0
+"""How much more a picture is to look like its class: unless said otherwise, and at most."""
+
+MAX_SAMPLE_SIDE = 2048
+"""Longest side of a sampled picture, in pixels."""
+
 
 @dataclass(frozen=True)
 class GeneratorConfig:

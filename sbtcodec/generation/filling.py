@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sbtcodec.generation.config import AUTOREGRESSIVE, WINDOW
+from sbtcodec.generation.config import AUTOREGRESSIVE, GUIDANCE, STEPS, WINDOW
 from sbtcodec.generation.draws import Draws, drawn, steps_of
 from sbtcodec.generation.transformer import Transformer
 
@@ -32,8 +32,8 @@ class Sampling:
             rounds.
     """
 
-    steps: int = 12
-    guidance: float = 1.0
+    steps: int = STEPS
+    guidance: float = GUIDANCE
     noise: float = 4.5
 
 
@@ -50,7 +50,7 @@ class Filler:
         """Fill windows.
 
         Args:
-            levels: int64 [n, 64, dims]; what is unknown does not count.
+            levels: int64 [n, 64, dims]; what is unknown does not count, but has to be levels.
             known: bool [n, 64].
             draws: of each picture.
 

@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 from sbtcodec.arguments import number, shown, whole_number
 from sbtcodec.codec.tokens import Tokens
 from sbtcodec.errors import ArgumentError, ModelMismatchError
-from sbtcodec.generation.config import GeneratorConfig
+from sbtcodec.generation.config import (
+    GUIDANCE,
+    MAX_GUIDANCE,
+    MAX_SAMPLE_SIDE,
+    MAX_STEPS,
+    STEPS,
+    GeneratorConfig,
+)
 from sbtcodec.generation.draws import Draws
 from sbtcodec.generation.filling import Filler, Sampling
 from sbtcodec.generation.stored import StoredGenerator, load_generator
@@ -21,12 +28,7 @@ from sbtcodec.grid import LATENTS_PER_TOKEN, tokens_of
 from sbtcodec.runtime import modes
 from sbtcodec.runtime.devices import device_of
 
-MAX_SIDE = 2048
-"""Longest side of a sampled picture, in pixels."""
-
-MAX_STEPS = 64
-MAX_GUIDANCE = 20.0
-GROUP = 16  # pictures that are drawn together
+GROUP = 8  # pictures that are drawn together
 
 QUALITY = 0
 """The quality code that files of sampled tokens carry: they have no detail layer."""
@@ -87,8 +89,9 @@ class Generator:
         if name is None:
             return self.config.any
         if name not in self.classes:
+            known = ", ".join(self.classes) or "none"
             raise ArgumentError(
-                f"the class is {shown(name)}, {self.name} knows {', '.join(self.classes)}"
+                f"the class is {shown(name)}, {self.name} knows {known}; choose one, or give none"
             )
         return self.classes.index(name)
 
@@ -100,8 +103,8 @@ class Generator:
         height: int = 256,
         label: str | None = None,
         seed: int = 0,
-        guidance: float = 1.0,
-        steps: int = 12,
+        guidance: float = GUIDANCE,
+        steps: int = STEPS,
         first: int = 0,
     ) -> list[Tokens]:
         """Draw pictures from nothing.
@@ -124,8 +127,8 @@ class Generator:
             ArgumentError: an argument is out of range, or the class is unknown.
         """
         count, first = whole_number("count", count, 0), whole_number("first", first, 0)
-        width = whole_number("width", width, 1, MAX_SIDE)
-        height = whole_number("height", height, 1, MAX_SIDE)
+        width = whole_number("width", width, 1, MAX_SAMPLE_SIDE)
+        height = whole_number("height", height, 1, MAX_SAMPLE_SIDE)
         seed = whole_number("seed", seed, 0)
         grid = tokens_of(width, height)
         filler = self._filler(label, guidance, steps)
@@ -147,8 +150,8 @@ class Generator:
         *,
         label: str | None = None,
         seed: int = 0,
-        guidance: float = 1.0,
-        steps: int = 12,
+        guidance: float = GUIDANCE,
+        steps: int = STEPS,
     ) -> Tokens:
         """Draw the global tokens of a picture that are not known, given those that are.
 
@@ -180,12 +183,26 @@ class Generator:
         if known.all() or not known.any():
             found, wanted = ("all", "nothing to draw") if known.all() else ("none", "use sample")
             raise ArgumentError(f"{found} of the picture's tokens are known: {wanted}")
+        levels = tokens.levels.astype(np.int64)
+        made = self.fill(levels, known, label=label, seed=seed, guidance=guidance, steps=steps)
+        return self._tokens(made, tokens.width, tokens.height, tokens.grayscale)
+
+    def fill(
+        self,
+        levels: NDArray[np.int64],
+        known: NDArray[np.bool_],
+        *,
+        label: str | None = None,
+        seed: int = 0,
+        guidance: float = GUIDANCE,
+        steps: int = STEPS,
+    ) -> NDArray[np.int64]:
+        """The same for levels int64 [h, w, dims] alone; arguments and errors as for `complete`."""
         filler = self._filler(label, guidance, steps)
-        levels = tokens.levels[None].astype(np.int64)
         draws = [Draws(whole_number("seed", seed, 0), 0)]
         with modes.inference(self.device):
-            made = filled(filler, levels, known, draws)
-        return self._tokens(made[0], tokens.width, tokens.height, tokens.grayscale)
+            made: NDArray[np.int64] = filled(filler, levels[None], known, draws)[0]
+        return made
 
     def _filler(self, label: str | None, guidance: float, steps: int) -> Filler:
         steps = whole_number("steps", steps, 1, MAX_STEPS)

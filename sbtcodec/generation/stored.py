@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sbtcodec.errors import ModelMismatchError, WeightsError
 from sbtcodec.generation.config import GeneratorConfig
+from sbtcodec.generation.facts import facts_in
 from sbtcodec.generation.transformer import Transformer
 from sbtcodec.models.registry import (
     MANIFEST,
@@ -65,8 +66,7 @@ def read_generator(path: Path) -> StoredGenerator:
     """
     try:
         with safe_open(path, "pt") as file:
-            about = {k: json.loads(v) for k, v in (file.metadata() or {}).items()}
-            config = GeneratorConfig.from_json(about["config"])
+            config, number, digest, card = facts_in(file.metadata())
             state = {k: file.get_tensor(k).float() for k in file.keys()}  # noqa: SIM118
         with torch.device("meta"):
             model = Transformer(config)
@@ -74,7 +74,7 @@ def read_generator(path: Path) -> StoredGenerator:
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise WeightsError(f"{path} does not hold a generator: {error}") from error
     model.requires_grad_(requires_grad=False).eval()
-    return StoredGenerator(model, int(about["model"]), about["digest"], about.get("card", {}))
+    return StoredGenerator(model, number, digest, card)
 
 
 def add_generator(folder: Path, weights: Path, *, name: str | None = None) -> Path:
@@ -129,7 +129,8 @@ def load_generator(
             return stored, entry
     having = ", ".join(str(g.model) for g in manifest.generators) or "none"
     raise ModelMismatchError(
-        f"there is no generator for model {number}; models that have one: {having}"
+        f"no generator of model {number} is installed, models that have one: {having};"
+        " train one for it"
     )
 
 
@@ -142,5 +143,5 @@ def check_model(stored: StoredGenerator, digest: str) -> None:
     if stored.digest != digest:
         raise ModelMismatchError(
             f"the generator makes tokens of a model {stored.number} with digest"
-            f" {stored.digest[:12]}, the one installed has {digest[:12]}: train one for it"
+            f" {stored.digest[:12]}, the one installed has {digest[:12]}; train one for it"
         )

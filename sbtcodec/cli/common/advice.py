@@ -18,6 +18,7 @@ OPTIONS = {
     "measure the whole data set kodak, or leave published curves out": (
         "measure with --dataset kodak and without --limit, or leave --published out"
     ),
+    "train one for it": "train one with `sbtcodec train --stage generator`",
     "work without Ray": "use --engine local",
     "start one on this machine": "give --engine ray for one on this machine",
 }

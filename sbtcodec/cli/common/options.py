@@ -1,10 +1,13 @@
 """Options and arguments that several commands share."""
 
+import math
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
+
+from sbtcodec.generation.config import MAX_GUIDANCE, MAX_STEPS
 
 
 class Device(StrEnum):
@@ -93,6 +96,37 @@ MaxPixelsOption: TypeAlias = Annotated[
         "--max-pixels", min=1, metavar="N", help="Refuse images of more pixels, before decoding."
     ),
 ]
+ClassOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--class", metavar="NAME", help="What it is to show; see `models`.", show_default="anything"
+    ),
+]
+GuidanceOption: TypeAlias = Annotated[
+    float,
+    typer.Option(
+        "--guidance",
+        min=0,
+        max=MAX_GUIDANCE,
+        metavar="N",
+        help="How much more it is to look like its class; less variety.",
+    ),
+]
+StepsOption: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        "--steps", min=1, max=MAX_STEPS, metavar="N", help="Rounds of drawing for 8x8 tokens."
+    ),
+]
+WeightsOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights",
+        metavar="DIR",
+        help="A folder of models, instead of the installed one.",
+        show_default=False,
+    ),
+]
 
 
 def check_choices(given: dict[str, bool]) -> None:
@@ -103,3 +137,13 @@ def check_choices(given: dict[str, bool]) -> None:
     names = [name for name, is_given in given.items() if is_given]
     if len(names) > 1:
         raise typer.BadParameter(f"{' and '.join(names)} exclude each other; give one of them")
+
+
+def check_numbers(given: dict[str, float]) -> None:
+    """Fail if the number of an option is none: ranges let nan pass.
+
+    Raises `typer.BadParameter`.
+    """
+    for name, value in given.items():
+        if math.isnan(value):
+            raise typer.BadParameter("expected a number", param_hint=name)

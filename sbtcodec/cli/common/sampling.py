@@ -1,0 +1,175 @@
+"""What `sample` writes of its pictures."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sbtcodec.cli.common.paths import read_sbt
+from sbtcodec.image.files import check_output, write_atomically
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from sbtcodec.codec.codec import Codec
+    from sbtcodec.generation.generator import Generator
+
+SHEET = "sheet.png"
+ANY = "any"  # in names of files, where no class was asked for
+
+
+@dataclass(frozen=True)
+class Made:
+    """A picture, and whether anything of it was written.
+
+    Attributes:
+        number: of the picture.
+        sbt: its file.
+        png: what it decodes to, if that is written.
+        bytes: of the `.sbt` file.
+        size: width and height in pixels.
+        written: False if all of it was there already.
+    """
+
+    number: int
+    sbt: Path
+    png: Path | None
+    bytes: int
+    size: tuple[int, int]
+    written: bool
+
+    @property
+    def pixels(self) -> int:
+        """Of the picture."""
+        return self.size[0] * self.size[1]
+
+    @property
+    def line(self) -> str:
+        """What is told of it."""
+        if not self.written:
+            return f"{self.sbt}  exists already, skipped"
+        shown = "" if self.png is None else f"  {self.png.name}"
+        return f"{self.sbt}  {self.bytes} bytes  {8 * self.bytes / self.pixels:.4f} bpp{shown}"
+
+    def fields(self, label: str | None, seed: int) -> dict[str, Any]:
+        """The same for machines."""
+        return {
+            "output": self.sbt,
+            "png": self.png,
+            "class": label,
+            "seed": seed,
+            "number": self.number,
+            "bytes": self.bytes,
+            "bpp": round(8 * self.bytes / self.pixels, 6),
+            "width": self.size[0],
+            "height": self.size[1],
+        }
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """What is written, and where.
+
+    Attributes:
+        folder: for everything.
+        label: the class, None for any.
+        size: width and height in pixels.
+        seed: of the draws.
+        count: pictures of the sheet.
+        png: write PNG files.
+        sheet: write the sheet.
+        strip: without metadata.
+        force: replace what is there.
+        skip_existing: leave what is there.
+        thumbnails: of the pictures so far.
+    """
+
+    folder: Path
+    label: str | None
+    size: tuple[int, int]
+    seed: int
+    count: int
+    png: bool
+    sheet: bool
+    strip: bool
+    force: bool
+    skip_existing: bool
+    thumbnails: "list[Image]" = field(default_factory=list)
+
+    def path(self, number: int, extension: str) -> Path:
+        """Where a picture is written."""
+        return self.folder / f"{self.label or ANY}-{self.seed}-{number:04d}{extension}"
+
+    def check(self, numbers: range) -> None:
+        """Fail before long work if an output cannot be written."""
+        paths = [self.path(n, ext) for n in numbers for ext in ([".sbt", ".png"][: 1 + self.png])]
+        for path in [*paths, *([self.folder / SHEET] if self.sheet else [])]:
+            if not self._kept(path):
+                check_output(path, force=self.force)
+
+    def files(
+        self, group: range, generator: "Generator", codec: "Codec", guidance: float, steps: int
+    ) -> Iterator[Made]:
+        """Draw some pictures, and write them one by one."""
+        from sbtcodec.image.contact_sheet import thumbnail
+        from sbtcodec.image.picture import Picture
+        from sbtcodec.image.provenance import synthesised_xmp
+        from sbtcodec.image.saving import encode_image
+
+        drawn = []
+        # drawn together or not at all, so that what was left out changes nothing in the others
+        if not all(self._kept(self.path(number, ".sbt")) for number in group):
+            width, height = self.size
+            drawn = generator.sample(
+                len(group),
+                width=width,
+                height=height,
+                label=self.label,
+                seed=self.seed,
+                guidance=guidance,
+                steps=steps,
+                first=group.start,
+            )
+        for each in group:
+            sbt, png = self.path(each, ".sbt"), self.path(each, ".png")
+            written = not self._kept(sbt)
+            if written:
+                data = codec.compress_tokens(drawn[each - group.start])
+                write_atomically(sbt, data, force=self.force)
+            else:
+                data = read_sbt(sbt)
+            with_png = self.png and not self._kept(png)
+            if with_png or self.sheet:
+                rgb = codec.decode(data).rgb
+                if with_png:
+                    xmp = None if self.strip else synthesised_xmp()
+                    encoded = encode_image(Picture(rgb, xmp=xmp), ".png")
+                    write_atomically(png, encoded, force=self.force)
+                if self.sheet:
+                    self.thumbnails.append(thumbnail(rgb, self.count))
+            yield Made(
+                each,
+                sbt,
+                png if self.png else None,
+                len(data),
+                self.size,
+                written or with_png,
+            )
+
+    def write_sheet(self) -> None:
+        """Write all pictures on one sheet."""
+        from sbtcodec.image.contact_sheet import contact_sheet
+        from sbtcodec.image.picture import Picture
+        from sbtcodec.image.provenance import synthesised_xmp
+        from sbtcodec.image.saving import encode_image
+
+        path = self.folder / SHEET
+        if not self.sheet or self._kept(path):
+            return
+        xmp = None if self.strip else synthesised_xmp()
+        encoded = encode_image(Picture(contact_sheet(self.thumbnails), xmp=xmp), ".png")
+        write_atomically(path, encoded, force=self.force)
+
+    def _kept(self, path: Path) -> bool:
+        """Whether a file is there and left as it is."""
+        return self.skip_existing and path.is_file()
