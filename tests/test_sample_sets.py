@@ -259,6 +259,7 @@ def test_what_is_missing_is_told_with_the_option(run, folders, trunk_file, tmp_p
     assert run(*vgg(folders, trunk_file)[:5], "--metric", "lpips")[0] == 2
     missing = tmp_path / "no.safetensors"
     assert_fails(run(*vgg(folders, missing)), 7, "; give --trunk PATH")
+    assert_fails(run(*vgg(folders, trunk_file, "--limit", "0")), 9, "--limit takes 1 or more")
     empty = tmp_path / "empty"
     empty.mkdir()
     assert_fails(run(*vgg((empty, folders[1]), trunk_file)), 9, "holds no pictures")

@@ -27,7 +27,7 @@ COMPONENTS = 64
 
 BATCH = 8
 
-BLOCK = 1024
+BLOCK = 256
 """Rows of the kernel's matrices that are there at a time: those of 50 000 pictures fill 20 GB."""
 
 
@@ -175,8 +175,8 @@ def kernel_distance(a: Features, b: Features) -> float:
     a, b = (a - mean) / deviation, (b - mean) / deviation
 
     def kernel(inner: Features) -> Features:
-        made: Features = (inner / a.shape[1] + 1) ** 3
-        return made
+        x: Features = inner / a.shape[1] + 1
+        return x * x * x  # many times as fast as x**3
 
     def total(x: Features, y: Features) -> float:
         starts = range(0, len(x), BLOCK)

@@ -29,7 +29,7 @@ from sbtcodec.evaluation.preparation import Preparation
 from sbtcodec.image.files import write_atomically
 from sbtcodec.image.listing import DATASET_SUFFIXES, listed
 
-PART = 256
+PART = 128
 """Pictures of a part: what a stopped run loses at most, for each process."""
 
 
@@ -66,6 +66,8 @@ def pictures_in(folder: Path, limit: int | None = None) -> tuple[Path, ...]:
     Raises:
         DatasetError: it is no folder, or holds no picture.
     """
+    if limit is not None and limit < 1:
+        raise DatasetError(f"a set of {limit} pictures cannot be compared; limit takes 1 or more")
     if not folder.is_dir():
         raise DatasetError(f"{folder} is not a folder, expected one of pictures; check the path")
     found = list(listed(str(folder), DATASET_SUFFIXES | {".sbt"}, recursive=True, what="pictures"))
