@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from sbtcodec.cli.bench_samples import bench_samples
 from sbtcodec.cli.common.options import Precision, PrecisionOption
 from sbtcodec.image.files import check_output, write_atomically
 from sbtcodec.rdo.effort import DEFAULT_EFFORT
@@ -31,6 +32,34 @@ def bench(
         str,
         typer.Option(help="Published curves to compare with on Kodak: vtm,hm,... or `all`."),
     ] = "",
+    samples: Annotated[
+        Path | None, typer.Option(help="Folder of sampled pictures, to compare as a set.")
+    ] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="Samples: folder of real pictures to compare with.")
+    ] = None,
+    metric: Annotated[
+        str, typer.Option(help="Samples: fid (sbtcodec[fid]), or vgg, sbtcodec's own.")
+    ] = "fid",
+    inception: Annotated[
+        Path | None,
+        typer.Option(help="fid: torch-fidelity's weights; default: where it keeps them."),
+    ] = None,
+    trunk: Annotated[
+        Path | None, typer.Option(help="vgg: a VGG-16 trunk, blocks 1 to 4 (safetensors).")
+    ] = None,
+    side: Annotated[
+        int | None,
+        typer.Option(min=8, metavar="N", help="Samples: cut middle squares, resize to N pixels."),
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(help="Samples: where features are kept; default: DIR.features beside each."),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option("--jobs", "-j", min=1, metavar="N", help="Samples: processes; default: 1."),
+    ] = None,
     limit: Annotated[int | None, typer.Option(help="Only the first N images.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write all measurements as JSON.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write an HTML report.")] = None,
@@ -57,6 +86,12 @@ def bench(
     stand in a table of their own: vtm, hm, av1, bpg, jpeg2000, and learned codecs such as
     bmshj2018-hyperprior; a wrong name lists them all.
 
+    With --samples and --reference, two folders of pictures (images and .sbt files, subfolders too)
+    are compared as sets, and nothing is compressed. fid is FID by torch-fidelity, whose weights of
+    Inception have to be there: nothing is downloaded. vgg is two distances of sbtcodec's own, in
+    features of a VGG-16 trunk, which are no FID. Features are kept as they are computed: the same
+    command goes on after Ctrl-C.
+
     \b
     Examples:
       sbtcodec bench --dataset kodak --out results.json --report report.html
@@ -64,7 +99,27 @@ def bench(
       sbtcodec bench --codecs sbt --qualities sbt=globals,10,50 --reuse results.json
       sbtcodec bench --codecs sbt,avif --metrics cvvdp,flip --published vtm,elic2022
       sbtcodec bench --codecs sbt --effort 4 --reuse results.json --out effort4.json
+      sbtcodec bench --samples sampled --reference photos --side 256 --jobs 4
+      sbtcodec bench --samples sampled --reference photos --metric vgg --trunk vgg16.safetensors
     """
+    if samples is not None or reference is not None:
+        bench_samples(
+            samples,
+            reference,
+            metric,
+            inception=inception,
+            trunk=trunk,
+            side=side,
+            cache=cache,
+            jobs=jobs,
+            limit=limit,
+            out=out,
+            device=device,
+            precision=precision.value,
+            as_json=as_json,
+            force=force,
+        )
+        return
     from rich.console import Console
 
     from sbtcodec.evaluation import crops as pieces
@@ -85,13 +140,13 @@ def bench(
     if curves:
         check_kodak(images)
     vision = load_vision_metrics(_words(metrics))
-    jobs = run.make_jobs(
+    work = run.make_jobs(
         _words(codecs), qualities or (), device=device, effort=effort, precision=precision.value
     )
     earlier = None if reuse is None else document.read_results(reuse)
-    results = run.run_benchmark(images, jobs, vision=vision, device=device)
+    results = run.run_benchmark(images, work, vision=vision, device=device)
     results = replace(results, published=curves)
-    shown_codecs = [job.codec for job in jobs]
+    shown_codecs = [job.codec for job in work]
     if earlier is not None:
         results = run.reuse(results, earlier)
         measured = {codec.name for codec in shown_codecs}

@@ -1,4 +1,4 @@
-"""The packages of the extras `bench` and `vision`: imported on first use, with helpful errors."""
+"""Packages of the extras `bench`, `vision`, `fid`: imported on first use, with helpful errors."""
 
 import importlib
 from importlib import metadata
@@ -13,6 +13,7 @@ _EXTRAS = {
     "pillow_jxl": ("pillow-jxl-plugin", "bench"),
     "pycvvdp": ("cvvdp", "vision"),
     "flip_evaluator": ("flip-evaluator", "vision"),
+    "torch_fidelity": ("torch-fidelity", "fid"),
 }
 """Import name: name of the package, and the extra that it is in."""
 
@@ -26,7 +27,7 @@ def import_extra(module: str) -> ModuleType:
     Raises:
         SbtError: the package is not installed or does not load; the message says what to install.
     """
-    package, extra = _EXTRAS.get(module, (module, "bench"))
+    package, extra = _EXTRAS.get(module.partition(".")[0], (module, "bench"))
     try:
         return importlib.import_module(module)
     except ImportError as error:

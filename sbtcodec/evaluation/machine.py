@@ -20,6 +20,7 @@ _PACKAGES = (
     "pillow-jxl-plugin",
     "cvvdp",
     "flip-evaluator",
+    "torch-fidelity",
     "torchvision",
 )
 

@@ -19,6 +19,11 @@ OPTIONS = {
         "measure with --dataset kodak and without --limit, or leave --published out"
     ),
     "train one for it": "train one with `sbtcodec train --stage generator`",
+    "pass inception=PATH": "give --inception PATH",
+    "name another one as cache_folder": "name another one with --cache",
+    "pass side=N": "give --side N",
+    "pass trunk=PATH": "give --trunk PATH",
+    "go on with fewer jobs": "go on with a smaller --jobs",
     "work without Ray": "use --engine local",
     "start one on this machine": "give --engine ray for one on this machine",
 }
