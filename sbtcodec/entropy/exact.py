@@ -265,7 +265,9 @@ class ExactEntropyParameters:
     def seen_of(self, q: NDArray[np.integer]) -> NDArray[np.int8 | np.int16]:
         """What the network sees of symbols: magnitudes, with the sign of q if it sees signs."""
         if q.dtype == np.int8 and self.seen_of_bytes:  # a sixth of the time
-            return np.frombuffer(q.tobytes().translate(self.seen_of_bytes), np.int8).reshape(q.shape)
+            return np.frombuffer(q.tobytes().translate(self.seen_of_bytes), np.int8).reshape(
+                q.shape
+            )
         places = np.add(q, len(self.seen) // 2, dtype=np.intp)
         seen: NDArray[np.int16] = self.seen.take(places, mode="clip")
         return seen

@@ -97,7 +97,9 @@ class TileSymbols:
         channels = self.config.group_slice(step // 2)
         parity = step % 2
         # computed anew for each step: to keep it takes more memory than q
-        seen = self.model.scales.seen_of(self.q[:, :, : channels.stop if parity else channels.start])
+        seen = self.model.scales.seen_of(
+            self.q[:, :, : channels.stop if parity else channels.start]
+        )
         index = self.model.scales.indices(
             step,
             self.features,

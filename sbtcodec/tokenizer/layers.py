@@ -107,10 +107,13 @@ def planes(rgb: NDArray[np.uint8], device: torch.device) -> Tensor:
     return x.permute(2, 0, 1)[None].float() / 255
 
 
-def room(channels: int, latents: Box, device: torch.device) -> Tensor:
-    """Uninitialised float32 [1, channels, H, W] in the layout of `pixel_rows`."""
+def room(
+    channels: int, latents: Box, device: torch.device, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """Uninitialised float [1, channels, H, W] in the layout of `pixel_rows`."""
     shape = 1, channels, latents.height, latents.width
-    return pixel_rows(torch.empty(shape, dtype=torch.float32, device=device))
+    rows = torch.channels_last
+    return torch.empty(shape, dtype=dtype, device=device, memory_format=rows)
 
 
 def part_of(h: Tensor, latents: Box, fineness: int) -> Tensor:
