@@ -6,8 +6,9 @@ from torch import nn
 
 from sbtcodec.latents.blocks import Networks, kept_in_bfloat16
 from sbtcodec.models.release import load_release
+from sbtcodec.tokenizer.attention import WindowAttention
 from sbtcodec.tokenizer.half import in_bfloat16
-from sbtcodec.tokenizer.layers import Block, WindowAttention, pixel_rows
+from sbtcodec.tokenizer.layers import Block, pixel_rows
 
 
 @pytest.mark.parametrize("network", [Block(32), WindowAttention(32, 2, shifted=True)])

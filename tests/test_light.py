@@ -66,7 +66,7 @@ def by_torch(networks, levels, q, layers, quality, area, tiles):
         found = networks.estimate(quality, torch.from_numpy(levels), tokens, area)
         networks.reconstruct(found, parts, layers)
         shown = Box(0, 0, area.height, area.width)
-        return networks.synthesise(found.y_hat, quality, layers, shown)
+        return networks.show(found, quality, layers, shown)
 
 
 def without_torch(light, release: Release, levels, q, layers, quality, area, tiles):

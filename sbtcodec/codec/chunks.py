@@ -17,6 +17,7 @@ import io
 import zlib
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,7 +94,7 @@ def picture_of(
             alpha = alpha[crop.rows, crop.columns]
         alpha = np.ascontiguousarray(alpha)
     rgb, alpha = reduced(rgb, alpha, scale)
-    metadata = _unpacked_metadata(found, gray=grayscale)
+    metadata: dict[str, Any] = _unpacked_metadata(found, gray=grayscale)
     picture = Picture(rgb=rgb, notices=notices, grayscale=grayscale, alpha=alpha, **metadata)
     if rgb.shape[:2] == whole:
         return picture

@@ -65,10 +65,23 @@ class Compressing:
         """
         quality = _checked_request(quality, effort)
         flag("globals_only", globals_only)
-        if search_steps_of(effort) != NONE:
+        search = search_steps_of(effort)
+        if search != NONE:
             searching(self.encoding_engine())  # before anything is computed for nothing
         analysis = self.analyse(image, max_pixels=max_pixels, keep_invisible=keep_invisible)
-        return self.code(analysis, quality, globals_only=globals_only, effort=effort).data
+        if search == NONE:  # which alone looks at pixels again
+            for picture in (image, analysis.picture):
+                if isinstance(picture, Picture) and (picture.passing or picture is not image):
+                    picture.forget_pixels()
+        coding = encode(
+            self.encoding_engine(),
+            analysis,
+            code_of(quality),
+            globals_only=globals_only,
+            search=search,
+            last=True,
+        )
+        return coding.data
 
     def analyse(
         self,

@@ -79,6 +79,7 @@ def encode(
     *,
     globals_only: bool,
     search: SearchSteps,
+    last: bool = False,
 ) -> Coding:
     """The file of an analysed picture.
 
@@ -88,6 +89,7 @@ def encode(
         quality: code, 0..255.
         globals_only: send the global tokens alone.
         search: steps to spend on better tokens.
+        last: nothing else is made of the analysis, whose local tokens may be overwritten.
 
     Raises:
         ArgumentError: the engine cannot search.
@@ -121,7 +123,7 @@ def encode(
             whole = tokens_of(width, height)
             area = whole.times(LATENTS_PER_TOKEN)
             estimate = engine.predict(rows, quality, whole, area)
-            y = engine.adapted(y, estimate, quality)
+            y = engine.adapted(y, estimate, quality, last=last)
             if search.steps:
                 from sbtcodec.rdo.latent_search import searched_latents
 
@@ -145,7 +147,8 @@ def encode(
                     r = engine.residual(estimate, y, tile, step)
                     q = chosen_symbols(r, tables, model.tables.costs, bit_weight)
                     tile.put(step, encoder.details(tables, q))
-                    engine.add(estimate, tile, step)
+                    if group < model.config.coarse_layers:  # of fine channels nothing follows
+                        engine.add(estimate, tile, step)
             coded.append([encoder.finish() for encoder in encoders])
         # trailing layers that say nothing are not declared: at low qualities every byte counts
         while len(coded) > 1 and not any(tile.has_details(len(coded) - 2) for tile in tiles):

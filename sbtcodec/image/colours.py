@@ -7,6 +7,7 @@ from PIL import Image, ImageCms
 
 from sbtcodec.errors import ImageError
 from sbtcodec.image import cicp as code_points
+from sbtcodec.image.arrays import in_mode
 from sbtcodec.image.bits import check_sixteen_bits
 from sbtcodec.image.colour_tags import UNUSABLE
 
@@ -43,9 +44,9 @@ def split_alpha(image: Image.Image, name: str) -> tuple[Image.Image, Image.Image
     if not image.has_transparency_data:
         return image, None
     if image.mode in ("1", "L", "LA", "La"):
-        image = image.convert("LA")
+        image = in_mode(image, "LA")
         return image.getchannel("L"), image.getchannel("A")
-    image = image.convert("RGBA")
+    image = in_mode(image, "RGBA")
     return image.convert("RGB"), image.getchannel("A")
 
 
@@ -58,7 +59,7 @@ def with_profile(
     `strip`, or if the samples are of another kind, it is applied, and none remains. What is not
     kept is added to `notices`.
     """
-    plain = colours.convert("L" if colours.mode in ("1", "L") else "RGB")
+    plain = in_mode(colours, "L" if colours.mode in ("1", "L") else "RGB")
     if not profile:
         return plain, None
     try:
@@ -78,14 +79,14 @@ def with_profile(
             return plain, None
         if mode == plain.mode and not strip:
             return plain, profile
-        converted = ImageCms.applyTransform(colours.convert(mode), transform)
+        converted = ImageCms.applyTransform(in_mode(colours, mode), transform)
     except Exception:  # noqa: BLE001 - a profile can be damaged in any way; the pixels are fine
         notices.append(UNUSABLE)
         return plain, None
     if colours.mode not in ("CMYK", "LAB"):  # of which the conversion has been told already
         notices.append("colours are converted from the embedded profile to sRGB")
     assert converted is not None  # only in-place conversion returns None
-    return converted.convert(plain.mode), None
+    return in_mode(converted, plain.mode), None
 
 
 def with_code_points(
@@ -102,7 +103,7 @@ def with_code_points(
     are applied and none remain, unless no profile says the same. What is not kept is added to
     `notices`.
     """
-    plain = colours.convert("L" if colours.mode in ("1", "L") else "RGB")
+    plain = in_mode(colours, "L" if colours.mode in ("1", "L") else "RGB")
     if name := code_points.hdr_name(cicp):
         notices.append(f"the picture is of high dynamic range ({name}): 8 bits a sample are kept")
     same = code_points.profile_of(cicp, gray=plain.mode == "L")

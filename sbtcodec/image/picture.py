@@ -34,6 +34,8 @@ class Picture:
         cicp: the colour space of `rgb` as four code points of H.273: primaries, transfer function,
             0 and 1. It stands before `icc`, which says the same to programs that do not know
             it, and is None where no profile does, as for high dynamic range.
+        passing: whether its pixels are forgotten as soon as it is compressed: nobody else needs
+            them, and of a large picture they take much memory.
 
     Raises `ArgumentError` for arrays of another shape or dtype.
     """
@@ -46,6 +48,7 @@ class Picture:
     exif: bytes | None = None
     xmp: bytes | None = None
     cicp: bytes | None = None
+    passing: bool = False
 
     def __post_init__(self) -> None:
         """Check shapes and dtypes."""
@@ -65,6 +68,11 @@ class Picture:
     def mode(self) -> str:
         """Pillow's name for the channels: "L", "LA", "RGB" or "RGBA"."""
         return ("L" if self.grayscale else "RGB") + ("" if self.alpha is None else "A")
+
+    def forget_pixels(self) -> None:
+        """Give back the memory of `rgb`, which keeps its shape and is black from then on."""
+        black = np.broadcast_to(np.uint8(0), self.rgb.shape)
+        object.__setattr__(self, "rgb", black)
 
     def to_image(self) -> Image.Image:
         """Return a PIL image of mode `mode`, metadata in its `info` under Pillow's names."""

@@ -24,11 +24,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from sbtcodec.errors import ImageError
+from sbtcodec.image.arrays import array_of
 from sbtcodec.image.colour_tags import colours_of
 from sbtcodec.image.colours import MODE_NOTICES, split_alpha, with_code_points, with_profile
 from sbtcodec.image.file_scan import scan_of
@@ -106,9 +106,9 @@ def as_rgb(
         else:
             notices += scan.notices + resolution_notices(image.info, exif)
         return Picture(
-            rgb=np.array(colours.convert("RGB")),
+            rgb=array_of(colours, "RGB"),
             grayscale=colours.mode == "L",
-            alpha=None if alpha is None else np.array(alpha),
+            alpha=None if alpha is None else array_of(alpha, "L"),
             icc=icc,
             exif=within_limit(exif, "the EXIF data", notices),
             xmp=within_limit(xmp, "the XMP data", notices),

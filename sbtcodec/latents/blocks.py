@@ -1,6 +1,5 @@
 """The float networks of a release on a device, applied to pictures of any size, block by block."""
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
 from weakref import WeakKeyDictionary
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sbtcodec.grid import LATENT_STRIDE, LATENTS_PER_TOKEN, Box, even_blocks, tokens_of
-from sbtcodec.image.padding import pixels_in
+from sbtcodec.latents.encoder_blocks import COARSE_BLOCK, FINE_BLOCK, EncoderBlocks, part_of_planes
 from sbtcodec.latents.engine import HALO
 from sbtcodec.latents.estimate import Estimate, floats
 from sbtcodec.latents.symbols import TileSymbols
@@ -19,15 +18,9 @@ from sbtcodec.models.prices import Prices
 from sbtcodec.models.release import Release
 from sbtcodec.models.symbol_model import SymbolModel
 from sbtcodec.runtime import modes
-from sbtcodec.tokenizer.config import ADAPTER_DEPTH
 from sbtcodec.tokenizer.half import in_bfloat16
-from sbtcodec.tokenizer.layers import channels_last, pixel_rows, planes, room
+from sbtcodec.tokenizer.layers import channels_last
 from sbtcodec.tokenizer.model import Tokenizer
-
-# Sides, in latents, of what networks take at once: the more fits the processor's cache, the faster,
-# but the more is computed twice around it.
-COARSE_BLOCK = 80  # layers at stride 16
-FINE_BLOCK = 48  # layers at strides 8 and 4
 
 RGB = NDArray[np.uint8]
 
@@ -59,6 +52,7 @@ class Networks:
             self.tokenizer = channels_last(release.model.tokenizer.to(device))
             if bf16:
                 self.tokenizer = kept_in_bfloat16(self.tokenizer)
+        self._encoder = EncoderBlocks(self.tokenizer, device, bf16=bf16)
 
     @property
     def symbols(self) -> SymbolModel:
@@ -85,8 +79,8 @@ class Networks:
         latents = tokens_of(width, height).times(LATENTS_PER_TOKEN)
         _, encoder = self.tokenizer.encoders
         with self.inference():
-            y = self._local_tokens(rgb, latents)
-            pooled = self._pooled(encoder.pool, y)
+            y = self._encoder.local_tokens(rgb, latents)
+            pooled = self._encoder.pooled(encoder.pool, latents, part_of_planes(y))
             with floats(self.device, bf16=self.bf16):
                 z = encoder.attend(pooled).float()
         return y, z
@@ -107,76 +101,33 @@ class Networks:
         """
         levels = self.levels(z)
         whole = Box(0, 0, *z.shape[2:])
+        latents = whole.times(LATENTS_PER_TOKEN)
         for step in range(steps):
             adapter = self.tokenizer.token_adapter_of(step)
             if adapter is None:
                 break
             with self.inference():
                 # at any quality: a prediction does not depend on it
-                estimate = self.estimate(0, levels, whole, whole.times(LATENTS_PER_TOKEN))
-                compared = self._pooled(adapter.compare, y, estimate.y_hat)
+                estimate = self.estimate(0, levels, whole, latents)
+                estimate.forget_features()
+                compared = self._encoder.pooled(
+                    adapter.compare, latents, part_of_planes(y), estimate.y_hat_in
+                )
                 values = self.tokenizer.fsq.to_values(levels.to(self.device).float())
                 with floats(self.device, bf16=self.bf16):
                     z = adapter.attend(compared, z, values)
                 levels = self.levels(z)
         return levels
 
-    def _pooled(self, network: Callable[..., Tensor], *given: Tensor) -> Tensor:
-        """What a network makes of latents for each global token, band by band.
-
-        Args:
-            network: from rows of what is given to float [1, d, h, w]; it sees at most
-                LATENTS_PER_TOKEN latents around a token.
-            given: float32 [1, ., H, W] each.
-        """
-        latents = Box(0, 0, *given[0].shape[2:])
-        pooled = []
-        for top in range(0, latents.height, COARSE_BLOCK):
-            band = Box(top, 0, min(top + COARSE_BLOCK, latents.height), latents.width)
-            seen = band.grown(LATENTS_PER_TOKEN, latents)
-            inside = band.seen_from(seen).over(LATENTS_PER_TOKEN)
-            with floats(self.device, bf16=self.bf16):
-                made = network(*(t[:, :, seen.rows] for t in given))
-            pooled.append(made[:, :, inside.rows])
-        return torch.cat(pooled, 2)
-
-    def _local_tokens(self, rgb: RGB, latents: Box) -> Tensor:
-        """Local tokens float32 [1, local_channels, H, W] of uint8 [height, width, 3]."""
-        encoder, config = self.tokenizer.encoders[0], self.tokenizer.config
-        features = room(config.widths[2] + config.fine_channels, latents, self.device)
-        for block in even_blocks(latents, FINE_BLOCK):
-            seen = block.grown(encoder.fine_reach, latents)
-            x = planes(pixels_in(rgb, seen.times(LATENT_STRIDE)), self.device)
-            with floats(self.device, bf16=self.bf16):
-                h = encoder.fine(x, block.seen_from(seen))
-            features[:, :, block.rows, block.columns] = h
-        return self._coarsely(encoder.coarse, encoder.coarse_reach, features)
-
-    def _coarsely(self, network: Callable[..., Tensor], reach: int, *given: Tensor) -> Tensor:
-        """Local tokens that a network at stride 16 makes, block by block.
-
-        Args:
-            network: from parts of what is given to float [1, local_channels, h, w].
-            reach: latents that it can see around a latent.
-            given: float32 [1, ., H, W] each.
-        """
-        latents = Box(0, 0, *given[0].shape[2:])
-        made = room(self.tokenizer.config.local_channels, latents, self.device)
-        for block in even_blocks(latents, COARSE_BLOCK):
-            seen = block.grown(reach, latents)
-            inside = block.seen_from(seen)
-            with floats(self.device, bf16=self.bf16):
-                h = network(*(pixel_rows(t[:, :, seen.rows, seen.columns]) for t in given))
-            made[:, :, block.rows, block.columns] = h[:, :, inside.rows, inside.columns]
-        return made
-
-    def adapted(self, y: Tensor, estimate: Estimate, quality: int) -> Tensor:
-        """Local tokens as they are sent at a quality code; the estimate is still a prediction."""
+    def adapted(self, y: Tensor, estimate: Estimate, quality: int, *, last: bool) -> Tensor:
+        """Local tokens as they are sent at a quality code; see `EncodingEngine`."""
+        if self.tokenizer.adapter is None:
+            return y
         anchor_weights = self.release.anchor_weights(quality)[None].to(self.device)
-        adapted = partial(
+        network = partial(
             self.tokenizer.adapted, anchor_weights=anchor_weights, gain=estimate.gains
         )
-        return self._coarsely(adapted, ADAPTER_DEPTH, y, estimate.y_hat)
+        return self._encoder.adapted(network, y, estimate.y_hat_in, overwrite=last)
 
     def estimate(self, quality: int, levels: Tensor, tokens: Box, area: Box) -> Estimate:
         """The prediction of an area from global tokens; arguments are those of `Estimate`."""
@@ -188,10 +139,6 @@ class Networks:
         """The same from levels int64 [h, w, dims]; see `Engine`."""
         planes = torch.from_numpy(levels).permute(2, 0, 1)[None]
         return self.estimate(quality, planes, tokens, area)
-
-    def show(self, estimate: Estimate, quality: int, layers: int, latents: Box) -> RGB:
-        """Pixels uint8 [16 h, 16 w, 3]; see `Engine`."""
-        return self.synthesise(estimate.y_hat, quality, layers, latents)
 
     def reconstruct(self, estimate: Estimate, tiles: list[TileSymbols], layers: int) -> None:
         """Bring an estimate to what the symbols of its tiles say."""
@@ -217,11 +164,11 @@ class Networks:
         """Apply the symbols of a tile; see `EncodingEngine`."""
         estimate.add(tile.latents, step, tile.symbols(step))
 
-    def synthesise(self, y_hat: Tensor, quality: int, layers: int, latents: Box) -> RGB:
-        """Part of the local tokens float32 [1, C, H, W] to pixels uint8 [16 h, 16 w, 3]."""
+    def show(self, estimate: Estimate, quality: int, layers: int, latents: Box) -> RGB:
+        """Pixels uint8 [16 h, 16 w, 3]; see `Engine`."""
         anchor_weights = self.release.anchor_weights(quality)[None].to(self.device)
         arrived = torch.tensor([layers], dtype=torch.int64, device=self.device)
-        whole = Box(0, 0, *y_hat.shape[2:])
+        whole = Box(0, 0, estimate.area.height, estimate.area.width)
         rgb = np.empty(
             (latents.height * LATENT_STRIDE, latents.width * LATENT_STRIDE, 3), dtype=np.uint8
         )
@@ -229,7 +176,7 @@ class Networks:
         for block in even_blocks(latents, COARSE_BLOCK):
             seen = block.grown(HALO, whole)
             with floats(self.device, bf16=self.bf16):
-                part = pixel_rows(y_hat[:, :, seen.rows, seen.columns])
+                part = estimate.y_hat_in(seen.rows, seen.columns)
                 features = decoder.coarse(part, anchor_weights, arrived)
             for piece in even_blocks(block, FINE_BLOCK):
                 with floats(self.device, bf16=self.bf16):

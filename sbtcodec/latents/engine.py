@@ -94,8 +94,15 @@ class EncodingEngine(Engine[E], Protocol[E, T]):
         """Levels of global tokens adapted so many times to what they predict."""
         ...
 
-    def adapted(self, y: T, estimate: E, quality: int) -> T:
-        """Local tokens as they are sent at a quality code; the estimate is still a prediction."""
+    def adapted(self, y: T, estimate: E, quality: int, *, last: bool) -> T:
+        """Local tokens as they are sent at a quality code.
+
+        Args:
+            y: of `analyse`.
+            estimate: still a prediction.
+            quality: code, 0..255.
+            last: nobody needs `y` any more, it may be overwritten.
+        """
         ...
 
     def refine(self, estimate: E, step: int) -> None:

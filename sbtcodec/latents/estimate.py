@@ -16,7 +16,7 @@ from sbtcodec.latents.bands import bands
 from sbtcodec.latents.engine import SPREAD_HALO
 from sbtcodec.models.release import Release
 from sbtcodec.runtime.modes import CPU
-from sbtcodec.tokenizer.bootstrap import checkerboard
+from sbtcodec.tokenizer.bootstrap import checkerboard, padded
 from sbtcodec.tokenizer.layers import joined, pixel_rows, room
 from sbtcodec.tokenizer.model import Tokenizer
 
@@ -29,12 +29,19 @@ def floats(device: torch.device, *, bf16: bool) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=bf16)
 
 
+def stored_in(*, bf16: bool) -> torch.dtype:
+    """The precision that holds what float networks give to each other."""
+    return torch.bfloat16 if bf16 else torch.float32
+
+
 class Estimate:
     """What is known of the local tokens of an area, from less and less prediction.
 
     Attributes:
         area: the part of the picture, in latents; whole tokens.
-        y_hat: float32 [1, local_channels, H, W] of the area: what was sent, predicted elsewhere.
+        features: of the predictor, float [1, widths[2], H, W] in the precision of the networks.
+        coarse: float32 [1, coarse_channels, H, W] of the area: what was sent, predicted elsewhere.
+        fine: the same of the fine channels, where nothing is predicted; None before any is sent.
     """
 
     def __init__(
@@ -69,16 +76,31 @@ class Estimate:
             z = self.tokenizer.fsq.to_values(levels.to(device).float())
             own = area.over(LATENTS_PER_TOKEN).seen_from(tokens)
             attended = predictor.attend(pixel_rows(z))[:, :, own.rows, own.columns]
-            self.features = room(self.tokenizer.config.widths[2], area, device)
-            self.y_hat = room(self.tokenizer.config.local_channels, area, device)
+            config = self.tokenizer.config
+            self.features = room(config.widths[2], area, device, stored_in(bf16=bf16))
+            self.coarse = room(config.coarse_channels, area, device)
+            self.fine: Tensor | None = None
             whole = Box(0, 0, area.height, area.width)
             for block in blocks(whole, SPREAD_BLOCK):
                 seen = block.grown(SPREAD_HALO, whole)
                 part, inside = seen.over(LATENTS_PER_TOKEN), block.seen_from(seen)
                 found = predictor.spread_out(pixel_rows(attended[:, :, part.rows, part.columns]))
-                for planes, made in zip((self.features, self.y_hat), found, strict=True):
-                    shown = made[:, :, inside.rows, inside.columns]
+                for planes, made in zip((self.features, self.coarse), found, strict=True):
+                    shown = made[:, : planes.shape[1], inside.rows, inside.columns]
                     planes[:, :, block.rows, block.columns] = shown
+
+    @property
+    def y_hat(self) -> Tensor:
+        """Both together, float32 [1, local_channels, H, W], a copy."""
+        return self.y_hat_in(slice(None))
+
+    def y_hat_in(self, rows: slice, columns: slice = slice(None)) -> Tensor:
+        """Both together in a part of the area, float32 [1, local_channels, h, w], a copy."""
+        coarse = self.coarse[:, :, rows, columns]
+        fine_channels = self.tokenizer.config.fine_channels
+        if self.fine is None:
+            return pixel_rows(padded(coarse, fine_channels))
+        return pixel_rows(torch.cat([coarse, self.fine[:, :, rows, columns]], 1))
 
     def refine(self, step: int) -> None:
         """Correct the prediction of what is not known yet, before `step` (2 * layer + parity).
@@ -91,21 +113,21 @@ class Estimate:
         channels = self.tokenizer.config.group_slice(group)
         mine = channels.stop - channels.start
         refiner = self.tokenizer.refiners[step]
-        above = self.y_hat[:, :, :0]  # the last rows of the band before, as they were
+        above = self.coarse[:, :, :0]  # the last rows of the band before, as they were
         reach = self.tokenizer.config.refine_depth  # latents that it can see around a latent
         for rows, inside in bands(self.area, reach):
             own = slice(rows.start + inside.start, rows.start + inside.stop)
-            y_hat = joined(above, self.y_hat[:, :, own.start : rows.stop])
+            y_hat = joined(above, self.coarse[:, :, own.start : rows.stop])
             with floats(self.device, bf16=self.bf16):
                 delta = refiner(self.features[:, :, rows], y_hat).float()
-            delta = delta[:, :, inside]
+            delta = delta[:, : self.coarse.shape[1] - channels.start, inside]
             if parity == 1:
                 board = checkerboard(
                     delta.shape[2], delta.shape[3], 1 - own.start % 2, delta.device
                 )
                 delta[:, :mine] *= board
-            above = self.y_hat[:, :, own.stop - reach : own.stop].clone()
-            self.y_hat[:, channels.start :, own] += delta
+            above = self.coarse[:, :, own.stop - reach : own.stop].clone()
+            self.coarse[:, channels.start :, own] += delta
 
     def forget_features(self) -> None:
         """Give back what refining needs: nothing follows."""
@@ -123,9 +145,10 @@ class Estimate:
         shown = self.area.cut(latents)
         parity = (step + shown.top + shown.left) % 2
         places = checkerboard(shown.height, shown.width, parity, self.device)[0, 0]
-        r = (y[:, channels, at.rows, at.columns] - self._mine(at, channels)) * self.gains[
-            :, channels
-        ]
+        r = y[:, channels, at.rows, at.columns]
+        if channels.start < self.coarse.shape[1] or self.fine is not None:
+            r = r - self._mine(at, channels)
+        r = r * self.gains[:, channels]
         chosen: NDArray[np.float32] = r[0].permute(1, 2, 0)[places].flatten().cpu().numpy()
         return chosen
 
@@ -147,4 +170,12 @@ class Estimate:
         return self.area.cut(latents).seen_from(self.area), channels
 
     def _mine(self, at: Box, channels: slice) -> Tensor:
-        return self.y_hat[:, channels, at.rows, at.columns]
+        """The channels of a detail layer; from now on there are fine ones if they are asked for."""
+        first = self.coarse.shape[1]
+        if channels.start < first:
+            return self.coarse[:, channels, at.rows, at.columns]
+        if self.fine is None:
+            area = Box(0, 0, self.area.height, self.area.width)
+            self.fine = room(self.tokenizer.config.fine_channels, area, self.device).zero_()
+        fine = slice(channels.start - first, channels.stop - first)
+        return self.fine[:, fine, at.rows, at.columns]

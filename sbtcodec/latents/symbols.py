@@ -19,6 +19,8 @@ from sbtcodec.entropy.units import SUBGRIDS
 from sbtcodec.grid import LATENTS_PER_TOKEN, Box
 from sbtcodec.models.symbol_model import SymbolModel
 
+SMALL = 127  # the largest symbol that is kept in a byte
+
 LevelCoding = Callable[[Frequencies, Symbols], Symbols]
 """Puts or gets levels int32 [n] under frequencies [n, K]; shown what the tile holds so far."""
 
@@ -30,7 +32,8 @@ class TileSymbols:
         tokens: where the tile's global tokens are in the picture.
         latents: where its local tokens are.
         levels: int64 [h, w, dims], levels of the global tokens.
-        q: int16 [H, W, local_channels], detail symbols; 0 where nothing is sent.
+        q: int8, or int16 where one needs it, [H, W, local_channels], detail symbols; 0 where
+            nothing is sent.
         crc: the check of what was read of it so far.
     """
 
@@ -41,10 +44,12 @@ class TileSymbols:
         self.config = model.config
         dims, channels = len(self.config.levels), self.config.local_channels
         self.levels = np.zeros((tokens.height, tokens.width, dims), dtype=np.int64)
-        self.q = np.zeros((self.latents.height, self.latents.width, channels), dtype=np.int16)
+        # kept small: tiles of a large picture add up
+        self.q: NDArray[np.int8 | np.int16] = np.zeros(
+            (self.latents.height, self.latents.width, channels), dtype=np.int8
+        )
         self.crc = 0
         self.features: NDArray[np.uint8] = np.zeros(0, dtype=np.uint8)
-        self.seen: NDArray[np.int16] = np.zeros(0, dtype=np.int16)
 
     def code_levels(self, code: LevelCoding) -> None:
         """Code the global tokens: four sub-grids, level by level.
@@ -72,13 +77,11 @@ class TileSymbols:
     def prepare_details(self) -> None:
         """Compute what all detail steps share, from the global tokens."""
         features = self.model.scales.features(centred(self.levels, self.config.levels))
-        # kept small, as activations and magnitudes are: tiles of a large picture add up
-        self.features = features.astype(np.uint8)
-        self.seen = np.zeros(self.q.shape, dtype=np.int16)
+        self.features = features.astype(np.uint8)  # as activations are
 
     def forget_context(self) -> None:
         """Give back what `prepare_details` made: all symbols are there."""
-        self.features, self.seen = np.zeros(0, np.uint8), np.zeros(0, np.int16)
+        self.features = np.zeros(0, np.uint8)
 
     def places(self, step: int) -> NDArray[np.bool_]:
         """bool [H, W]: the latents whose symbols `step` codes; a step is 2 * layer + parity."""
@@ -93,7 +96,10 @@ class TileSymbols:
         """
         channels = self.config.group_slice(step // 2)
         parity = step % 2
-        seen = self.seen[:, :, : channels.stop if parity else channels.start]
+        # computed anew for each step: to keep it takes more memory than q
+        seen = self.model.scales.seen_of(
+            self.q[:, :, : channels.stop if parity else channels.start]
+        )
         index = self.model.scales.indices(
             step,
             self.features,
@@ -109,8 +115,9 @@ class TileSymbols:
         channels = self.config.group_slice(step // 2)
         places = self.places(step)
         values = symbols.reshape(-1, channels.stop - channels.start)
+        if self.q.dtype == np.int8 and values.size and np.abs(values).max() > SMALL:
+            self.q = self.q.astype(np.int16)
         self.q[places, channels] = values
-        self.seen[places, channels] = self.model.scales.seen_of(values)
 
     def symbols(self, step: int) -> Symbols:
         """The symbols int32 [n] of `step`, in the order of `tables`."""

@@ -49,8 +49,9 @@ class LightEncodingEngine(LightEngine):
             levels = self.levels(z)
         return levels
 
-    def adapted(self, y: Floats, estimate: Estimate, quality: int) -> Floats:
+    def adapted(self, y: Floats, estimate: Estimate, quality: int, *, last: bool) -> Floats:
         """Local tokens as they are sent at a quality code."""
+        del last  # they are made beside the old ones
         told, gains = self.anchor_weights(quality), self.gains(quality)
         return self._encoding.adapted(y, estimate, told, gains)
 

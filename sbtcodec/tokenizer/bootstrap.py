@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sbtcodec.tokenizer.attention import Attention
 from sbtcodec.tokenizer.config import TokenizerConfig
 from sbtcodec.tokenizer.folding import Unfold, UnfoldingPointwise
-from sbtcodec.tokenizer.layers import Block, Pointwise, WindowAttention
+from sbtcodec.tokenizer.layers import Block, Pointwise
 
 
 class LocalPredictor(nn.Module):
@@ -21,12 +22,7 @@ class LocalPredictor(nn.Module):
         super().__init__()
         c16, d = config.widths[2], config.global_width
         self.embed = Pointwise(len(config.levels), d)
-        self.attention = nn.Sequential(
-            *[
-                WindowAttention(d, config.heads, shifted=i % 2 == 1)
-                for i in range(config.predictor_attention)
-            ]
-        )
+        self.attention = Attention(d, config.heads, config.predictor_attention)
         self.spread = nn.Sequential(
             UnfoldingPointwise(d, 4 * c16),
             Unfold(2),

@@ -7,9 +7,10 @@ without a position need far more training data than this project has.
 
 from torch import Tensor, nn
 
+from sbtcodec.tokenizer.attention import Attention
 from sbtcodec.tokenizer.config import TokenizerConfig
 from sbtcodec.tokenizer.folding import Fold, FoldedPointwise
-from sbtcodec.tokenizer.layers import Block, Pointwise, WindowAttention
+from sbtcodec.tokenizer.layers import Block, Pointwise
 
 
 class GlobalEncoder(nn.Module):
@@ -25,12 +26,7 @@ class GlobalEncoder(nn.Module):
             Fold(2),
             FoldedPointwise(4 * c16, d),
         )
-        self.attention = nn.Sequential(
-            *[
-                WindowAttention(d, config.heads, shifted=i % 2 == 1)
-                for i in range(config.encoder_attention)
-            ]
-        )
+        self.attention = Attention(d, config.heads, config.encoder_attention)
         self.head = Pointwise(d, len(config.levels))
 
     def forward(self, y: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """The blocks that the tokenizer's float networks are made of.
 
-Letters: B batch, C channels, H W rows and columns of a token grid, D width, N tokens of a window.
+Letters: B batch, C channels, H W rows and columns of a token grid.
 """
 
 from typing import TypeVar
@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from sbtcodec.grid import Box
 from sbtcodec.runtime.tensors import normal
-from sbtcodec.tokenizer.config import WINDOW
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -91,119 +90,6 @@ class Block(nn.Module):
         return h
 
 
-def _rotations(width: int, side: int) -> tuple[Tensor, Tensor]:
-    """Cosines and sines, each [side * side, width // 2], of 2-D rotary positions in a window."""
-    quarter = width // 4
-    order = torch.arange(quarter, dtype=torch.float32, device="cpu")
-    frequency = 1.0 / (2.0 * torch.pi) ** (order / max(1, quarter - 1))
-    places = torch.arange(side, dtype=torch.float32, device="cpu")
-    rows, columns = torch.meshgrid(places, places, indexing="ij")
-    angle = torch.cat([rows.reshape(-1, 1) * frequency, columns.reshape(-1, 1) * frequency], 1)
-    return angle.cos(), angle.sin()
-
-
-class WindowAttention(nn.Module):
-    """Full attention among the 8x8 global tokens of a 256-pixel window, then a small network.
-
-    Windows of odd layers are shifted by half a window, and a depthwise convolution precedes each
-    layer, so that information crosses window borders. Positions are relative (rotary), so any grid
-    works; tokens that only fill up a window are masked out.
-    """
-
-    cos: Tensor
-    sin: Tensor
-
-    def __init__(self, width: int, heads: int, *, shifted: bool) -> None:
-        """Attention of `heads` heads over windows of WINDOW x WINDOW tokens."""
-        super().__init__()
-        self.heads = heads
-        self.shift = WINDOW // 2 if shifted else 0
-        self.mix = nn.Conv2d(width, width, 3, padding=1, groups=width)
-        nn.init.zeros_(self.mix.weight)
-        self.norm = nn.LayerNorm(width)
-        self.qkv = nn.Linear(width, 3 * width)
-        self.out = nn.Linear(width, width)
-        self.norm_mlp = nn.LayerNorm(width)
-        self.expand = nn.Linear(width, 2 * width)
-        self.project = nn.Linear(2 * width, width)
-        cos, sin = _rotations(width // heads, WINDOW)
-        self.register_buffer("cos", cos, persistent=False)
-        self.register_buffer("sin", sin, persistent=False)
-
-    def _windows(self, t: Tensor) -> Tensor:
-        """Rows of tokens to heads by windows: float [B, H, W, D] -> [B', heads, N, D / heads]."""
-        b, h, w, d = t.shape
-        top, bottom, right = self.shift, -(h + self.shift) % WINDOW, -(w + self.shift) % WINDOW
-        t = F.pad(t, (0, 0, top, right, top, bottom))
-        rows, columns = t.shape[1] // WINDOW, t.shape[2] // WINDOW
-        t = t.view(b, rows, WINDOW, columns, WINDOW, self.heads, d // self.heads)
-        t = t.permute(0, 1, 3, 5, 2, 4, 6)
-        return t.reshape(b * rows * columns, self.heads, WINDOW * WINDOW, d // self.heads)
-
-    def _grid(self, t: Tensor, like: Tensor) -> Tensor:
-        """The inverse of `_windows`, for a grid of the shape of `like`."""
-        b, h, w, d = like.shape
-        rows, columns = -(-(h + self.shift) // WINDOW), -(-(w + self.shift) // WINDOW)
-        t = t.view(b, rows, columns, self.heads, WINDOW, WINDOW, d // self.heads)
-        t = t.permute(0, 1, 4, 2, 5, 3, 6).reshape(b, rows * WINDOW, columns * WINDOW, d)
-        return t[:, self.shift : self.shift + h, self.shift : self.shift + w]
-
-    def _attend(self, t: Tensor) -> Tensor:
-        """Attention inside windows: float [B, H, W, D] -> the same shape."""
-        b, h, w, d = t.shape
-        q, k, v = self.qkv(self.norm(t)).chunk(3, -1)
-        if h + self.shift <= WINDOW and w + self.shift <= WINDOW:
-            # a grid inside one window needs no filling up: same result, fewer tokens
-            rows = torch.arange(self.shift, self.shift + h, device=t.device)
-            columns = torch.arange(self.shift, self.shift + w, device=t.device)
-            at = (rows[:, None] * WINDOW + columns).flatten()
-            cos, sin = self.cos[at], self.sin[at]
-            q, k, v = (s.reshape(b, h * w, self.heads, -1).transpose(1, 2) for s in (q, k, v))
-            o = _attention(_rotate(q, cos, sin), _rotate(k, cos, sin), v)
-            o = o.transpose(1, 2).reshape(b, h, w, d)
-        else:
-            whole = torch.ones(1, h, w, self.heads, dtype=torch.float32, device=t.device)
-            present = self._windows(whole)
-            mask = present[:, :1].transpose(2, 3).bool().repeat(b, 1, 1, 1)
-            q, k = (_rotate(self._windows(s), self.cos, self.sin) for s in (q, k))
-            o = _attention(q, k, self._windows(v), mask)
-            o = self._grid(o, t)
-        out: Tensor = self.out(o)
-        return out
-
-    def forward(self, x: Tensor) -> Tensor:
-        """float [B, D, H, W] -> the same shape, for any H and W."""
-        t = (x + self.mix(x)).permute(0, 2, 3, 1)
-        t = t + self._attend(t)
-        t = t + self.project(F.gelu(self.expand(self.norm_mlp(t))))
-        out: Tensor = t.permute(0, 3, 1, 2)
-        return out
-
-
-def _attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Softmax attention of [B', heads, N, d]; where `mask` [B', 1, 1 or N, N] is False, none.
-
-    With gradients on a CPU it is written out, in float32: torch's fused kernel takes five times as
-    long there, in bfloat16, for windows as small as these. Products in bfloat16 are hardly faster,
-    and their gradients are much further from the exact ones.
-    """
-    if not torch.is_grad_enabled() or q.device.type != "cpu":
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-    with torch.autocast("cpu", enabled=False):
-        product = q.float() @ k.float().transpose(-1, -2) * q.shape[-1] ** -0.5
-        if mask is not None:
-            product = product.masked_fill(~mask, float("-inf"))
-        attended: Tensor = (product.softmax(-1) @ v.float()).to(v.dtype)
-    return attended
-
-
-def _rotate(t: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate float [B', heads, N, d] by the angle of each token's position, [N, d / 2]."""
-    a, b = t.chunk(2, -1)
-    cos, sin = cos.to(t.dtype), sin.to(t.dtype)
-    return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
-
-
 def channels_last(module: M) -> M:
     """The module with its kernels laid out for channels_last inputs, the fast layout on a CPU."""
     module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -231,11 +117,13 @@ def planes(rgb: NDArray[np.uint8], device: torch.device) -> Tensor:
     return x.permute(2, 0, 1)[None].float().div_(255)
 
 
-def room(channels: int, latents: Box, device: torch.device) -> Tensor:
-    """Uninitialised float32 [1, channels, H, W] in the layout of `pixel_rows`."""
+def room(
+    channels: int, latents: Box, device: torch.device, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """Uninitialised float [1, channels, H, W] in the layout of `pixel_rows`."""
     shape = 1, channels, latents.height, latents.width
     rows = torch.channels_last
-    return torch.empty(shape, dtype=torch.float32, device=device, memory_format=rows)
+    return torch.empty(shape, dtype=dtype, device=device, memory_format=rows)
 
 
 def part_of(h: Tensor, latents: Box, fineness: int) -> Tensor:

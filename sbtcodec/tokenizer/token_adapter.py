@@ -10,9 +10,10 @@ need not leave anything to details.
 import torch
 from torch import Tensor, nn
 
+from sbtcodec.tokenizer.attention import Attention
 from sbtcodec.tokenizer.config import TokenizerConfig
 from sbtcodec.tokenizer.folding import Fold, FoldedPointwise
-from sbtcodec.tokenizer.layers import Block, Pointwise, WindowAttention
+from sbtcodec.tokenizer.layers import Block, Pointwise
 
 
 class TokenAdapter(nn.Module):
@@ -27,9 +28,7 @@ class TokenAdapter(nn.Module):
         self.from_estimate = Pointwise(channels, width)
         self.pool = nn.Sequential(Block(width), Fold(2), FoldedPointwise(4 * width, d))
         self.from_choice = Pointwise(2 * dims, d)
-        self.attention = nn.Sequential(
-            *[WindowAttention(d, config.heads, shifted=i % 2 == 1) for i in range(attention)]
-        )
+        self.attention = Attention(d, config.heads, attention)
         self.head = Pointwise(d, dims, gain=0.0)
 
     def forward(self, y: Tensor, y_hat: Tensor, z: Tensor, values: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """What `compress` does with each image."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sbtcodec.cli.common.arguments import Task
@@ -43,6 +43,7 @@ class Compression:
             before = len(found)
             with naming(source):
                 picture = load_image(found, max_pixels=self.max_pixels, strip=self.strip)
+        picture = replace(picture, passing=True)
         height, width = picture.rgb.shape[:2]
         codec = shared.encoder_for(self.encoder.rate_target.effort, width * height)
         start = time.perf_counter()

@@ -81,9 +81,9 @@ class FileEncoder:
         Raises `RateError` if no file has the size or reaches the score, `ImageError`, and
         `InvalidFileError` if the file does not decode.
         """
-        encoded = encode_picture(self.rate_target, codec, picture)
         if not self.verify:
-            return encoded
+            return encode_picture(self.rate_target, codec, picture)
+        encoded = encode_picture(self.rate_target, codec, replace(picture, passing=False))
         psnr = _verified(codec, encoded.data, picture)
         shown = round(psnr, 4) if math.isfinite(psnr) else None
         return replace(
