@@ -13,6 +13,7 @@ import typer
 
 from sbtcodec import __version__
 from sbtcodec.cli.bench import bench
+from sbtcodec.cli.common.addresses import LocalCommand
 from sbtcodec.cli.common.failures import (
     BUG_EXIT_CODE,
     INTERRUPTED_EXIT_CODE,
@@ -58,7 +59,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain text keeps the layout of the exit codes, and is quick
 )
 for command in (compress, decompress, info, verify, compare, tokens, models, demo, bench, train):
-    app.command()(command)
+    app.command(cls=LocalCommand)(command)
 
 
 def _print_version(wanted: bool) -> None:
