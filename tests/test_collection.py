@@ -339,6 +339,11 @@ def test_workers_share_the_machines() -> None:
     assert WorkerPool.of([small, large], "auto", None) == WorkerPool(2, 8, "cuda")
 
 
+def test_of_several_processors_a_worker_leaves_one_to_ray() -> None:
+    threads = {cpus: WorkerPool(1, cpus, "cpu").threads for cpus in (1, 2, 8)}
+    assert threads == {1: 1, 2: 1, 8: 7}
+
+
 def test_workers_that_cannot_be_placed_are_refused() -> None:
     with pytest.raises(DeviceError, match="has no GPU"):
         WorkerPool.of([Node(4, 0, GIB)], "cuda", None)

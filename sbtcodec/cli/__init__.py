@@ -13,6 +13,7 @@ import typer
 
 from sbtcodec import __version__
 from sbtcodec.cli.bench import bench
+from sbtcodec.cli.common.addresses import LocalCommand
 from sbtcodec.cli.common.failures import (
     BUG_EXIT_CODE,
     INTERRUPTED_EXIT_CODE,
@@ -64,7 +65,7 @@ COMMANDS = (
     *(models, demo, bench, train),
 )
 for command in COMMANDS:
-    app.command()(command)
+    app.command(cls=LocalCommand)(command)
 
 
 def _print_version(wanted: bool) -> None:

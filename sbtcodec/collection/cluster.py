@@ -34,6 +34,15 @@ class WorkerPool:
     cpus: int
     device: str
 
+    @property
+    def threads(self) -> int:
+        """How many threads a worker computes with: of several processors it leaves one to Ray.
+
+        Threads that compute together wait for the slowest of them, at every layer of the networks;
+        were each processor taken, all would wait whenever a process of Ray needs one.
+        """
+        return max(1, self.cpus - 1)
+
     @classmethod
     def of(cls, nodes: Sequence[Node], device: str, workers: int | None) -> "WorkerPool":
         """Divide machines among workers.

@@ -9,6 +9,7 @@ once more, one by one; what still kills a worker is recorded as failed.
 import logging
 import math
 import secrets
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ from sbtcodec.errors import SbtError
 
 MAX_TASK_IMAGES = 16  # what a killed worker has to repeat at most
 TASKS_PER_WORKER = 8  # at least, so that workers end at about the same time
+TASKS_IN_FLIGHT = 2  # of a worker: the next one waits where it is needed, as Ray takes its time
 TASK_ATTEMPTS = 3
 LOST_EXIT_CODE = 1
 
@@ -75,7 +77,7 @@ def run(
             plan.settings,
             encoder,
             pool.device,
-            pool.cpus,
+            pool.threads,
             max_pixels,
             weights,
             mark,
@@ -145,19 +147,25 @@ def _compress(
     context.max_errored_blocks = -1
     context.max_consecutive_actor_init_deaths = 0  # a worker that cannot start has a reason
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+    # One alone is tried by itself: of what waits behind it the attempts would be counted as well.
+    in_flight = TASKS_IN_FLIGHT if task_images > 1 else 1
     starts = range(0, len(items), task_images)
     tables = [to_rows(items[i : i + task_images], config.roots) for i in starts]
-    rows = data.from_arrow(tables).map_batches(
-        Worker,
-        batch_size=None,
-        batch_format="pyarrow",
-        fn_constructor_args=(config,),
-        compute=data.ActorPoolStrategy(size=pool.workers, max_tasks_in_flight_per_actor=1),
-        num_cpus=pool.cpus,
-        num_gpus=1 if pool.device == "cuda" else 0,
-        max_restarts=-1,
-        max_task_retries=TASK_ATTEMPTS - 1,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the last two, which are to move in Ray 2.64
+        rows = data.from_arrow(tables).map_batches(
+            Worker,
+            batch_size=None,
+            batch_format="pyarrow",
+            fn_constructor_args=(config,),
+            compute=data.ActorPoolStrategy(
+                size=pool.workers, max_tasks_in_flight_per_actor=in_flight
+            ),
+            num_cpus=pool.cpus,
+            num_gpus=1 if pool.device == "cuda" else 0,
+            max_restarts=-1,
+            max_task_retries=TASK_ATTEMPTS - 1,
+        )
     try:
         for table in rows.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
             for entry in to_entries(table):

@@ -84,7 +84,8 @@ class Entry:
         bpp: bits of the file per pixel, None unless done.
         quality: 0 to 100, None unless done, and with global tokens alone.
         psnr: of the decoded picture in dB, None unless done and verified.
-        seconds: for the work on this image, None unless done.
+        seconds: for the work on this image, None unless done; neither what was read before nor the
+            writing counts.
         error: a sentence, None unless failed.
         exit_code: that belongs to the error; 0 without one.
         notices: sentences on what was not kept, separated by "; "; None if there is nothing.

@@ -49,6 +49,14 @@ class Place:
         return isinstance(self.filesystem, LocalFileSystem)
 
     @property
+    def takes_several_calls(self) -> bool:
+        """Whether it serves several threads: this machine's, or one with a loop of its own.
+
+        Object stores have such a loop; of other file systems fsspec promises nothing.
+        """
+        return self.is_local or bool(self.filesystem.async_impl)
+
+    @property
     def name(self) -> str:
         """The path if local, else the URI, as text: the same for every run; see `names`."""
         if self.is_local:
@@ -205,8 +213,20 @@ def _infos(folder: Place) -> dict[str, dict[str, Any]]:
     return {_relative(path, folder.path): info for path, info in infos.items()}
 
 
-def write_whole(place: Place, data: bytes, mark: str = "") -> None:
-    """Write a file, making its folders; a file that is there is replaced.
+def read_whole(place: Place) -> bytes:
+    """Return the content of a file.
+
+    Raises `ImageError`.
+    """
+    try:
+        return bytes(place.filesystem.cat_file(place.path))
+    except Exception as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise ImageError(f"{place.name} cannot be read: {reason}") from error
+
+
+def write_whole(place: Place, data: bytes, mark: str = "", *, make_folder: bool = True) -> None:
+    """Write a file, and its folders unless they are known to be there; replace one that is there.
 
     Locally through a temporary file that is renamed; elsewhere in one call, by which object stores
     keep the old file or the new one, whole. Other remote file systems may keep a part if they are
@@ -220,7 +240,8 @@ def write_whole(place: Place, data: bytes, mark: str = "") -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, data, force=True, mark=mark)
         else:
-            place.filesystem.makedirs(str(PurePosixPath(place.path).parent), exist_ok=True)
+            if make_folder:
+                place.filesystem.makedirs(str(PurePosixPath(place.path).parent), exist_ok=True)
             place.filesystem.pipe_file(place.path, data)
     except SbtError:
         raise

@@ -11,10 +11,13 @@ from sbtcodec.collection.extra import require
 from sbtcodec.collection.manifest import Entry, Settings, to_table
 from sbtcodec.collection.names import to_path, to_text
 from sbtcodec.collection.plan import Item
-from sbtcodec.collection.storage import Place, write_whole
+from sbtcodec.collection.storage import Place
+from sbtcodec.collection.transfers import Transfers
 from sbtcodec.errors import ImageError, SbtError, WeightsError
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     import pyarrow as pa
 
     from sbtcodec.codec.codec import Codec
@@ -106,6 +109,7 @@ class Worker:
         torch.set_num_threads(config.threads)
         warnings.filterwarnings("ignore", module=r"PIL\.")  # which Ray would print
         self._config = config
+        self._transfers = Transfers([*config.roots, config.out], config.mark)
         self._refusal: SbtError | None = None
         try:
             self._codec = _load(config)
@@ -119,7 +123,7 @@ class Worker:
         are of the reason.
         """
         roots = self._config.roots
-        items = (
+        items = [
             Item(
                 roots[row["root"]].at(to_path(row["place"])),
                 row["size"],
@@ -127,34 +131,37 @@ class Worker:
                 row["version"],
             )
             for row in table.to_pylist()
-        )
+        ]
         if self._refusal is not None:
             sentence, exit_code = str(self._refusal), self._refusal.exit_code
             refused = (replace(item.failed(sentence, exit_code), status=REFUSED) for item in items)
             return to_table(list(refused))
-        return to_table([self.compress(item) for item in items])
+        begun = [self._compress(item, content) for item, content in self._transfers.read(items)]
+        return to_table([_written(item, entry, writing) for item, entry, writing in begun])
 
-    def compress(self, item: Item) -> Entry:
-        """Compress an image, write its file, and return its row, also if that failed."""
+    def _compress(
+        self, item: Item, content: "Future[bytes]"
+    ) -> "tuple[Item, Entry, Future[None] | None]":
+        """Compress an image, begin to write its file, and return its row if that succeeds."""
         from sbtcodec.image.pixels import load_image
 
         start = time.perf_counter()
         try:
             strip = self._config.settings.strip
-            content = _read(item.place)
+            file = content.result()
             try:
-                picture = load_image(content, max_pixels=self._config.max_pixels, strip=strip)
+                picture = load_image(file, max_pixels=self._config.max_pixels, strip=strip)
             except ImageError as error:  # which knows no name
                 raise ImageError(f"{item.source}: {error}") from error
             made = self._config.encoder(self._codec, picture)
             data = made.data
-            write_whole(self._config.out.below(item.path), data, self._config.mark)
+            writing = self._transfers.write(self._config.out.below(item.path), data)
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # noqa: BLE001 - a panic of the coder is no Exception
-            return item.failed(*_explain(item, error))
+            return item, item.failed(*_explain(item, error)), None
         height, width = picture.rgb.shape[:2]
-        return Entry(
+        entry = Entry(
             item.source,
             item.size,
             item.path,
@@ -169,6 +176,17 @@ class Worker:
             notices="; ".join(picture.notices) or None,
             source_version=item.version,
         )
+        return item, entry, writing
+
+
+def _written(item: Item, entry: Entry, writing: "Future[None] | None") -> Entry:
+    """The row of an image when its file is there, also if that failed."""
+    if writing is not None:
+        try:
+            writing.result()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told in the row
+            return item.failed(*_explain(item, error))
+    return entry
 
 
 def _load(config: WorkerConfig) -> "Codec":
@@ -187,18 +205,6 @@ def _load(config: WorkerConfig) -> "Codec":
             " install the same version of sbtcodec on all machines"
         )
     return codec
-
-
-def _read(place: Place) -> bytes:
-    """Return the content of a file.
-
-    Raises `ImageError`.
-    """
-    try:
-        return bytes(place.filesystem.cat_file(place.path))
-    except Exception as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise ImageError(f"{place.name} cannot be read: {reason}") from error
 
 
 def _explain(item: Item, error: BaseException) -> tuple[str, int]:

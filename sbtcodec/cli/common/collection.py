@@ -1,7 +1,6 @@
 """Compressing a collection with a Ray cluster: what `compress --engine ray` does."""
 
 import time
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,7 +93,6 @@ def run_collection(
     address = ray_address(engine)
     from sbtcodec.collection.extra import require
 
-    warnings.simplefilter("ignore")  # of parameters that are to move, in Ray 2.64
     for module in ("fsspec", "pyarrow", "ray"):  # the last takes longest
         require(module)
     from sbtcodec.collection.engine import run
