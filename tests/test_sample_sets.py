@@ -237,6 +237,14 @@ def test_sizes_that_differ_are_told(run, folders, trunk_file):
     assert run(*vgg(folders, trunk_file, "--side", "16"))[2] == ""
 
 
+def test_a_feature_that_never_fires_in_the_reference_counts_as_the_others_do():
+    rng = np.random.default_rng(3)
+    a, b = rng.normal(size=(60, 8)), rng.normal(size=(60, 8))
+    b[:, 0] = 0
+    a[:, 0] = 0.01
+    assert abs(kernel_distance(a, b)) < 1
+
+
 def test_the_kernel_distance_does_not_depend_on_its_blocks(monkeypatch):
     a, b = RANDOM.normal(size=(50, 8)), RANDOM.normal(0.5, 1, (40, 8))
     whole = kernel_distance(a, b)

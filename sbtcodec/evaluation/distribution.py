@@ -164,15 +164,17 @@ def kernel_distance(a: Features, b: Features) -> float:
     """Squared maximum mean discrepancy of two sets of features, without bias.
 
     With the polynomial kernel (x . y / d + 1)^3 of KID (Binkowski et al., arXiv 1801.01401, section
-    4); features are those of `features_of`, standardised by mean and standard deviation of the
-    second set. It can be negative where the sets are alike.
+    4); features are those of `features_of`, less the mean of the second set and in units of its
+    variance, which is one for all features: one that never fires there would count without bounds.
+    It can be negative where the sets are alike.
 
     Args:
         a: float [n, d].
         b: float [m, d].
     """
-    mean, deviation = b.mean(0), b.std(0) + 1e-9
-    a, b = (a - mean) / deviation, (b - mean) / deviation
+    mean = b.mean(0)
+    unit = np.sqrt(b.var(0).mean())
+    a, b = (a - mean) / unit, (b - mean) / unit
 
     def kernel(inner: Features) -> Features:
         x: Features = inner / a.shape[1] + 1
