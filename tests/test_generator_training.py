@@ -52,7 +52,7 @@ def train(data: TokenData, out: Path, steps: int, **options: Any) -> Path:
 @pytest.fixture
 def still(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rates of learning that depend on steps alone: the clock of the run stands still."""
-    monkeypatch.setattr("sbtcodec.training.generator_run.LONGEST_STEP", 0.0)
+    monkeypatch.setattr("sbtcodec.training.generator_run.clock", lambda _device: 0.0)
 
 
 @pytest.mark.usefixtures("still")
