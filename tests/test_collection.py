@@ -32,7 +32,7 @@ from sbtcodec.evaluation.metrics import psnr
 fsspec = pytest.importorskip("fsspec")
 pq = pytest.importorskip("pyarrow.parquet")
 
-from sbtcodec.collection import extra, manifest, storage
+from sbtcodec.collection import extra, files, manifest, storage
 from sbtcodec.collection.cluster import Node, WorkerPool
 from sbtcodec.collection.manifest import Entry, Manifest, Settings
 from sbtcodec.collection.plan import Plan, make_plan
@@ -310,7 +310,7 @@ def test_files_of_killed_writers_are_removed(tmp_path: Path) -> None:
     for name in (".sbtcodec-ours-0123456789abcdef.tmp", ".sbtcodec-another-0123.tmp"):
         put(str(tmp_path / "sub" / name), b"half")
     put(str(tmp_path / "sub" / "whole.sbt"), b"whole")
-    storage.remove_leftovers(storage.find_place(str(tmp_path), OutputError), "ours-")
+    files.remove_leftovers(storage.find_place(str(tmp_path), OutputError), "ours-")
     names = sorted(p.name for p in (tmp_path / "sub").iterdir())
     assert names == [".sbtcodec-another-0123.tmp", "whole.sbt"]
 

@@ -16,9 +16,10 @@ from pathlib import Path
 
 from sbtcodec.collection.cluster import WorkerPool, cluster, line_of, only_from_this_thread
 from sbtcodec.collection.extra import require
+from sbtcodec.collection.files import remove_leftovers
 from sbtcodec.collection.manifest import Entry, Manifest, to_entries
 from sbtcodec.collection.plan import Item, Plan
-from sbtcodec.collection.storage import Place, remove_leftovers
+from sbtcodec.collection.storage import Place
 from sbtcodec.collection.worker import REFUSED, Encoder, Worker, WorkerConfig, to_rows
 from sbtcodec.errors import SbtError
 

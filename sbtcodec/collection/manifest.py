@@ -20,8 +20,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from sbtcodec.collection.extra import require
+from sbtcodec.collection.files import write_whole
 from sbtcodec.collection.names import to_path, to_sentence, to_text
-from sbtcodec.collection.storage import Place, list_sizes, write_whole
+from sbtcodec.collection.storage import Place, list_sizes
 from sbtcodec.errors import OutputError
 from sbtcodec.rdo.effort import DEFAULT_EFFORT, as_setting
 

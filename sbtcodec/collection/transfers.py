@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import PurePosixPath
 
+from sbtcodec.collection.files import read_whole, write_whole
 from sbtcodec.collection.plan import Item
-from sbtcodec.collection.storage import Place, read_whole, write_whole
+from sbtcodec.collection.storage import Place
 
 AHEAD_FILES = 4
 AHEAD_BYTES = 2**26  # of the files read ahead, without the first of them
