@@ -73,14 +73,7 @@ class Compressing:
             for picture in (image, analysis.picture):
                 if isinstance(picture, Picture) and (picture.passing or picture is not image):
                     picture.forget_pixels()
-        coding = encode(
-            self.encoding_engine(),
-            analysis,
-            code_of(quality),
-            globals_only=globals_only,
-            search=search,
-            last=True,
-        )
+        coding = self.code(analysis, quality, globals_only=globals_only, effort=effort, last=True)
         return coding.data
 
     def analyse(
@@ -109,12 +102,21 @@ class Compressing:
         *,
         globals_only: bool = False,
         effort: int = DEFAULT_EFFORT,
+        last: bool = False,
     ) -> Coding:
-        """Code what `analyse` found; arguments and errors as for `compress`."""
+        """Code what `analyse` found; arguments and errors as for `compress`.
+
+        If this is the last time, local tokens of the analysis may be overwritten.
+        """
         code = code_of(_checked_request(quality, effort))
         search = search_steps_of(effort)
         return encode(
-            self.encoding_engine(), analysis, code, globals_only=globals_only, search=search
+            self.encoding_engine(),
+            analysis,
+            code,
+            globals_only=globals_only,
+            search=search,
+            last=last,
         )
 
     def reconstruct(self, coding: Coding) -> RGB:

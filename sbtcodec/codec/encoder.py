@@ -154,10 +154,7 @@ def encode(
         while len(coded) > 1 and not any(tile.has_details(len(coded) - 2) for tile in tiles):
             coded.pop()
         header = replace(header, detail_layers=len(coded) - 1)
-        for index, tile in enumerate(tiles):
-            tile.crc = seed_of(header, model, index)
-        layers = tuple(layer_of(parts, tiles, header, i) for i, parts in enumerate(coded))
-        return Coding(Container(header, layers, analysis.chunks), tiles, levels)
+        return Coding(container_of(header, tiles, coded, analysis.chunks), tiles, levels)
 
 
 def searching(engine: EncodingEngine[Any, Any]) -> "Networks":
@@ -211,9 +208,27 @@ def _silent_from(step: int, tiles: Sequence[TileSymbols], tables_of: Sequence[In
     return not any((tile.tables(s) % TABLES).any() for tile in tiles for s in later)
 
 
-def layer_of(
-    coded: list[bytes], tiles: tuple[TileSymbols, ...], header: Header, index: int
-) -> Layer:
+def container_of(
+    header: Header,
+    tiles: tuple[TileSymbols, ...],
+    coded: Sequence[list[bytes]],
+    chunks: tuple[Chunk, ...] = (),
+) -> Container:
+    """A file of coded symbols, with the checks of them.
+
+    Args:
+        header: of the file.
+        tiles: with all symbols.
+        coded: the coded tiles of the base layer, and of each detail layer.
+        chunks: what the file has beside its pixels.
+    """
+    for index, tile in enumerate(tiles):
+        tile.crc = seed_of(header, tile.model, index)
+    layers = tuple(_layer(parts, tiles, header, i) for i, parts in enumerate(coded))
+    return Container(header, layers, chunks)
+
+
+def _layer(coded: list[bytes], tiles: tuple[TileSymbols, ...], header: Header, index: int) -> Layer:
     """The next layer; each check goes on from that of the layer before."""
     parts = []
     for data, tile in zip(coded, tiles, strict=True):

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from sbtcodec.codec.checks import seed_of
 from sbtcodec.codec.decoder import whole_picture
-from sbtcodec.codec.encoder import layer_of, put_levels
+from sbtcodec.codec.encoder import container_of, put_levels
 from sbtcodec.codec.tiles import levels_in, read_details, read_globals
 from sbtcodec.codec.tokens import Tokens
 from sbtcodec.container import FORMAT_VERSION, Container, Header, pack
@@ -77,10 +76,7 @@ def file_of(networks: Networks, tokens: Tokens) -> bytes:
     with networks.inference():
         tiles = tuple(TileSymbols(model, header.quality, box) for box in header.tiles)
         levels = np.ascontiguousarray(tokens.levels, np.int64)
-        layers = []
-        for index, tile in enumerate(tiles):
-            tile.crc = seed_of(header, model, index)
-        layers.append(layer_of([put_levels(tile, levels) for tile in tiles], tiles, header, 0))
+        coded = [[put_levels(tile, levels) for tile in tiles]]
         for tile in tiles if tokens.detail_layers else ():
             tile.prepare_details()
         for group in range(tokens.detail_layers):
@@ -91,16 +87,16 @@ def file_of(networks: Networks, tokens: Tokens) -> bytes:
                 for step in (2 * group, 2 * group + 1):
                     channels = model.config.group_slice(group)
                     q = wanted[tile.places(step), channels].astype(np.int32).reshape(-1)
-                    coded = encoder.details(tile.tables(step), q)
-                    if (coded != q).any():
+                    sent = encoder.details(tile.tables(step), q)
+                    if (sent != q).any():
                         raise ArgumentError(
                             f"a symbol of detail layer {group + 1} is"
                             f" {int(np.abs(q).max())} steps large, more than files can hold"
                         )
-                    tile.put(step, coded)
+                    tile.put(step, sent)
                 parts.append(encoder.finish())
-            layers.append(layer_of(parts, tiles, header, group + 1))
-    return pack(Container(header, tuple(layers), ()))
+            coded.append(parts)
+        return pack(container_of(header, tiles, coded))
 
 
 def _check(tokens: Tokens, config: TokenizerConfig) -> None:
