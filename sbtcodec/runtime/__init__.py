@@ -6,4 +6,6 @@ Read in this order:
     forking   what a forked child must not use of its parent's threads
     modes     inference, differentiation and construction, whatever modes the caller is in
     tensors   rounding with a gradient, and initial weights
+    devices   what float networks run on
+    batches   items a few at a time
 """

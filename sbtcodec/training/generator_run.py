@@ -12,19 +12,16 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from sbtcodec.errors import WeightsError
 from sbtcodec.generation.config import GeneratorConfig
 from sbtcodec.generation.transformer import Transformer
 from sbtcodec.runtime.precision import fast_bf16
 from sbtcodec.training import checkpoint
 from sbtcodec.training.generator_step import held_out_bits, known_tokens, loss_of
 from sbtcodec.training.muon import Muon
-from sbtcodec.training.state import average_gradients
+from sbtcodec.training.run import CHECKPOINT, LOG, SECONDS_PER_CHECKPOINT, SECONDS_PER_LOG_LINE
+from sbtcodec.training.state import descend, follow
 from sbtcodec.training.token_data import NO_CLASS, TokenData
 
-CHECKPOINT, LOG = "checkpoint.safetensors", "log.jsonl"
-SECONDS_PER_CHECKPOINT = 180.0
-SECONDS_PER_LOG_LINE = 20.0
 LEAST_MATRIX = 32  # rows and columns of what is a matrix to the optimiser
 
 
@@ -77,6 +74,11 @@ class GeneratorRun:
     def progress(self) -> float:
         """Share of the run's time that is over, 0..1."""
         return min(1.0, self.seconds / (60 * self.recipe.minutes))
+
+    def rate_factor(self) -> float:
+        """Learning rate relative to its peak: warm-up, plateau, linear decay to zero."""
+        warm = min(1.0, (self.step + 1) / self.recipe.warmup_steps)
+        return warm * max(min(1.0, (1 - self.progress) / self.recipe.decay_share), 0.002)
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint says besides tensors."""
@@ -232,33 +234,9 @@ def clock(device: torch.device) -> float:
 
 
 def update(run: GeneratorRun, loss: Tensor, world: int) -> None:
-    """One update of the weights and of their average.
-
-    Raises:
-        WeightsError: the gradient is not finite; the weights are as they were.
-    """
-    recipe = run.recipe
-    for optimiser in run.optimisers:
-        optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    parameters = list(run.model.parameters())
-    if world > 1:
-        average_gradients(parameters, world)
-    norm = nn.utils.clip_grad_norm_([p for p in parameters if p.grad is not None], recipe.clip)
-    if not torch.isfinite(norm):
-        raise WeightsError(
-            f"the gradient of step {run.step} is not finite; nothing of it was kept: resume from"
-            " the last checkpoint, with lower rates of learning if it happens again"
-        )
-    warm = min(1.0, (run.step + 1) / recipe.warmup_steps)
-    factor = warm * max(min(1.0, (1 - run.progress) / recipe.decay_share), 0.002)
-    for optimiser in run.optimisers:
-        for group in optimiser.param_groups:
-            group["lr"] = group["peak"] * factor
-        optimiser.step()
-    decay = min(recipe.ema, (1 + run.step) / (10 + run.step))
-    current = [p.detach() for p in parameters]
-    torch._foreach_lerp_(list(run.averaged.values()), current, 1 - decay)
+    """One update of the weights and of their average; raises as `descend`."""
+    descend(run, run.model, loss, world, clip=run.recipe.clip)
+    follow(run, run.model, run.recipe.ema)
 
 
 def averaged_bits(run: GeneratorRun, held_out: TokenData) -> float:

@@ -1,11 +1,7 @@
 """The generator's stage of training: from photographs and a frozen model to a weights file."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
-
-import torch
-import torch.distributed as dist
 
 from sbtcodec.errors import ArgumentError
 from sbtcodec.generation.config import AUTOREGRESSIVE, GeneratorConfig
@@ -13,6 +9,7 @@ from sbtcodec.generation.stored import add_generator, write_generator
 from sbtcodec.models.release import Release, load_release
 from sbtcodec.training import checkpoint
 from sbtcodec.training.generator_run import GeneratorTraining, train_generator
+from sbtcodec.training.processes import Processes
 from sbtcodec.training.token_data import token_data
 
 TOKENS = "tokens"  # folder in that of the run
@@ -72,18 +69,14 @@ def generator_stage(
     recipe, config = PRESETS[preset]
     if minutes is not None:
         recipe = replace(recipe, minutes=minutes)
-    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
-    where = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if cuda else "cpu"
-    if world > 1:
-        dist.init_process_group("nccl" if cuda else "gloo")
+    processes = Processes.joined(device)
+    rank, where = processes.rank, str(processes.device)
     release = load_release()
     release.model.tokenizer.to(where)
     kept, each = out / TOKENS, SQUARES.get(preset, (8, 8))
     if rank == 0:  # the others read what it keeps
         learnt = token_data(release, kept, classes=classes, plain=data, each=each, device=where)
-    if world > 1:
-        dist.barrier()
+    processes.wait()
     if rank:
         learnt = token_data(release, kept, classes=classes, plain=data, each=each, device=where)
     judged = None
@@ -106,10 +99,9 @@ def generator_stage(
         steps=steps,
         device=where,
         rank=rank,
-        world=world,
+        world=processes.world,
     )
-    if world > 1:
-        dist.destroy_process_group()
+    processes.leave()
     if export is not None and rank == 0:
         add_generator(export, export_generator(path, release, export / "generator.part"))
     return path

@@ -23,8 +23,7 @@ def known_tokens(config: GeneratorConfig, count: int, rng: torch.Generator) -> T
     if config.order != MASKED:
         return torch.zeros(count, WINDOW, dtype=torch.bool)
     hidden = torch.cos(torch.rand(count, generator=rng) * math.pi / 2).mul(WINDOW).ceil().clamp(1)
-    places = torch.rand(count, WINDOW, generator=rng).argsort(1).argsort(1)
-    known = places >= hidden[:, None]
+    known = all_but(hidden, WINDOW, rng)
     side = math.isqrt(WINDOW)
     blocks = int(torch.rand(count, generator=rng).lt(BLOCK_SHARE).sum())
     inside = torch.ones(blocks, side, side, dtype=torch.bool)
@@ -39,6 +38,12 @@ def known_tokens(config: GeneratorConfig, count: int, rng: torch.Generator) -> T
     inside[inside.all(1)] = False
     known[:blocks] = inside
     return known
+
+
+def all_but(hidden: Tensor, size: int, rng: torch.Generator) -> Tensor:
+    """All tokens but some at random: bool [B, size], of which `hidden` [B] are False."""
+    places = torch.rand(len(hidden), size, generator=rng).argsort(1).argsort(1)
+    return places >= hidden[:, None]
 
 
 def loss_of(model: Transformer, levels: Tensor, known: Tensor, labels: Tensor) -> Tensor:
@@ -74,10 +79,10 @@ def held_out_bits(model: Transformer, levels: Tensor, labels: Tensor, seed: int 
     total, count = 0.0, len(levels)
     hidden = (torch.arange(count) * (WINDOW / count)).long() + 1  # each k as often as any other
     hidden = hidden[torch.randperm(count, generator=rng)]
-    places = torch.rand(count, WINDOW, generator=rng).argsort(1).argsort(1)
+    shown_of = all_but(hidden, WINDOW, rng)
     for at in range(0, count, BATCH):
         part = slice(at, at + BATCH)
-        shown, k = places[part] >= hidden[part, None], hidden[part]
+        shown, k = shown_of[part], hidden[part]
         if model.config.order != MASKED:
             shown, k = torch.zeros_like(shown), torch.full_like(k, WINDOW)
         known, values = shown.to(device), levels[part].long().to(device)

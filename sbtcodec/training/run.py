@@ -4,13 +4,11 @@ bf16 autocast where the device is made for it; one process per GPU under `torchr
 """
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -23,6 +21,7 @@ from sbtcodec.training.data import Prefetcher, batch, load_photographs
 from sbtcodec.training.fine_channels import set_fine_channels_of
 from sbtcodec.training.growth import grown
 from sbtcodec.training.objective import draw, forward_of, loss_of
+from sbtcodec.training.processes import Processes
 from sbtcodec.training.revival import revive_run
 from sbtcodec.training.state import Run, begun, follow_first, optimise
 
@@ -90,13 +89,9 @@ def train(
         WeightsError: a checkpoint does not fit, or a gradient is not finite.
         DatasetError: no photographs.
     """
-    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
-    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
-    where = torch.device("cuda", local_rank) if cuda else torch.device("cpu")
-    if world > 1:
-        dist.init_process_group("nccl" if cuda else "gloo")
-    run = begun(config, model_config, where)
+    processes = Processes.joined(device)
+    rank, cuda = processes.rank, processes.device.type == "cuda"
+    run = begun(config, model_config, processes.device)
     before = model_config
     out.mkdir(parents=True, exist_ok=True)
     path = out / CHECKPOINT
@@ -119,9 +114,8 @@ def train(
     if compiled:
         forward.compile(dynamic=False)
     losses = losses_of(run, forward, Prefetcher(images, config.seed, rank), rank)
-    _loop(run, losses, out, rank, world, steps)
-    if world > 1:
-        dist.destroy_process_group()
+    _loop(run, losses, out, rank, processes.world, steps)
+    processes.leave()
     return path
 
 

@@ -1,7 +1,7 @@
 """What a training run holds, its optimisers and one update of the weights."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch.distributed as dist
@@ -121,7 +121,37 @@ def make_optimisers(
 
 
 def optimise(run: Run, loss: Tensor, world: int) -> None:
-    """One update of the weights and of their average.
+    """One update of the weights and of their average; raises as `descend`."""
+    norm = descend(run, run.model, loss, world, clip=run.config.clip)
+    run.sums.setdefault("gradient_norm", []).append(norm)
+    hold_sums(run.model)
+    follow(run, run.model, run.config.ema)
+
+
+class Descending(Protocol):
+    """What an update needs of a run."""
+
+    optimisers: list[torch.optim.Optimizer]
+    averaged: dict[str, Tensor]
+    step: int
+
+    def rate_factor(self) -> float:
+        """Learning rate relative to its peak."""
+        ...
+
+
+def descend(run: Descending, model: nn.Module, loss: Tensor, world: int, *, clip: float) -> float:
+    """One update of the weights.
+
+    Args:
+        run: whose optimisers move the weights; their groups have a `peak` of the rate.
+        model: those of its parameters that need a gradient learn.
+        loss: of this process.
+        world: number of processes, which have the mean of their gradients.
+        clip: largest norm of the gradient.
+
+    Returns:
+        The norm that it had.
 
     Raises:
         WeightsError: the gradient is not finite; the weights are as they were.
@@ -130,23 +160,25 @@ def optimise(run: Run, loss: Tensor, world: int) -> None:
         optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     if world > 1:
-        average_gradients([p for p in run.model.parameters() if p.requires_grad], world)
-    parameters = [p for p in run.model.parameters() if p.grad is not None]
-    norm = nn.utils.clip_grad_norm_(parameters, run.config.clip)
+        average_gradients([p for p in model.parameters() if p.requires_grad], world)
+    norm = nn.utils.clip_grad_norm_([p for p in model.parameters() if p.grad is not None], clip)
     if not torch.isfinite(norm):
         raise WeightsError(
             f"the gradient of step {run.step} is not finite; nothing of it was kept: resume from "
             "the last checkpoint, with lower rates of learning if it happens again"
         )
-    run.sums.setdefault("gradient_norm", []).append(float(norm))
     factor = run.rate_factor()
     for optimiser in run.optimisers:
         for group in optimiser.param_groups:
             group["lr"] = group["peak"] * factor
         optimiser.step()
-    hold_sums(run.model)
-    decay = min(run.config.ema, (1 + run.step) / (10 + run.step))
-    current = dict(run.model.named_parameters())
+    return float(norm)
+
+
+def follow(run: Descending, model: nn.Module, ema: float) -> None:
+    """Let the averaged weights follow; at first they do so faster than with a decay of `ema`."""
+    decay = min(ema, (1 + run.step) / (10 + run.step))
+    current = dict(model.named_parameters())
     names = list(run.averaged)
     torch._foreach_lerp_(
         [run.averaged[n] for n in names], [current[n].detach() for n in names], 1 - decay

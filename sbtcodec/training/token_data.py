@@ -23,6 +23,7 @@ from tqdm import tqdm
 from sbtcodec.errors import DatasetError
 from sbtcodec.image.opening import open_image
 from sbtcodec.models.release import Release
+from sbtcodec.runtime.batches import batches
 from sbtcodec.runtime.precision import fast_bf16
 from sbtcodec.tokenizer.config import STEPS_ALONE
 from sbtcodec.tokenizer.layers import pixel_rows
@@ -108,7 +109,7 @@ def token_data(
     labels: list[int] = []
     photographs: list[int] = []
     with tqdm(total=total, unit="square", desc="computing tokens", disable=None) as bar:
-        for group in _groups(squares, BATCH):
+        for group in batches(squares, BATCH):
             numbers, found, pixels = zip(*group, strict=True)
             levels.append(tokens_of_squares(release, np.stack(pixels), device))
             labels += found
@@ -175,16 +176,3 @@ def square(rgb: Image.Image, rng: np.random.Generator | None) -> NDArray[np.uint
     box = left, top, left + side, top + side
     made = np.asarray(rgb.resize((SIDE, SIDE), Image.Resampling.LANCZOS, box=box))
     return made[:, ::-1] if mirrored else made
-
-
-def _groups(
-    items: Iterator[tuple[int, int, NDArray[np.uint8]]], size: int
-) -> Iterator[list[tuple[int, int, NDArray[np.uint8]]]]:
-    group = []
-    for item in items:
-        group.append(item)
-        if len(group) == size:
-            yield group
-            group = []
-    if group:
-        yield group
