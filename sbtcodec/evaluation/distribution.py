@@ -18,6 +18,7 @@ from sbtcodec.errors import ImageError, WeightsError
 from sbtcodec.evaluation.download import sha256_of
 from sbtcodec.evaluation.metrics import Rgb
 from sbtcodec.evaluation.perceptual import MIN_SIDE, VggDistance
+from sbtcodec.runtime.batches import batches
 
 Features = NDArray[np.float64]
 
@@ -105,15 +106,7 @@ def features_of(trunk: VggDistance, pictures: Iterable[Rgb]) -> Features:
     Raises:
         ImageError: there are none.
     """
-    found: list[NDArray[np.float32]] = []
-    waiting: list[Rgb] = []
-    for picture in pictures:
-        waiting.append(picture)
-        if len(waiting) == BATCH:
-            found.append(_means(trunk, np.stack(waiting)))
-            waiting = []
-    if waiting:
-        found.append(_means(trunk, np.stack(waiting)))
+    found = [_means(trunk, np.stack(batch)) for batch in batches(pictures, BATCH)]
     if not found:
         raise ImageError("there are no pictures to take features of")
     return np.concatenate(found).astype(np.float64)

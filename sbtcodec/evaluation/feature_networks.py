@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from sbtcodec.errors import ImageError, SbtError
 from sbtcodec.evaluation.metrics import Rgb
 from sbtcodec.evaluation.preparation import Preparation
+from sbtcodec.runtime.batches import batches
 from sbtcodec.runtime.cores import usable_cores
 
 BATCH = 16
@@ -147,20 +148,9 @@ def _compute(
             yield rgb
 
     for _, same in groupby(prepared(), key=_shape):
-        features.extend(model(np.stack(batch)) for batch in _batches(same))
+        features.extend(model(np.stack(batch)) for batch in batches(same, BATCH))
     return PictureFeatures(np.concatenate(features), np.array(sizes, np.int64))
 
 
 def _shape(rgb: Rgb) -> tuple[int, ...]:
     return rgb.shape
-
-
-def _batches(pictures: Iterator[Rgb]) -> Iterator[list[Rgb]]:
-    batch: list[Rgb] = []
-    for picture in pictures:
-        batch.append(picture)
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
