@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from sbtcodec.codec.codec import Codec
 from sbtcodec.codec.tokens import Tokens
 from sbtcodec.generation.config import SIDE, WINDOW, GeneratorConfig
-from sbtcodec.generation.draws import Draws, drawn, steps_of
-from sbtcodec.generation.filling import Sampling
+from sbtcodec.generation.draws import Draws
+from sbtcodec.generation.filling import Sampling, drawn_tokens
 from sbtcodec.generation.token_head import TokenHead
 from sbtcodec.generation.transformer import Transformer
 from sbtcodec.runtime.tensors import normal
@@ -150,8 +150,8 @@ def sampled(
             hidden = ~known[kind]
             total = hidden.shape[1]
             rest = 0 if number == sampling.steps else int(total * share)
-            sums = [head.sums(f[kind][torch.from_numpy(hidden)]) for f in each]
-            made, nats = _drawn(head, sums, hidden.sum(1), draws, sampling.guidance)
+            features = [f[kind][torch.from_numpy(hidden)] for f in each]
+            made, nats = drawn_tokens(head, features, hidden.sum(1), draws, sampling.guidance)
             at = 0
             for i, draw in enumerate(draws):
                 open_ = np.flatnonzero(hidden[i])
@@ -162,26 +162,3 @@ def sampled(
                 values[kind][i, open_[kept]] = made[here][kept]
                 known[kind][i, open_[kept]] = True
     return values[0], values[1] - LARGEST
-
-
-def _drawn(
-    head: TokenHead,
-    sums: list[Tensor],
-    counts: NDArray[np.int64],
-    draws: list[Draws],
-    guidance: float,
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Levels of unknown tokens, and their nats in steps, as in `Filler`."""
-    dims = len(head.levels)
-    made = np.zeros((int(counts.sum()), dims), np.int64)
-    nats = np.zeros(len(made), np.int64)
-    for d in range(dims):
-        each = [torch.log_softmax(head.of_dimension(d, s).float(), 1) for s in sums]
-        mixed = each[0] if len(each) == 1 else each[0] + guidance * (each[0] - each[1])
-        uniform = np.concatenate([x.uniform(int(c)) for x, c in zip(draws, counts, strict=True)])
-        made[:, d], cost = drawn(steps_of(mixed.numpy()), uniform)
-        nats += cost
-        if d < dims - 1:
-            seen = head.before(d, torch.from_numpy(made[:, d]))
-            sums = [s + seen for s in sums]
-    return made, nats

@@ -18,7 +18,7 @@ from sbtcodec.generation.draws import Draws
 from sbtcodec.generation.filling import Filler, Sampling
 from sbtcodec.generation.token_head import TokenHead
 from sbtcodec.generation.transformer import Transformer
-from sbtcodec.training.generator_step import known_tokens, loss_of
+from sbtcodec.training.generator_step import all_but, known_tokens, loss_of
 
 RGB = NDArray[np.uint8]
 Part = tuple[Tensor, Tensor, Tensor, TokenHead]  # features, levels, known, the head they are for
@@ -163,9 +163,7 @@ KINDS: dict[str, type[GlobalTokens] | type[DetailTokens]] = {
 
 def _shown(share: Tensor, size: int, rng: torch.Generator) -> Tensor:
     """Which of `size` tokens are shown, bool [B, size], if a share float [B] is hidden."""
-    hidden = (share * size).ceil().clamp(1, size)
-    places = torch.rand(len(share), size, generator=rng).argsort(1).argsort(1)
-    return places >= hidden[:, None]
+    return all_but((share * size).ceil().clamp(1, size), size, rng)
 
 
 @torch.inference_mode()

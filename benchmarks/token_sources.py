@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from sbtcodec.codec.codec import Codec
@@ -84,8 +83,3 @@ def pictures(codec: Codec, windows: NDArray[np.uint8]) -> Iterator[RGB]:
         levels = np.ascontiguousarray(window.reshape(SIDE, SIDE, -1))
         tokens = Tokens(levels, symbols, PIXELS, PIXELS, 0, 0, codec.release.number)
         yield np.asarray(codec.detokenize(tokens))
-
-
-def as_tensor(windows: NDArray[np.uint8]) -> torch.Tensor:
-    """The same, for a transformer: int64 [n, 64, dims]."""
-    return torch.from_numpy(windows.astype(np.int64))

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sbtcodec.generation.config import AUTOREGRESSIVE, GUIDANCE, STEPS, WINDOW
 from sbtcodec.generation.draws import Draws, drawn, steps_of
+from sbtcodec.generation.token_head import TokenHead
 from sbtcodec.generation.transformer import Transformer
 
 Levels = NDArray[np.int64]
@@ -100,30 +101,11 @@ class Filler:
         self, levels: Levels, known: NDArray[np.bool_], draws: list[Draws]
     ) -> tuple[Levels, NDArray[np.int64]]:
         """Draw each unknown token by itself: int64 [n, 64, dims], and nats in steps [n, 64]."""
-        n, dims = len(levels), levels.shape[2]
-        features = self._features(levels, known)
-        head = self.model.head
-        sums = [head.sums(f) for f in features]
-        unknown = ~known
-        counts = unknown.sum(1)
-        made = np.zeros((int(counts.sum()), dims), np.int64)
-        nats = np.zeros(len(made), np.int64)
-        for d in range(dims):
-            logits = [head.of_dimension(d, s).float() for s in sums]
-            mixed = logits[0]
-            if len(logits) > 1:
-                each = [torch.log_softmax(x, 1) for x in logits]
-                mixed = each[0] + self.sampling.guidance * (each[0] - each[1])
-            uniform = np.concatenate(
-                [draw.uniform(int(c)) for draw, c in zip(draws, counts, strict=True)]
-            )
-            made[:, d], cost = drawn(steps_of(mixed.cpu().numpy()), uniform)
-            nats += cost
-            if d < dims - 1:
-                seen = head.before(d, torch.from_numpy(made[:, d]).to(sums[0].device))
-                sums = [s + seen for s in sums]
-        whole, costs = np.zeros((n, WINDOW, dims), np.int64), np.zeros((n, WINDOW), np.int64)
-        whole[unknown], costs[unknown] = made, nats
+        features, unknown = self._features(levels, known), ~known
+        whole, costs = np.zeros_like(levels), np.zeros(known.shape, np.int64)
+        whole[unknown], costs[unknown] = drawn_tokens(
+            self.model.head, features, unknown.sum(1), draws, self.sampling.guidance
+        )
         return whole, costs
 
     def _features(self, levels: Levels, known: NDArray[np.bool_]) -> list[Tensor]:
@@ -136,3 +118,43 @@ class Filler:
             labels = torch.full((len(levels),), label, device=device)
             found.append(self.model(values, shown, labels)[~shown])
         return found
+
+
+def drawn_tokens(
+    head: TokenHead,
+    features: list[Tensor],
+    counts: NDArray[np.int64],
+    draws: list[Draws],
+    guidance: float,
+) -> tuple[Levels, NDArray[np.int64]]:
+    """Draw tokens, dimension by dimension.
+
+    Args:
+        head: gives the distributions.
+        features: float [m, D] of the tokens under the class and, if it is guided, under any.
+        counts: int64 [n], tokens of each picture, m in all.
+        draws: of each picture.
+        guidance: as in `Sampling`.
+
+    Returns:
+        Levels int64 [m, dims], and nats in steps, int64 [m].
+    """
+    sums = [head.sums(f) for f in features]
+    dims = len(head.levels)
+    made = np.zeros((int(counts.sum()), dims), np.int64)
+    nats = np.zeros(len(made), np.int64)
+    for d in range(dims):
+        logits = [head.of_dimension(d, s).float() for s in sums]
+        mixed = logits[0]
+        if len(logits) > 1:
+            each = [torch.log_softmax(x, 1) for x in logits]
+            mixed = each[0] + guidance * (each[0] - each[1])
+        uniform = np.concatenate(
+            [one.uniform(int(c)) for one, c in zip(draws, counts, strict=True)]
+        )
+        made[:, d], cost = drawn(steps_of(mixed.cpu().numpy()), uniform)
+        nats += cost
+        if d < dims - 1:
+            seen = head.before(d, torch.from_numpy(made[:, d]).to(sums[0].device))
+            sums = [s + seen for s in sums]
+    return made, nats

@@ -35,7 +35,7 @@ class Layer(nn.Module):
     """
 
     def __init__(self, width: int, heads: int) -> None:
-        """Start as the identity: the gates are 0."""
+        """Start near the identity: the gates are 0.3."""
         super().__init__()
         self.heads = heads
         self.qkv = Linear(width, 3 * width)

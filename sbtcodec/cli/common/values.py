@@ -58,12 +58,7 @@ def crop(text: str) -> Box:
 
     Raises `typer.BadParameter`.
     """
-    parts = [part.strip() for part in text.split(",")]
-    if len(parts) != 4 or not all(re.fullmatch(r"\d{1,5}", part) for part in parts):
-        raise typer.BadParameter(
-            f"found {text!r}, expected four whole numbers X,Y,WIDTH,HEIGHT such as 10,20,300,200"
-        )
-    x, y, width, height = map(int, parts)
+    x, y, width, height = _four_numbers(text, "X,Y,WIDTH,HEIGHT such as 10,20,300,200")
     if width < 1 or height < 1:
         raise typer.BadParameter(f"found {text!r}, expected a width and height of at least 1")
     return Box(y, x, y + height, x + width)
@@ -88,14 +83,18 @@ def margins(text: str) -> Margins:
 
     Raises `typer.BadParameter`.
     """
+    numbers = _four_numbers(text, "LEFT,TOP,RIGHT,BOTTOM such as 0,0,128,64")
+    if not any(numbers):
+        raise typer.BadParameter(f"found {text!r}, expected at least one of them to be 1 or more")
+    return Margins(*numbers)
+
+
+def _four_numbers(text: str, notation: str) -> list[int]:
+    """Return the numbers of "0,0,128,64"; raises `typer.BadParameter`."""
     parts = [part.strip() for part in text.split(",")]
     if len(parts) != 4 or not all(re.fullmatch(r"\d{1,5}", part) for part in parts):
-        raise typer.BadParameter(
-            f"found {text!r}, expected four whole numbers LEFT,TOP,RIGHT,BOTTOM such as 0,0,128,64"
-        )
-    if not any(map(int, parts)):
-        raise typer.BadParameter(f"found {text!r}, expected at least one of them to be 1 or more")
-    return Margins(*map(int, parts))
+        raise typer.BadParameter(f"found {text!r}, expected four whole numbers {notation}")
+    return [int(part) for part in parts]
 
 
 def scale(text: str) -> int:
