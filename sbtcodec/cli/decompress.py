@@ -1,7 +1,7 @@
 """The command `decompress`: `.sbt` files into image files."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -190,6 +190,7 @@ class _Decompression:
                 conceal=self.concealment,
             )
         seconds = time.perf_counter() - start
+        decoded = replace(decoded, picture=replace(decoded.picture, passing=True))
         with shared.writing(), naming(source):
             after, lost = self._write(decoded.picture, output)
         notices = (*((decoded.notice,) if decoded.notice else ()), *decoded.picture.notices, *lost)

@@ -18,6 +18,7 @@ from sbtcodec.grid import LATENT_STRIDE, LATENTS_PER_TOKEN, Box, Crop, part_of, 
 from sbtcodec.image.picture import Picture
 from sbtcodec.latents.engine import ATTENTION_HALO, HALO, SPREAD_HALO, Engine
 from sbtcodec.latents.symbols import TileSymbols
+from sbtcodec.runtime.memory import give_back
 from sbtcodec.tokenizer.config import WINDOW
 
 RGB = NDArray[np.uint8]
@@ -174,7 +175,10 @@ def decode(
         engine.reconstruct(estimate, list(detailed.values()), used)
         tiles.clear()  # of a large picture, hundreds of megabytes
         detailed.clear()
+        give_back()
         rgb = engine.show(estimate, header.quality, used, latents.seen_from(area))
+    del estimate
+    give_back()
     inside = crop.seen_from(latents.times(LATENT_STRIDE))
     return rgb[inside.rows, inside.columns], used, damage, losses
 

@@ -34,9 +34,10 @@ def tokens_in(networks: Networks, container: Container) -> Tokens:
             raise damage
         levels = levels_in(whole, tiles).astype(np.uint8)
     latents = whole.times(LATENTS_PER_TOKEN)
-    symbols = np.zeros((latents.height, latents.width, tiles[0].q.shape[2]), dtype=np.int16)
+    channels = networks.symbols.config.local_channels
+    symbols = np.zeros((latents.height, latents.width, channels), dtype=np.int16)
     for tile in tiles.values():
-        symbols[tile.latents.rows, tile.latents.columns] = tile.q
+        symbols[tile.latents.rows, tile.latents.columns] = tile.q_of(slice(0, channels))
     size = header.width, header.height
     return Tokens(levels, symbols, *size, header.quality, layers, header.model, header.grayscale)
 

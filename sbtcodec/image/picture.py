@@ -34,8 +34,8 @@ class Picture:
         cicp: the colour space of `rgb` as four code points of H.273: primaries, transfer function,
             0 and 1. It stands before `icc`, which says the same to programs that do not know
             it, and is None where no profile does, as for high dynamic range.
-        passing: whether its pixels are forgotten as soon as it is compressed: nobody else needs
-            them, and of a large picture they take much memory.
+        passing: whether its pixels are forgotten when it is compressed or written to a file:
+            nobody else needs them, and of a large picture they take much memory.
 
     Raises `ArgumentError` for arrays of another shape or dtype.
     """

@@ -134,12 +134,11 @@ def _fitted(picture: Picture, image_format: Format) -> Picture:
     if picture.alpha is not None and not image_format.alpha:
         notices.append(f"transparency is composited over white, as {name} has none")
         picture = replace(picture, rgb=_over_white(picture.rgb, picture.alpha), alpha=None)
-    return replace(
-        picture,
-        exif=_held(picture.exif, "EXIF", EXIF_PREFIX, image_format, notices),
-        xmp=_held(picture.xmp, "XMP", _XMP_NAME, image_format, notices),
-        notices=tuple(notices),  # last: the lines above add to it
-    )
+    exif = _held(picture.exif, "EXIF", EXIF_PREFIX, image_format, notices)
+    xmp = _held(picture.xmp, "XMP", _XMP_NAME, image_format, notices)
+    if (exif, xmp, tuple(notices)) == (picture.exif, picture.xmp, picture.notices):
+        return picture  # itself: a copy would keep its pixels from being forgotten
+    return replace(picture, exif=exif, xmp=xmp, notices=tuple(notices))
 
 
 def _code_point_notices(picture: Picture, image_format: Format) -> list[str]:
@@ -181,8 +180,10 @@ def _over_white(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.
 
 def _encoded(picture: Picture, image_format: Format, named: str | Path) -> bytes:
     """Return the file of a picture that the format can hold."""
-    shown = picture if image_format.grayscale else replace(picture, grayscale=False)
-    image = shown.to_image()
+    converted = picture.grayscale and not image_format.grayscale
+    image = (replace(picture, grayscale=False) if converted else picture).to_image()
+    if picture.passing:
+        picture.forget_pixels()
     options = image_format.options | pillow_info(picture.icc, picture.exif, picture.xmp)
     if image_format is _PNG and (picture.xmp or picture.cicp):
         chunks = PngImagePlugin.PngInfo()

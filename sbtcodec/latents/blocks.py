@@ -18,6 +18,7 @@ from sbtcodec.models.prices import Prices
 from sbtcodec.models.release import Release
 from sbtcodec.models.symbol_model import SymbolModel
 from sbtcodec.runtime import modes
+from sbtcodec.runtime.memory import give_back
 from sbtcodec.tokenizer.half import in_bfloat16
 from sbtcodec.tokenizer.layers import channels_last
 from sbtcodec.tokenizer.model import Tokenizer
@@ -80,9 +81,12 @@ class Networks:
         _, encoder = self.tokenizer.encoders
         with self.inference():
             y = self._encoder.local_tokens(rgb, latents)
+            give_back()
             pooled = self._encoder.pooled(encoder.pool, latents, part_of_planes(y))
             with floats(self.device, bf16=self.bf16):
                 z = encoder.attend(pooled).float()
+        del pooled
+        give_back()
         return y, z
 
     def levels(self, z: Tensor) -> Tensor:
@@ -127,7 +131,9 @@ class Networks:
         network = partial(
             self.tokenizer.adapted, anchor_weights=anchor_weights, gain=estimate.gains
         )
-        return self._encoder.adapted(network, y, estimate.y_hat_in, overwrite=last)
+        adapted = self._encoder.adapted(network, y, estimate.y_hat_in, overwrite=last)
+        give_back()
+        return adapted
 
     def estimate(self, quality: int, levels: Tensor, tokens: Box, area: Box) -> Estimate:
         """The prediction of an area from global tokens; arguments are those of `Estimate`."""
@@ -152,6 +158,7 @@ class Networks:
 
     def refine(self, estimate: Estimate, step: int) -> None:
         """Correct the prediction before a step; see `EncodingEngine`."""
+        give_back()
         estimate.refine(step)
 
     def residual(

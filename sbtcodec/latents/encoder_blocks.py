@@ -11,10 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sbtcodec.grid import LATENT_STRIDE, LATENTS_PER_TOKEN, Box, even_blocks
+from sbtcodec.grid import LATENT_STRIDE, LATENTS_PER_TOKEN, Box
 from sbtcodec.image.padding import pixels_in
 from sbtcodec.latents.bands import Passing, block_rows
 from sbtcodec.latents.estimate import floats, stored_in
+from sbtcodec.runtime.memory import give_back
 from sbtcodec.tokenizer.config import ADAPTER_DEPTH
 from sbtcodec.tokenizer.layers import pixel_rows, planes, room
 from sbtcodec.tokenizer.model import Tokenizer
@@ -23,7 +24,6 @@ from sbtcodec.tokenizer.model import Tokenizer
 # but the more is computed twice around it.
 COARSE_BLOCK = 80  # layers at stride 16
 FINE_BLOCK = 48  # layers at strides 8 and 4
-COPIED_ROWS = 16  # that are copied at once of what is overwritten
 
 PartOf = Callable[[slice, slice], Tensor]
 """Gives rows and columns of planes, float [1, C, h, w]."""
@@ -78,10 +78,9 @@ class EncoderBlocks:
             y_hat: predicted.
             overwrite: give them in the memory of `y`.
         """
-        tops = range(0, y.shape[2], COPIED_ROWS)
-        copies = (y[:, :, top : top + COPIED_ROWS].clone() for top in tops)
         made = y if overwrite else torch.empty_like(y)
-        self._coarsely(network, ADAPTER_DEPTH, [Passing(copies, joined).part, y_hat], made)
+        before = Passing(_before_writing(y), joined)
+        self._coarsely(network, ADAPTER_DEPTH, [before.part, y_hat], made)
         return made
 
     def _coarsely(
@@ -92,17 +91,23 @@ class EncoderBlocks:
         Args:
             network: from parts of what is given to float [1, local_channels, h, w].
             reach: latents that it can see around a latent.
-            given: its inputs, asked for from the top down, `reach` rows before they are written.
-            made: float32 [1, local_channels, H, W], to write.
+            given: its inputs, asked for from the top down.
+            made: float32 [1, local_channels, H, W], of which a row of blocks is written at once.
         """
         latents = Box(0, 0, *made.shape[2:])
-        for block in even_blocks(latents, COARSE_BLOCK):
-            seen = block.grown(reach, latents)
-            inside = block.seen_from(seen)
-            with floats(self.device, bf16=self.bf16):
-                parts = (part_of(seen.rows, seen.columns) for part_of in given)
-                h = network(*(pixel_rows(part).float() for part in parts))
-            made[:, :, block.rows, block.columns] = h[:, :, inside.rows, inside.columns]
+        for row in block_rows(latents, COARSE_BLOCK):
+            strip = room(
+                made.shape[1], Box(row[0].top, 0, row[0].bottom, latents.width), self.device
+            )
+            for block in row:
+                seen = block.grown(reach, latents)
+                inside = block.seen_from(seen)
+                with floats(self.device, bf16=self.bf16):
+                    parts = (part_of(seen.rows, seen.columns) for part_of in given)
+                    h = network(*(pixel_rows(part).float() for part in parts))
+                strip[:, :, :, block.columns] = h[:, :, inside.rows, inside.columns]
+                give_back()
+            made[:, :, row[0].rows] = strip
 
     def pooled(self, network: Callable[..., Tensor], latents: Box, *given: PartOf) -> Tensor:
         """What a network makes of latents for each global token, band by band.
@@ -121,4 +126,13 @@ class EncoderBlocks:
             with floats(self.device, bf16=self.bf16):
                 made = network(*(part_of(seen.rows, ALL) for part_of in given))
             pooled.append(made[:, :, inside.rows])
+            give_back()
         return torch.cat(pooled, 2)
+
+
+def _before_writing(y: Tensor) -> Iterator[Tensor]:
+    """Bands of what `_coarsely` overwrites; copied is what it asks for again afterwards."""
+    for row in block_rows(Box(0, 0, *y.shape[2:]), COARSE_BLOCK):
+        last = max(row[0].top, row[0].bottom - ADAPTER_DEPTH)
+        yield y[:, :, row[0].top : last]
+        yield y[:, :, last : row[0].bottom].clone()

@@ -15,6 +15,7 @@ from sbtcodec.grid import LATENTS_PER_TOKEN, Box, blocks
 from sbtcodec.latents.bands import bands
 from sbtcodec.latents.engine import SPREAD_HALO
 from sbtcodec.models.release import Release
+from sbtcodec.runtime.memory import give_back
 from sbtcodec.runtime.modes import CPU
 from sbtcodec.tokenizer.bootstrap import checkerboard, padded
 from sbtcodec.tokenizer.layers import joined, pixel_rows, room
@@ -77,6 +78,7 @@ class Estimate:
             own = area.over(LATENTS_PER_TOKEN).seen_from(tokens)
             attended = predictor.attend(pixel_rows(z))[:, :, own.rows, own.columns]
             config = self.tokenizer.config
+            give_back()
             self.features = room(config.widths[2], area, device, stored_in(bf16=bf16))
             self.coarse = room(config.coarse_channels, area, device)
             self.fine: Tensor | None = None
@@ -88,6 +90,7 @@ class Estimate:
                 for planes, made in zip((self.features, self.coarse), found, strict=True):
                     shown = made[:, : planes.shape[1], inside.rows, inside.columns]
                     planes[:, :, block.rows, block.columns] = shown
+        give_back()
 
     @property
     def y_hat(self) -> Tensor:
@@ -132,6 +135,7 @@ class Estimate:
     def forget_features(self) -> None:
         """Give back what refining needs: nothing follows."""
         self.features = self.features.new_empty(0)
+        give_back()
 
     def residual(self, y: Tensor, latents: Box, step: int) -> NDArray[np.float32]:
         """What is to be sent of one tile in `step`, in steps: float32 [n].

@@ -8,6 +8,7 @@ Letters: H W are rows and columns of the tile's latents, h w of its global token
 
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +33,8 @@ class TileSymbols:
         tokens: where the tile's global tokens are in the picture.
         latents: where its local tokens are.
         levels: int64 [h, w, dims], levels of the global tokens.
-        q: int8, or int16 where one needs it, [H, W, local_channels], detail symbols; 0 where
-            nothing is sent.
+        q: int8, or int16 where one needs it, [H, W, C], detail symbols of the C channels of which
+            some are there; 0 where nothing is sent.
         crc: the check of what was read of it so far.
     """
 
@@ -42,11 +43,11 @@ class TileSymbols:
         self.model, self.quality, self.tokens = model, quality, tokens
         self.latents = tokens.times(LATENTS_PER_TOKEN)
         self.config = model.config
-        dims, channels = len(self.config.levels), self.config.local_channels
+        dims = len(self.config.levels)
         self.levels = np.zeros((tokens.height, tokens.width, dims), dtype=np.int64)
         # kept small: tiles of a large picture add up
         self.q: NDArray[np.int8 | np.int16] = np.zeros(
-            (self.latents.height, self.latents.width, channels), dtype=np.int8
+            (self.latents.height, self.latents.width, 0), dtype=np.int8
         )
         self.crc = 0
         self.features: NDArray[np.uint8] = np.zeros(0, dtype=np.uint8)
@@ -97,9 +98,8 @@ class TileSymbols:
         channels = self.config.group_slice(step // 2)
         parity = step % 2
         # computed anew for each step: to keep it takes more memory than q
-        seen = self.model.scales.seen_of(
-            self.q[:, :, : channels.stop if parity else channels.start]
-        )
+        before = slice(0, channels.stop if parity else channels.start)
+        seen = self.model.scales.seen_of(self.q_of(before))
         index = self.model.scales.indices(
             step,
             self.features,
@@ -115,13 +115,16 @@ class TileSymbols:
         channels = self.config.group_slice(step // 2)
         places = self.places(step)
         values = symbols.reshape(-1, channels.stop - channels.start)
-        if self.q.dtype == np.int8 and values.size and np.abs(values).max() > SMALL:
-            self.q = self.q.astype(np.int16)
+        held = self.q.shape[2]
+        small = not values.size or np.abs(values).max() <= SMALL
+        dtype = self.q.dtype.type if small else np.int16
+        if held < channels.stop or self.q.dtype != dtype:
+            self.q = self._grown(max(held, channels.stop), dtype)
         self.q[places, channels] = values
 
     def symbols(self, step: int) -> Symbols:
         """The symbols int32 [n] of `step`, in the order of `tables`."""
-        q = self.q[:, :, self.config.group_slice(step // 2)]
+        q = self.q_of(self.config.group_slice(step // 2))
         return q[self.places(step)].astype(np.int32).reshape(-1)
 
     def has_details(self, group: int) -> bool:
@@ -133,5 +136,17 @@ class TileSymbols:
         if layer == 0:
             planes = np.ascontiguousarray(self.levels.transpose(2, 0, 1))
             return zlib.crc32(planes.astype(np.uint8).tobytes(), before)
-        q = self.q[:, :, self.config.group_slice(layer - 1)]
+        q = self.q_of(self.config.group_slice(layer - 1))
         return zlib.crc32(np.ascontiguousarray(q).astype("<i2").tobytes(), before)
+
+    def q_of(self, channels: slice) -> NDArray[np.int8 | np.int16]:
+        """Symbols of some channels, [H, W, c]; 0 where there are none yet."""
+        if channels.stop > self.q.shape[2]:
+            return self._grown(channels.stop, self.q.dtype.type)[:, :, channels]
+        return self.q[:, :, channels]
+
+    def _grown(self, channels: int, dtype: type[Any]) -> NDArray[Any]:
+        """`q` with room for so many channels."""
+        q = np.zeros((self.latents.height, self.latents.width, channels), dtype)
+        q[:, :, : self.q.shape[2]] = self.q
+        return q

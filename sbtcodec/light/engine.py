@@ -48,7 +48,7 @@ class LightEngine:
 
     def add(self, estimate: Estimate, tile: TileSymbols, step: int) -> None:
         """Apply the symbols that a tile holds of a step."""
-        q = tile.q[:, :, self.symbols.config.group_slice(step // 2)]
+        q = tile.q_of(self.symbols.config.group_slice(step // 2))
         estimate.add(step, q, self.gains(tile.quality), tile.latents)
 
     def gains(self, quality: int) -> Floats:

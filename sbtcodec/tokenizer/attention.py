@@ -4,6 +4,7 @@ Letters: B batch, H W rows and columns of a token grid, D width, N tokens of a w
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -109,10 +110,15 @@ class WindowAttention(nn.Module):
         return self._among_windows(h, 0 if rows.start else self.shift)
 
     def row_bands(self, height: int, most: int) -> Iterator[slice]:
-        """Bands of whole windows over so many rows, each of about `most` rows."""
-        rows = max(1, most // WINDOW) * WINDOW
-        for start in range(-self.shift, height, rows):
-            yield slice(max(0, start), min(start + rows, height))
+        """Bands of whole windows over so many rows, alike, of at most about `most` rows.
+
+        A last band of a single row would be rounded otherwise than in the whole.
+        """
+        windows = -(-(height + self.shift) // WINDOW)
+        count = -(-windows // max(2, most // WINDOW))
+        edges = [windows * i // count * WINDOW - self.shift for i in range(count + 1)]
+        for start, stop in pairwise(edges):
+            yield slice(max(0, start), min(stop, height))
 
     def _among_windows(self, x: Tensor, missing: int) -> Tensor:
         """What follows the convolution; `missing` rows of the uppermost windows are above."""
