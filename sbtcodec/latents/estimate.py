@@ -108,9 +108,10 @@ class Estimate:
     def refine(self, step: int) -> None:
         """Correct the prediction of what is not known yet, before `step` (2 * layer + parity).
 
-        Fine channels are not predicted.
+        Fine channels are not predicted: before their steps, what refining needs is given back.
         """
         if step >= len(self.tokenizer.refiners):
+            self.forget_features()
             return
         group, parity = divmod(step, 2)
         channels = self.tokenizer.config.group_slice(group)
