@@ -65,11 +65,11 @@ def source_of(revision: str, folder: Path) -> Path:
 class Build:
     """A tree of the package, and a process of it whose model is loaded."""
 
-    def __init__(self, tree: Path) -> None:
-        """Start the process; `with` ends it."""
+    def __init__(self, tree: Path, *options: str) -> None:
+        """Start the process, with options of its own; `with` ends it."""
         self.environment = os.environ | {"PYTHONPATH": str(tree)}
         self.worker = subprocess.Popen(
-            [sys.executable, str(WORKER)],
+            [sys.executable, str(WORKER), *options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -98,7 +98,7 @@ class Build:
     def coded(self, what: str, path: Path | None, quality: int = 0) -> float:
         """Seconds of encoding a picture, or of decoding what was encoded last."""
         assert self.worker.stdin is not None
-        told = json.dumps([what, None if path is None else str(path), quality])
+        told = json.dumps([what, None if path is None else str(path.resolve()), quality])
         self.worker.stdin.write(told + "\n")
         self.worker.stdin.flush()
         return float(self._line())
@@ -205,11 +205,15 @@ def run(arguments: argparse.Namespace) -> None:
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         other = source_of(arguments.revision, scratch / "other")
-        builds = [stack.enter_context(Build(tree)) for tree in (ROOT, other)]
+        precision = () if arguments.precision is None else (arguments.precision,)
+        builds = [
+            stack.enter_context(Build(ROOT, *precision)),
+            stack.enter_context(Build(other)),
+        ]
         times: Times = {}
         if arguments.part != "commands":
             times |= coding(builds, dataset.paths, arguments.repeat)
-        if arguments.part != "coding":
+        if arguments.part != "coding" and arguments.precision is None:
             times |= commands(builds, dataset.paths, arguments.repeat, scratch)
         names = [build.model_id for build in builds]
     place = f"{output.place()}, {torch.backends.cpu.get_cpu_capability()}"
@@ -233,6 +237,7 @@ def main() -> None:
     add_options(parser)
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--part", choices=("all", "coding", "commands"), default="all")
+    parser.add_argument("--precision", help="of this build's networks; then without commands")
     arguments = parser.parse_args()
     try:
         run(arguments)

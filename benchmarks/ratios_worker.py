@@ -2,6 +2,7 @@
 
 `benchmarks.ratios` runs this file by its path with the build on PYTHONPATH, so it uses nothing but
 what every version has. A line of JSON in, `[what, path or null, quality]`; a line out, in seconds.
+A build that has precisions takes one as its argument.
 """
 
 import json
@@ -16,7 +17,7 @@ from sbtcodec import Codec
 
 def main() -> None:
     """Answer until the end of the input."""
-    codec = Codec.load("cpu")
+    codec = Codec.load("cpu", **dict(zip(("precision",), sys.argv[1:], strict=False)))
     rgb, data = np.zeros((64, 64, 3), np.uint8), codec.compress(np.zeros((64, 64, 3), np.uint8))
     print(codec.model_id, getattr(codec, "precision", "float32"), flush=True)
     for line in sys.stdin:
