@@ -1,10 +1,11 @@
 """Encoding and decoding speed with the model loaded, on images of one folder.
 
-    python benchmarks/speed.py FOLDER [--qualities globals,10,30,50,80] [--limit 6] [--repeat 3]
-                               [--precision auto]
+    python -m benchmarks.speed --data-dir FOLDER [--qualities globals,10,30,50,80] [--limit 6]
+        [--repeat 3] [--out FILE]
 
-prints megapixels per second at each quality (median over images of the best of `repeat` runs), and
-the time of whole cold `sbtcodec decompress` commands.
+Megapixels a second at each quality, median over images of the best of `repeat` runs, in the
+processor's own precision and in float32; and the time of whole cold `sbtcodec decompress` commands.
+`python -m benchmarks.ratios REVISION` measures two builds in turns.
 """
 
 import argparse
@@ -12,14 +13,17 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from benchmarks.output import add_options, check, dataset_of, heading, publish, table
 from sbtcodec.codec.codec import RGB, Codec
+from sbtcodec.errors import SbtError
 from sbtcodec.image.pixels import load_image
-from sbtcodec.runtime.precision import PRECISIONS
+from sbtcodec.runtime.precision import FLOAT32
 
 GLOBALS = "globals"
 
@@ -66,25 +70,41 @@ def cold_seconds(data: bytes, repeat: int) -> float:
     return float(np.median(cold))
 
 
-def main() -> None:
-    """Print the measurement."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--qualities", default=f"{GLOBALS},10,30,50,80")
-    parser.add_argument("--limit", type=int, default=6)
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--precision", choices=PRECISIONS, default="auto")
-    arguments = parser.parse_args()
-    codec = Codec.load("cpu", precision=arguments.precision)
-    paths = sorted(p for p in arguments.folder.iterdir() if p.suffix in {".png", ".jpg", ".webp"})
-    images = [load_image(path).rgb for path in paths[: arguments.limit]]
-    print(f"{len(images)} images, {codec.precision}, {torch.get_num_threads()} threads\n")
-    print("quality  encode MP/s  decode MP/s")
-    for quality in arguments.qualities.split(","):
+def run(arguments: argparse.Namespace) -> None:
+    """Measure, print and write the table.
+
+    Raises:
+        SbtError: there are no pictures, or the table cannot be written.
+    """
+    check(arguments.out, force=arguments.force)
+    dataset = dataset_of(arguments.data_dir, arguments.limit)
+    images = [load_image(path).rgb for path in dataset.paths]
+    codecs = [Codec.load("cpu")]
+    if codecs[0].precision != FLOAT32:
+        codecs.append(Codec.load("cpu", precision=FLOAT32))
+    rows = []
+    for codec, quality in product(codecs, arguments.qualities.split(",")):
         encode, decode = speeds(codec, images, quality, arguments.repeat)
-        print(f"{quality:<7}  {encode:11.2f}  {decode:11.2f}")
-    seconds = cold_seconds(codec.compress(images[0]), arguments.repeat)
-    print(f"\nwhole `sbtcodec decompress` command: {seconds:.2f} s")
+        rows.append((codec.precision, quality, f"{encode:.2f}", f"{decode:.2f}"))
+    seconds = cold_seconds(codecs[0].compress(images[0]), arguments.repeat)
+    parts = (
+        f"{heading(dataset, codecs[0])}, {torch.get_num_threads()} threads",
+        table(("precision", "quality", "encode MP/s", "decode MP/s"), rows),
+        f"whole `sbtcodec decompress` command: {seconds:.2f} s",
+    )
+    publish("\n\n".join(parts), arguments.out, force=arguments.force)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_options(parser)
+    parser.add_argument("--qualities", default=f"{GLOBALS},10,30,50,80")
+    parser.add_argument("--repeat", type=int, default=3)
+    try:
+        run(parser.parse_args())
+    except SbtError as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":
