@@ -18,8 +18,14 @@ class Decoder(nn.Module):
     noise the tokens carry decides how much to smooth.
     """
 
-    def __init__(self, config: TokenizerConfig) -> None:
-        """Build the layers of `config`."""
+    def __init__(self, config: TokenizerConfig, finest_width: int = 0) -> None:
+        """Build the layers of `config`.
+
+        Args:
+            config: the sizes.
+            finest_width: channels of a branch at stride 2, which adds to the pixels; 0 without it.
+                Between squares of 4 x 4 pixels it draws what no square can know of the next one.
+        """
         super().__init__()
         c4, c8, c16 = config.widths
         n4, n8, n16 = config.decoder_depths
@@ -31,6 +37,7 @@ class Decoder(nn.Module):
         self.enter4 = nn.Sequential(UnfoldingPointwise(c8, 4 * c4), Unfold(2))
         self.stage4 = nn.Sequential(*[Block(c4) for _ in range(n4)])
         self.leave = nn.Sequential(UnfoldingConv(c4, 48, 3, padding=1), Unfold(4))
+        self.finest = finest(c4, finest_width) if finest_width else None
         self.fine_channels = None
         if config.fine_channels:
             pixels = 3 * LATENT_STRIDE**2
@@ -86,6 +93,8 @@ class Decoder(nn.Module):
         h = part_of(h, close.seen_from(near), 2)
         h = self.stage4(self.enter4(h) + b4)
         x_hat: Tensor = self.leave(h)
+        if self.finest is not None:  # which sees no further around a latent
+            x_hat = x_hat + self.finest(h)
         x_hat = part_of(x_hat, inside.seen_from(close), LATENT_STRIDE) + 0.5
         if self.fine_channels is not None:
             x_hat = x_hat + self.fine_channels(part_of(features[:, width:], inside, 1))
@@ -101,3 +110,14 @@ class Decoder(nn.Module):
         )
         b16, b8, b4 = self.condition(told)[:, :, None, None].split(self.split, 1)
         return b16, b8, b4
+
+
+def finest(c4: int, width: int) -> nn.Sequential:
+    """The branch at stride 2, from features at stride 4; it adds nothing before it is trained."""
+    leave = UnfoldingConv(width, 12, 3, padding=1, side=2)
+    nn.init.zeros_(leave.weight)
+    assert leave.bias is not None
+    nn.init.zeros_(leave.bias)
+    return nn.Sequential(
+        UnfoldingPointwise(c4, 4 * width), Unfold(2), Block(width), leave, Unfold(2)
+    )

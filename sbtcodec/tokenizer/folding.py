@@ -81,12 +81,17 @@ class FoldedConv(nn.Conv2d):
 
 
 class UnfoldingConv(nn.Conv2d):
-    """A 3x3 convolution into `Unfold(4)`; weights ordered as before `nn.PixelShuffle`."""
+    """A 3x3 convolution into `Unfold`; weights ordered as before `nn.PixelShuffle`."""
+
+    def __init__(self, c_in: int, c_out: int, size: int, *, padding: int, side: int = 4) -> None:
+        """Draw weights as `nn.Conv2d` does."""
+        super().__init__(c_in, c_out, size, padding=padding)
+        self.side = side
 
     def forward(self, x: Tensor) -> Tensor:
         """float [B, in_channels, H, W] -> [B, out_channels, H, W]."""
         assert self.bias is not None
-        weight, bias = by_place(self.weight, 4, 0), by_place(self.bias, 4, 0)
+        weight, bias = (by_place(t, self.side, 0) for t in (self.weight, self.bias))
         return F.conv2d(x, weight, bias, padding=self.padding)
 
 

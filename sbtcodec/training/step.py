@@ -42,6 +42,22 @@ class Pass(NamedTuple):
     bootstrap: Tensor
 
 
+class Coded(NamedTuple):
+    """What was made of a batch before the decoder; all float32.
+
+    Attributes:
+        y: [B, local_channels, H, W], local tokens.
+        y_hat: [B, local_channels, H, W], what a decoder has of them.
+        token_bits: [B, H / 2, W / 2], of global tokens under the prior.
+        detail_bits: [B, H, W], of the detail symbols that count as sent.
+    """
+
+    y: Tensor
+    y_hat: Tensor
+    token_bits: Tensor
+    detail_bits: Tensor
+
+
 class TrainingPass(nn.Module):
     """The codec as one differentiable module, so that it can be compiled."""
 
@@ -91,6 +107,30 @@ class TrainingPass(nn.Module):
             noise: float32 [B, local_channels, H, W], uniform in (-0.5, 0.5).
         """
         t = self.model.tokenizer
+        coded = self.coded(x, quality, layers, noise)
+        target = coded.y.detach()
+        spread = target.var((2, 3), keepdim=True).mean(1, keepdim=True) + 1e-3
+        bootstrap = ((coded.y_hat - target).square() / spread).mean((1, 2, 3))
+        # as pixels are clamped; what would lie beyond white or black costs nothing
+        y_hat = held(coded.y_hat, LOUDEST)
+        anchor_weights = t.anchor_weights(quality)
+        x_hat = leaky_clamp(t.decoder(y_hat, anchor_weights, layers).float(), 0.0, 1.0)
+        ms_ssim_loss = torch.zeros_like(bootstrap)
+        if self.with_ms_ssim:
+            with torch.autocast(x.device.type, enabled=False):  # differences of large squares
+                ms_ssim_loss = 1 - ms_ssim(x, x_hat)
+        return Pass(
+            x_hat,
+            (x_hat - x).square().mean((1, 2, 3)) * 255.0**2,
+            ms_ssim_loss,
+            coded.token_bits.mean((1, 2)),
+            coded.detail_bits.sum((1, 2)) / (x.shape[2] * x.shape[3]),
+            bootstrap,
+        )
+
+    def coded(self, x: Tensor, quality: Tensor, layers: Tensor, noise: Tensor) -> Coded:
+        """Everything before the decoder; arguments are those of `forward`."""
+        t = self.model.tokenizer
         local_encoder, global_encoder = t.encoders
         y = held(local_encoder(x).float(), LOUDEST)
         steps = torch.where(quality <= self.fitted, STEPS_BEFORE_DETAILS, 0)
@@ -120,24 +160,7 @@ class TrainingPass(nn.Module):
             back = torch.argsort(order)
             y_hat, bits = pixel_rows(y_hat[back]), bits[back]
 
-        target = y.detach()
-        spread = target.var((2, 3), keepdim=True).mean(1, keepdim=True) + 1e-3
-        bootstrap = ((y_hat - target).square() / spread).mean((1, 2, 3))
-        # as pixels are clamped; what would lie beyond white or black costs nothing
-        y_hat = held(y_hat, LOUDEST)
-        x_hat = leaky_clamp(t.decoder(y_hat, anchor_weights, layers).float(), 0.0, 1.0)
-        ms_ssim_loss = torch.zeros_like(bootstrap)
-        if self.with_ms_ssim:
-            with torch.autocast(x.device.type, enabled=False):  # differences of large squares
-                ms_ssim_loss = 1 - ms_ssim(x, x_hat)
-        return Pass(
-            x_hat,
-            (x_hat - x).square().mean((1, 2, 3)) * 255.0**2,
-            ms_ssim_loss,
-            bits_z.mean((1, 2)),
-            bits.sum((1, 2)) / (x.shape[2] * x.shape[3]),
-            bootstrap,
-        )
+        return Coded(y, y_hat, bits_z, bits)
 
     def _without_details(self, count: int) -> tuple[int | None, int | None]:
         """How many images at the beginning have no details, at least and at most, if that is so."""
