@@ -1,7 +1,7 @@
 """The generator measured: how near its pictures come to photographs, by guidance and by rounds.
 
     python -m benchmarks.generator distances --classes FOLDER --held-out FOLDER --trunk FILE
-    python -m benchmarks.generator guidance  --classes FOLDER --held-out FOLDER --trunk FILE
+    python -m benchmarks.generator guidance  --held-out FOLDER --trunk FILE [--grid 0:12 1:12]
     python -m benchmarks.generator kodak     --data-dir KODAK
     python -m benchmarks.generator sheet     --picture FILE
 
@@ -38,15 +38,14 @@ from sbtcodec.evaluation.distribution import (
     kernel_distance,
 )
 from sbtcodec.evaluation.perceptual import VggDistance
-from sbtcodec.generation.config import SIDE, WINDOW
+from sbtcodec.generation.config import GUIDANCE, MASKED, SIDE, STEPS, WINDOW
 from sbtcodec.generation.generator import Generator
 from sbtcodec.image.pixels import load_image
 from sbtcodec.training.generator_step import held_out_bits
 from sbtcodec.training.token_data import token_data
 
 COUNT = 500
-ROUNDS, GUIDANCE = 12, 2.0
-GRID = ((0.0, 12), (1.0, 12), (2.0, 12), (4.0, 12), (2.0, 8), (2.0, 16))
+GRID = ("0:12", "1:12", "2:12", "4:12", "2:8", "2:16")
 
 
 def samples(
@@ -64,14 +63,14 @@ def samples(
 class Judge:
     """Distances to the photographs to judge by."""
 
-    def __init__(self, codec: Codec, trunk: Path, held_out: Path) -> None:
-        """Take their features."""
-        self.codec, self.trunk = codec, VggDistance(trunk)
+    def __init__(self, codec: Codec, trunk: Path, held_out: Path, count: int) -> None:
+        """Take their features; `count` pictures are compared with them."""
+        self.codec, self.trunk, self.count = codec, VggDistance(trunk), count
         self.real = features_of(self.trunk, photographs(held_out, COUNT))
 
     def row(self, name: str, shown: Iterator[NDArray[np.uint8]]) -> tuple[str, str, str]:
         """Name, Frechet and kernel distance of pictures."""
-        bar = tqdm(shown, desc=name, total=COUNT, disable=None)
+        bar = tqdm(shown, desc=name, total=self.count, disable=None)
         features: Features = features_of(self.trunk, bar)
         frechet = frechet_distance(features, self.real)
         return name, f"{frechet:.3f}", f"{kernel_distance(features, self.real):.3f}"
@@ -81,41 +80,51 @@ class Judge:
         return self.row(name, pictures(self.codec, windows))
 
 
-NOTE = paragraph(
-    f"""{COUNT} pictures of 256x256 each against {COUNT} photographs of the ten classes that nothing
-    was trained on. Frechet: squared distance of normal distributions in 64 principal components of
-    the features, in units of the photographs' variance; kernel: as KID, unbiased. Features: means
-    of blocks 3 and 4 of a VGG-16 trunk; they are not those of FID, and not comparable with it."""
-)
+def note(count: int) -> str:
+    """What the distances of so many pictures are."""
+    return paragraph(
+        f"""{count} pictures of 256x256 each against {COUNT} photographs of the ten classes that
+        nothing was trained on. Frechet: squared distance of normal distributions in 64 principal
+        components of the features, in units of the photographs' variance; kernel: as KID, unbiased.
+        Features: means of blocks 3 and 4 of a VGG-16 trunk; they are not those of FID, and not
+        comparable with it."""
+    )
 
 
 def distances(arguments: argparse.Namespace, codec: Codec, generator: Generator) -> str:
     """The table of samples and what they are compared with."""
-    judge = Judge(codec, arguments.trunk, arguments.held_out)
+    count, seed = arguments.count, arguments.seed
+    judge = Judge(codec, arguments.trunk, arguments.held_out, count)
     kept = arguments.tokens
     known = token_data(codec.release, kept, classes=arguments.classes, each=(8, 8))
+    strength, steps = arguments.guidance, STEPS
     rows = [
-        judge.row("other photographs", photographs(arguments.classes, COUNT)),
-        judge.tokens("their global tokens, decoded", whole_photographs(known, COUNT)),
+        judge.row("other photographs", photographs(arguments.classes, count)),
+        judge.tokens("their global tokens, decoded", whole_photographs(known, count)),
         judge.tokens(
-            f"the generator, guidance {GUIDANCE:g}, {ROUNDS} rounds",
-            samples(generator, COUNT, GUIDANCE, ROUNDS, arguments.seed),
+            f"the generator, {told(generator, strength, steps)}",
+            samples(generator, count, strength, steps, seed),
         ),
-        judge.tokens("the codec's integer prior", from_prior(codec, COUNT, arguments.seed)),
-        judge.tokens("tokens by their frequencies", by_frequency(known, COUNT, arguments.seed)),
+        judge.tokens("the codec's integer prior", from_prior(codec, count, seed)),
+        judge.tokens("tokens by their frequencies", by_frequency(known, count, seed)),
     ]
-    return f"{table(('pictures', 'Frechet', 'kernel'), rows)}\n\n{NOTE}"
+    return f"{table(('pictures', 'Frechet', 'kernel'), rows)}\n\n{note(count)}"
+
+
+def told(generator: Generator, strength: float, steps: int) -> str:
+    """How samples are drawn."""
+    order = generator.config.order
+    return f"{order}, guidance {strength:g}" + (f", {steps} rounds" if order == MASKED else "")
 
 
 def guidance(arguments: argparse.Namespace, codec: Codec, generator: Generator) -> str:
     """The table of guidances and rounds."""
-    judge = Judge(codec, arguments.trunk, arguments.held_out)
+    judge = Judge(codec, arguments.trunk, arguments.held_out, arguments.count)
     rows = []
-    for strength, steps in GRID:
-        windows = samples(generator, COUNT, strength, steps, arguments.seed)
-        name = f"guidance {strength:g}, {steps} rounds"
-        rows.append(judge.tokens(name, windows))
-    return f"{table(('samples', 'Frechet', 'kernel'), rows)}\n\n{NOTE}"
+    for strength, steps in (map(float, pair.split(":")) for pair in arguments.grid):
+        windows = samples(generator, arguments.count, strength, int(steps), arguments.seed)
+        rows.append(judge.tokens(told(generator, strength, int(steps)), windows))
+    return f"{table(('samples', 'Frechet', 'kernel'), rows)}\n\n{note(arguments.count)}"
 
 
 def kodak(arguments: argparse.Namespace, codec: Codec, generator: Generator) -> str:
@@ -138,20 +147,20 @@ def kodak(arguments: argparse.Namespace, codec: Codec, generator: Generator) -> 
         ("the integer prior: files, their headers and checks included", f"{coded / tokens:.2f}"),
         ("the generator: what it would need, windows by themselves", f"{found:.2f}"),
     ]
-    note = paragraph(
+    explained = paragraph(
         f"""24 images of kodak, global tokens alone, bits a token of 22.85 at most. The generator's
         is an upper bound, over {orders} orders in which the tokens of a window of 8x8 are known one
         by one; the prior sees neighbours beyond the window. Not a codec: floats that decide
         probabilities would have to be exact."""
     )
-    return f"{table(('bits of', 'bits a token'), rows)}\n\n{note}"
+    return f"{table(('bits of', 'bits a token'), rows)}\n\n{explained}"
 
 
 def sheet(arguments: argparse.Namespace, codec: Codec, generator: Generator, each: int = 8) -> None:
     """Write a picture with a row of samples for each class."""
     rows = []
     for name in tqdm(generator.classes, desc="classes", disable=None):
-        made = generator.sample(each, label=name, seed=arguments.seed, guidance=GUIDANCE)
+        made = generator.sample(each, label=name, seed=arguments.seed, guidance=arguments.guidance)
         small = [codec.detokenize(t).resize((128, 128), Image.Resampling.LANCZOS) for t in made]
         rows.append(np.concatenate([np.asarray(p) for p in small], 1))
     Image.fromarray(np.concatenate(rows)).save(arguments.picture)
@@ -169,6 +178,9 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="folder of models, not the installed one")
     parser.add_argument("--picture", type=Path, default=Path("sheet.png"))
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--count", type=int, default=COUNT, help="pictures of each kind")
+    parser.add_argument("--guidance", type=float, default=GUIDANCE)
+    parser.add_argument("--grid", nargs="+", default=GRID, help="of guidances and rounds")
     parser.add_argument("--out", type=Path, help="write the table to this file as well")
     parser.add_argument("--force", action="store_true", help="replace existing files")
     arguments = parser.parse_args()

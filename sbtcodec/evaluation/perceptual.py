@@ -13,19 +13,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from sbtcodec.errors import ImageError, SbtError
+from sbtcodec.errors import ImageError
 from sbtcodec.evaluation.metrics import Rgb, check_pair
-
-CONVOLUTIONS = (2, 2, 3, 3)
-"""3x3 convolutions in each block of the trunk; the features are those at the end of each block."""
+from sbtcodec.models.vgg_trunk import MEAN_BGR, read_trunk
 
 MIN_SIDE = 8
 """Shortest side of an image: it is halved three times."""
 
-_MEAN_BGR = (104.00699, 116.66877, 122.67892)
 _EPSILON = 1e-10
 
 
@@ -59,7 +55,7 @@ class VggDistance:
             SbtError: the file is missing or does not hold such a trunk.
         """
         self.device = torch.device(device)
-        self.blocks = _read(path, self.device)
+        self.blocks = read_trunk(path, self.device)
 
     def __call__(self, x: Rgb, x_hat: Rgb) -> float:
         """The distance of two images uint8 `[H, W, 3]`; see `to`."""
@@ -104,7 +100,7 @@ class VggDistance:
         Args:
             pictures: uint8 [n, H, W, 3], of at least MIN_SIDE pixels each way.
         """
-        mean = torch.tensor(_MEAN_BGR, device=self.device)
+        mean = torch.tensor(MEAN_BGR, device=self.device)
         pixels = torch.from_numpy(pictures).to(self.device).flip(3).float() - mean
         h = pixels.permute(0, 3, 1, 2)  # channels_last
         found = []
@@ -114,43 +110,3 @@ class VggDistance:
                 h = F.conv2d(h, weight, bias, padding=1).relu_()
             found.append(h)
         return found
-
-
-def _read(path: Path, device: torch.device) -> list[list[tuple[Tensor, Tensor]]]:
-    """Weights and biases, float32, block by block.
-
-    Raises:
-        SbtError: the file is missing or does not hold a trunk.
-    """
-    if not path.is_file():
-        msg = f"there is no file {path}; the perceptual distance takes a VGG-16 trunk (safetensors)"
-        raise SbtError(msg)
-    blocks: list[list[tuple[Tensor, Tensor]]] = []
-    channels = 3
-    try:
-        with safe_open(path, "pt") as file:
-            for block, count in enumerate(CONVOLUTIONS, 1):
-                blocks.append([])
-                for index in range(1, count + 1):
-                    name = f"conv{block}_{index}"
-                    weight, bias = (
-                        file.get_tensor(f"{name}.{kind}").float().to(device)
-                        for kind in ("weight", "bias")
-                    )
-                    expected = [*bias.shape, channels, 3, 3]
-                    if list(weight.shape) != expected:
-                        msg = (
-                            f"{path} is not a VGG-16 trunk: {name}.weight is "
-                            f"{list(weight.shape)}, expected {expected}"
-                        )
-                        raise SbtError(msg)
-                    channels = bias.numel()
-                    fast = weight.contiguous(memory_format=torch.channels_last)
-                    blocks[-1].append((fast, bias))
-    except (OSError, SafetensorError) as error:
-        msg = (
-            f"{path} does not hold a VGG-16 trunk ({error}); expected a safetensors file with "
-            "conv1_1.weight, conv1_1.bias and so on to conv4_3"
-        )
-        raise SbtError(msg) from error
-    return blocks

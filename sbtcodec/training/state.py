@@ -133,7 +133,11 @@ class Descending(Protocol):
 
     optimisers: list[torch.optim.Optimizer]
     averaged: dict[str, Tensor]
-    step: int
+
+    @property
+    def step(self) -> int:
+        """Steps made."""
+        ...
 
     def rate_factor(self) -> float:
         """Learning rate relative to its peak."""

@@ -1,0 +1,150 @@
+"""What a training run of the vivid look holds: its recipe, two networks, and their optimisers."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from sbtcodec.models.release import Release
+from sbtcodec.tokenizer.decoder import Decoder
+from sbtcodec.tokenizer.layers import channels_last
+from sbtcodec.training import checkpoint
+from sbtcodec.training.vivid_losses import Discriminator
+
+DECODER, DISCRIMINATOR = "decoder", "discriminator"
+
+
+@dataclass(frozen=True)
+class VividTraining:
+    """Recipe of a run.
+
+    Attributes:
+        minutes: length of the run.
+        seed: of weights and crops.
+        batch: crops in a step.
+        side: theirs, in pixels.
+        finest_width: channels of the decoder's branch at stride 2.
+        alone_share: share of the crops that are sent by global tokens alone.
+        highest_code: quality code of details at most; low ones are more frequent.
+        squared_error: weight of the squared error of pixels in [0, 1].
+        perceptual: weight of the distance of VGG features.
+        folds: weight of `fold_traces`.
+        adversarial: weight of the discriminator's opinion.
+        discriminator_from: share of the run after which the discriminator learns.
+        adversarial_from: share of the run after which its opinion counts.
+        learning_rate: peak of the decoder's AdamW.
+        discriminator_rate: peak of the discriminator's.
+        warmup_steps: steps of linear warm-up.
+        decay_share: share of the run, at its end, over which the rates fall linearly to zero.
+        ema: decay of the averaged weights.
+        clip: largest norm of a gradient.
+    """
+
+    minutes: float = 120.0
+    seed: int = 0
+    batch: int = 4
+    side: int = 256
+    finest_width: int = 32
+    alone_share: float = 0.35
+    highest_code: int = 130
+    squared_error: float = 12.0
+    perceptual: float = 1.0
+    folds: float = 4.0
+    adversarial: float = 0.08
+    discriminator_from: float = 0.08
+    adversarial_from: float = 0.14
+    learning_rate: float = 3e-4
+    discriminator_rate: float = 4e-4
+    warmup_steps: int = 50
+    decay_share: float = 0.6
+    ema: float = 0.997
+    clip: float = 1.0
+
+
+@dataclass
+class Learner:
+    """One of the two networks, its optimiser and its averaged weights."""
+
+    run: "VividRun"
+    model: nn.Module
+    optimisers: list[torch.optim.Optimizer]
+    averaged: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def step(self) -> int:
+        """Of the run."""
+        return self.run.step
+
+    def rate_factor(self) -> float:
+        """Of the run."""
+        return self.run.rate_factor()
+
+
+@dataclass
+class VividRun:
+    """All that a run holds."""
+
+    recipe: VividTraining
+    networks: nn.ModuleDict
+    device: torch.device
+    step: int = 0
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Make the optimisers, and begin the average."""
+        c = self.recipe
+        decoder, discriminator = self.networks[DECODER], self.networks[DISCRIMINATOR]
+        averaged = {k: v.detach().clone() for k, v in decoder.named_parameters()}
+        self.decoder = Learner(self, decoder, [_adam(decoder, c.learning_rate)], averaged)
+        self.discriminator = Learner(
+            self, discriminator, [_adam(discriminator, c.discriminator_rate)]
+        )
+
+    @property
+    def optimisers(self) -> list[torch.optim.Optimizer]:
+        """Of both networks."""
+        return self.decoder.optimisers + self.discriminator.optimisers
+
+    @property
+    def progress(self) -> float:
+        """Share of the run's time that is over, 0..1."""
+        return min(1.0, self.seconds / (60 * self.recipe.minutes))
+
+    def rate_factor(self) -> float:
+        """Learning rates relative to their peaks: warm-up, plateau, linear decay to zero."""
+        warm = min(1.0, (self.step + 1) / self.recipe.warmup_steps)
+        return warm * max(min(1.0, (1 - self.progress) / self.recipe.decay_share), 0.002)
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint."""
+        recipe = asdict(self.recipe)
+        state = {"step": self.step, "seconds": self.seconds, "vivid": recipe}
+        checkpoint.save(path, self.networks, self.decoder.averaged, self.optimisers, state)
+
+    def restore(self, path: Path) -> None:
+        """Go on from a checkpoint.
+
+        Raises:
+            WeightsError: it is none, or of other sizes.
+        """
+        tensors, progress = checkpoint.load(path)
+        checkpoint.restore(tensors, self.networks, self.decoder.averaged, self.optimisers)
+        self.step, self.seconds = progress["step"], progress["seconds"]
+
+
+def _adam(network: nn.Module, rate: float) -> torch.optim.Optimizer:
+    made = torch.optim.AdamW(network.parameters(), rate, betas=(0.5, 0.99), weight_decay=0.0)
+    for group in made.param_groups:
+        group["peak"] = rate
+    return made
+
+
+def begun(recipe: VividTraining, release: Release, device: torch.device) -> VividRun:
+    """A run that has not made a step: the faithful decoder with a branch that adds nothing yet."""
+    torch.manual_seed(recipe.seed)
+    faithful = release.model.tokenizer
+    decoder = Decoder(faithful.config, recipe.finest_width)
+    decoder.load_state_dict(faithful.decoder.state_dict(), strict=False)
+    networks = nn.ModuleDict({DECODER: decoder, DISCRIMINATOR: Discriminator()})
+    return VividRun(recipe, channels_last(networks.to(device)), device)
