@@ -36,8 +36,9 @@ from sbtcodec.generation.filling import Sampling
 from sbtcodec.image.opening import open_image
 from sbtcodec.runtime.precision import fast_bf16
 from sbtcodec.training.data import photograph_paths
-from sbtcodec.training.generator_run import GeneratorRun, clock, optimisers_of, update
+from sbtcodec.training.generator_run import GeneratorRun, optimisers_of, update
 from sbtcodec.training.generator_stage import PRESETS
+from sbtcodec.training.processes import clock
 from sbtcodec.training.token_data import class_folders, square, tokens_of_squares
 
 EACH = 4  # squares of a photograph

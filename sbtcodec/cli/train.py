@@ -12,6 +12,7 @@ class Stage(str, Enum):
 
     CODEC = "codec"
     GENERATOR = "generator"
+    PREDICTOR = "predictor"
 
 
 def train(
@@ -19,19 +20,23 @@ def train(
         Path | None, typer.Option(help="Folder of photographs to train on.", show_default=False)
     ] = None,
     stage: Annotated[
-        Stage, typer.Option(help="What learns: the codec, or a generator of its global tokens.")
+        Stage,
+        typer.Option(
+            help="What learns: the codec, a generator of its global tokens, or a predictor of its"
+            " local tokens from global ones."
+        ),
     ] = Stage.CODEC,
     classes: Annotated[
         Path | None,
         typer.Option(
-            help="Generator: folder with a folder of photographs for each class.",
+            help="Generator and predictor: folder with a folder of photographs for each class.",
             show_default=False,
         ),
     ] = None,
     held_out: Annotated[
         Path | None,
         typer.Option(
-            help="Generator: photographs to measure by, with the folders of --classes.",
+            help="Photographs to measure by; of a generator, with the folders of --classes.",
             show_default=False,
         ),
     ] = None,
@@ -39,7 +44,8 @@ def train(
         str,
         typer.Option(
             help="Recipe: base, muon, finish, structure, symbols, settle, alone, revive, encoder or"
-            " tiny; of a generator, base, small, autoregressive or tiny."
+            " tiny; of a generator, base, small, autoregressive or tiny; of a predictor, base,"
+            " half, double, fourfold, pixels or tiny."
         ),
     ] = "base",
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/base"),
@@ -63,12 +69,13 @@ def train(
         typer.Option("--compile/--no-compile", help="Compile the networks first, where that pays."),
     ] = True,
 ) -> None:
-    """Train a model or a generator, resumably; several GPUs with torchrun.
+    """Train a model, a generator or a predictor, resumably; several GPUs with torchrun.
 
     The run's folder gets checkpoint.safetensors every few minutes and log.jsonl, one JSON object a
     line. The preset says for how long, on which sizes of pieces and with which losses; a warm start
-    takes over what fits of other weights. A generator learns from tokens of the installed model,
-    computed once and kept in the run's folder; --data is then of photographs without a class.
+    takes over what fits of other weights. A generator or a predictor learns from tokens of the
+    installed model, computed once and kept in the run's folder; for a generator, --data is of
+    photographs without a class.
 
     \b
     Examples:
@@ -77,10 +84,30 @@ def train(
       sbtcodec train --data photographs --out runs/mine --resume --export weights
       torchrun --nproc-per-node 4 -m sbtcodec train --data photographs
       sbtcodec train --stage generator --classes pictures --out runs/generator --minutes 60
+      sbtcodec train --stage predictor --data photographs --out runs/predictor --minutes 60
     """
+    if stage is not Stage.CODEC and data is None and classes is None:
+        raise typer.BadParameter("give --classes, or --data, or both", param_hint="'--classes'")
+    if stage is Stage.PREDICTOR:
+        if export is not None:
+            raise typer.BadParameter("a predictor is not exported: its checkpoint is all there is")
+        from sbtcodec.training.predictor_stage import predictor_stage
+
+        checkpoint = predictor_stage(
+            preset,
+            out,
+            data=data,
+            classes=classes,
+            held_out=held_out,
+            warm_start=warm_start,
+            minutes=minutes,
+            steps=steps,
+            resume=resume,
+            device=device,
+        )
+        typer.echo(f"checkpoint: {checkpoint}", err=True)
+        return
     if stage is Stage.GENERATOR:
-        if data is None and classes is None:
-            raise typer.BadParameter("give --classes, or --data, or both", param_hint="'--classes'")
         from sbtcodec.training.generator_stage import generator_stage
 
         checkpoint = generator_stage(
@@ -100,7 +127,7 @@ def train(
     if data is None:
         raise typer.BadParameter("a folder of photographs is needed", param_hint="'--data'")
     if classes is not None or held_out is not None:
-        raise typer.BadParameter("only a generator has classes: --stage generator")
+        raise typer.BadParameter("--classes and --held-out are for --stage generator and predictor")
     from dataclasses import replace
 
     from sbtcodec.training.config import MODELS, PRESETS

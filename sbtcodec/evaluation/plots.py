@@ -64,15 +64,21 @@ class _Frame:
 
 
 def rate_distortion_svg(
-    series: Sequence[Series], *, title: str, y_label: str, falling: bool = False
+    series: Sequence[Series],
+    *,
+    title: str,
+    y_label: str,
+    x_label: str = "bits per pixel",
+    falling: bool = False,
 ) -> str:
-    """A plot of value against rate.
+    """A plot of value against rate, or against something else that is above 0.
 
     Args:
         series: the curves, the most important first: it is drawn on top, with a thicker line.
             Points whose value is not finite are left out.
         title: what the plot shows, read out by screen readers.
         y_label: name and unit of the value.
+        x_label: what is along the logarithmic axis.
         falling: whether values fall upwards, so that better is up where less is better.
 
     Returns:
@@ -96,7 +102,7 @@ def rate_distortion_svg(
     y_ticks = linear_ticks(min(p.value for p in points), max(p.value for p in points))
     ends = (y_ticks[-1], y_ticks[0]) if falling else (y_ticks[0], y_ticks[-1])
     frame = _Frame(x_ticks[0], x_ticks[-1], *ends)
-    body = [_axes(frame, x_ticks, y_ticks, y_label)]
+    body = [_axes(frame, x_ticks, y_ticks, x_label, y_label)]
     # Later elements cover earlier ones, so the first curve is drawn last.
     body += [_curve(frame, index, one) for index, one in reversed(list(enumerate(shown)))]
     body.append(_legend_below(shown) if below else _legend(shown))
@@ -145,7 +151,9 @@ def _colour(index: int) -> str:
     return f"var(--curve-{1 + (index - 1) % (CURVE_COLOURS - 1) if index else 0})"
 
 
-def _axes(frame: _Frame, x_ticks: list[float], y_ticks: list[float], y_label: str) -> str:
+def _axes(
+    frame: _Frame, x_ticks: list[float], y_ticks: list[float], x_label: str, y_label: str
+) -> str:
     right, bottom = WIDTH - _RIGHT, HEIGHT - _BOTTOM
     lines, labels = [], []
     for tick in x_ticks:
@@ -160,7 +168,7 @@ def _axes(frame: _Frame, x_ticks: list[float], y_ticks: list[float], y_label: st
     middle_x, middle_y = (_LEFT + right) / 2, (_TOP + bottom) / 2
     names = (
         f'<text x="{middle_x:g}" y="{HEIGHT - 10}" text-anchor="middle">'
-        "bits per pixel (logarithmic)</text>"
+        f"{escape(x_label)} (logarithmic)</text>"
         f'<text x="16" y="{middle_y:g}" text-anchor="middle" '
         f'transform="rotate(-90 16 {middle_y:g})">{escape(y_label)}</text>'
     )

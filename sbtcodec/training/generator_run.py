@@ -18,6 +18,7 @@ from sbtcodec.runtime.precision import fast_bf16
 from sbtcodec.training import checkpoint
 from sbtcodec.training.generator_step import held_out_bits, known_tokens, loss_of
 from sbtcodec.training.muon import Muon
+from sbtcodec.training.processes import clock
 from sbtcodec.training.run import CHECKPOINT, LOG, SECONDS_PER_CHECKPOINT, SECONDS_PER_LOG_LINE
 from sbtcodec.training.state import descend, follow
 from sbtcodec.training.token_data import NO_CLASS, TokenData
@@ -221,16 +222,6 @@ def train_generator(
         checkpoint.save(path, run.model, run.averaged, run.optimisers, run.state())
     bar.close()
     return path
-
-
-def clock(device: torch.device) -> float:
-    """Seconds of work: on a CPU, those of the processor for each thread.
-
-    So runs beside other work, and runs that were stopped for a while, are compared at equal time.
-    """
-    if device.type == "cpu":
-        return time.process_time() / torch.get_num_threads()
-    return time.monotonic()
 
 
 def update(run: GeneratorRun, loss: Tensor, world: int) -> None:

@@ -1,6 +1,7 @@
 """The processes of a run under `torchrun`, one for each GPU; a run by itself is one."""
 
 import os
+import time
 from dataclasses import dataclass
 from typing import Self
 
@@ -41,3 +42,13 @@ class Processes:
         """Part from the others."""
         if self.world > 1:
             dist.destroy_process_group()
+
+
+def clock(device: torch.device) -> float:
+    """Seconds of work: on a CPU, those of the processor for each thread.
+
+    So runs beside other work, and runs that were stopped for a while, are compared at equal time.
+    """
+    if device.type == "cpu":
+        return time.process_time() / torch.get_num_threads()
+    return time.monotonic()
