@@ -11,6 +11,7 @@ from sbtcodec.latents.blocks import Networks
 from sbtcodec.latents.engine import Engine
 from sbtcodec.latents.looks import LookNetworks
 from sbtcodec.models.looks import kept_look
+from sbtcodec.models.registry import VIVID, read_manifest
 from sbtcodec.models.release import Release, kept_release
 from sbtcodec.runtime.devices import device_of
 from sbtcodec.runtime.precision import AUTO, BFLOAT16, FLOAT32, bf16_for
@@ -120,6 +121,11 @@ class LoadedCodec:
             return self.networks
         release = kept_release(number, self.release.folder, self.device, encoder=False)
         return Networks(release, self.device, bf16=self.bf16)
+
+    def has_look(self, number: int | None = None) -> bool:
+        """Whether the model of that number, or this one, has a vivid look beside the faithful."""
+        number = self.release.number if number is None else number
+        return VIVID in read_manifest(self.release.folder).look_names(number)
 
     def engine_of(self, number: int, realism: float = 0.0) -> Engine[Any]:
         """What decodes files of the model of that number, with a share of its vivid look.

@@ -44,7 +44,7 @@ def synthesised_xmp(*, in_part: bool = False) -> bytes:
 
 def detail_text(realism: float) -> str:
     """What is said of a picture whose detail comes of a look."""
-    return f"{DETAIL}{round(realism, 4) or realism}"
+    return f"{DETAIL}{round(float(realism), 4) or realism}"
 
 
 def with_synthesised_detail(picture: Picture, realism: float) -> Picture:

@@ -25,6 +25,7 @@ from torch import Tensor
 from sbtcodec.errors import ModelMismatchError, WeightsError
 from sbtcodec.models.registry import (
     MANIFEST,
+    VIVID,
     LookEntry,
     checked_weights,
     read_manifest,
@@ -35,9 +36,6 @@ from sbtcodec.runtime import modes
 from sbtcodec.tokenizer.config import TokenizerConfig
 from sbtcodec.tokenizer.layers import channels_last
 from sbtcodec.tokenizer.look import Look, last_steps
-
-FAITHFUL = "faithful"  # what every model has: the decoder in its own weights file
-VIVID = "vivid"
 
 
 class StoredLook(NamedTuple):

@@ -14,6 +14,8 @@ from sbtcodec.errors import ModelMismatchError, WeightsError
 from sbtcodec.image.files import write_atomically
 
 MANIFEST = "manifest.json"
+FAITHFUL = "faithful"  # the look that every model has, by the decoder in its own weights file
+VIVID = "vivid"  # the one that realism mixes with it
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,10 @@ class Manifest:
     def looks_of(self, number: int) -> tuple[LookEntry, ...]:
         """The looks of a model, beside the faithful one."""
         return tuple(look for look in self.looks if look.model == number)
+
+    def look_names(self, number: int) -> tuple[str, ...]:
+        """The names of all looks of a model that is here."""
+        return (FAITHFUL, *(look.name for look in self.looks_of(number)))
 
     def entry(self, number: int) -> Entry:
         """The model of a number.
