@@ -23,6 +23,7 @@ from sbtcodec.container import Header, unpack
 from sbtcodec.errors import ArgumentError, ModelMismatchError, WeightsError
 from sbtcodec.image.picture import Picture
 from sbtcodec.image.provenance import UNMARKED, synthesised_xmp, with_synthesised_detail
+from sbtcodec.image.saving import save_image
 from sbtcodec.latents.engine import HALO
 from sbtcodec.models.looks import load_look
 from sbtcodec.models.registry import read_manifest
@@ -332,3 +333,8 @@ def test_the_package_and_pillow_show_the_look(
     monkeypatch.setattr(sbtcodec.pillow, "REALISM", 3)
     with pytest.raises(OSError, match="realism is 3"):
         Image.open(io.BytesIO(file)).load()
+
+
+def test_a_picture_that_is_saved_carries_the_mark(look_codec: Codec, file: bytes, tmp_path: Path):
+    save_image(look_codec.decode(file, realism=1).picture, tmp_path / "a.png", force=False)
+    assert MARK.decode() + "1.0" in Image.open(tmp_path / "a.png").info["XML:com.adobe.xmp"]
