@@ -43,7 +43,14 @@ SCORES: tuple[tuple[str, Metric, float], ...] = (
     ("60", SSIMULACRA2, 60.0),
 )
 """The columns of the comparison: heading, metric and the score that is reached."""
-NAMES = {"sbt": "sbtcodec", "jpeg": "JPEG", "webp": "WebP", "avif": "AVIF", "jxl": "JPEG XL"}
+NAMES = {
+    "sbt": "sbtcodec",
+    "sbt:vivid": "sbtcodec, vivid look",
+    "jpeg": "JPEG",
+    "webp": "WebP",
+    "avif": "AVIF",
+    "jxl": "JPEG XL",
+}
 
 
 def bpp_at(curve: Curve, metric: Metric, score: float) -> float:

@@ -11,7 +11,7 @@ import functools
 from typing import TYPE_CHECKING
 
 import sbtcodec.runtime.forking  # noqa: F401  # from now on, forked children are told
-from sbtcodec.arguments import Buffer, content_of, flag, shown, whole_number
+from sbtcodec.arguments import Buffer, content_of, flag, number, shown, whole_number
 from sbtcodec.codec.rate_target import rate_target_of
 from sbtcodec.container import FileInfo, check_pixels, unpack
 from sbtcodec.container import describe as _describe
@@ -122,6 +122,7 @@ def decompress(
     allow_partial: bool = False,
     crop: tuple[int, int, int, int] | None = None,
     scale: int = 1,
+    realism: float = 0.0,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     device: str = "auto",
 ) -> "Image.Image":
@@ -133,6 +134,8 @@ def decompress(
         allow_partial: decode what is whole of a file that was cut.
         crop: decode this part alone: x, y, width and height, in pixels from the top left.
         scale: reduce the picture (or crop) by this factor: 1, 2, 4 or 8.
+        realism: share of the vivid look: 0 shows what the file says, 1 looks real by synthesised
+            detail, which the image's XMP data says. The model needs one, see `sbtcodec models`.
         max_pixels: refuse files that declare more pixels, before anything is allocated.
         device: "auto", "cpu" or "cuda".
 
@@ -143,6 +146,7 @@ def decompress(
     """
     content = content_of(data)
     most = whole_number("max_pixels", max_pixels, 1)
+    number("realism", realism, 0, 1)
     # bad files are told before torch and the weights are loaded
     check_pixels(unpack(content, allow_partial=flag("allow_partial", allow_partial)).header, most)
     return _loaded_codec(_known(device)).decompress(
@@ -151,6 +155,7 @@ def decompress(
         allow_partial=allow_partial,
         crop=crop,
         scale=scale,
+        realism=realism,
         max_pixels=most,
     )
 

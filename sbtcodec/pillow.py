@@ -6,7 +6,8 @@ Pillow finds no plugins by itself (it has no entry points for them), so a progra
 Saving takes the options of `sbtcodec.compress`: `quality`, `effort`, `size`, `target` and others.
 
 Opening reads size, mode, metadata and, in `info`, `quality` (0 to 100) and `layers` (the number of
-whole detail layers), all without torch. Pixels are decoded on first use, on `DEVICE`.
+whole detail layers), all without torch. Pixels are decoded on first use, on `DEVICE` and with
+`REALISM`; `info` has the XMP data then that says so.
 
 Errors are those of Pillow's other formats: `UnidentifiedImageError` on opening what has no readable
 header, `OSError` on loading what is damaged or cut further on, with the `SbtError` as its cause.
@@ -34,6 +35,9 @@ FORMAT = "SBT"
 
 # Where files are decoded: "auto", "cpu" or "cuda"; to be set by whoever wants another.
 DEVICE = "auto"
+
+# Share of the vivid look in what is decoded, 0 to 1; to be set by whoever wants it.
+REALISM = 0.0
 
 # What `Image.save` passes on to the codec, and what it may replace in an image's `info`.
 _CODEC_OPTIONS = (
@@ -99,6 +103,7 @@ class SbtImageFile(ImageFile.ImageFile):
                 image = sbtcodec.decompress(
                     self._data,
                     allow_partial=ImageFile.LOAD_TRUNCATED_IMAGES,
+                    realism=REALISM,
                     max_pixels=self.width * self.height,  # `Image.open` checked Pillow's own limit
                     device=DEVICE,
                 )
@@ -106,6 +111,8 @@ class SbtImageFile(ImageFile.ImageFile):
                 raise OSError(str(error)) from error
             self._data = None
             self.im, self._mode = image.im, image.mode
+            if "xmp" in image.info:  # which says more than that of the file, with a look
+                self.info["xmp"] = image.info["xmp"]
             self.readonly = 0
             if self.fp and self._exclusive_fp:
                 self.fp.close()

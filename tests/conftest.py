@@ -1,6 +1,7 @@
 """Fixtures shared by the tests: a tiny model made on the spot, the shipped one, a photograph."""
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,9 @@ from sbtcodec.generation.stored import add_generator, write_generator
 from sbtcodec.generation.transformer import Transformer
 from sbtcodec.models.codec_model import CodecModel
 from sbtcodec.models.export import export
-from sbtcodec.models.release import load_release
+from sbtcodec.models.looks import add_look, write_look
+from sbtcodec.models.release import Release, load_release
+from sbtcodec.tokenizer.look import Look, last_steps, look_like
 from sbtcodec.training.config import MODELS
 from sbtcodec.training.publish import add
 
@@ -78,6 +81,45 @@ def random_transformer(config: GeneratorConfig, seed: int = 5) -> Transformer:
         model.head.logits.normal_(std=0.3)
         model.conditions.normal_(std=0.5)
     return model
+
+
+@pytest.fixture(scope="session")
+def look_weights(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the tiny model and a stand-in for its vivid look, with refiners of its own."""
+    folder = tmp_path_factory.mktemp("look") / "weights"
+    shutil.copytree(tiny_weights, folder)
+    release = load_release(folder=folder)
+    steps = last_steps(release.model.config.tokenizer)
+    put_look(folder, release, changed_look(release, steps=steps))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def look_codec(look_weights: Path) -> Codec:
+    """A codec with the tiny model and its look, on the CPU."""
+    return Codec.load("cpu", precision="float32", weights=look_weights)
+
+
+def changed_look(release: Release, *, finest_width: int = 8, steps: Iterable[int] = ()) -> Look:
+    """A look whose pictures differ a little from the faithful ones, everywhere."""
+    torch.manual_seed(7)
+    look = look_like(release.model.tokenizer, finest_width, steps)
+    with torch.no_grad():
+        for value in look.decoder.parameters():
+            value.add_(0.05 * torch.randn_like(value) * (value.std() if value.numel() > 1 else 1))
+        if look.decoder.finest is not None:
+            torch.nn.init.normal_(look.decoder.finest[3].weight, std=0.05)
+        for refiner in look.refiners.values():
+            torch.nn.init.normal_(refiner.head.weight, std=0.05)
+    return look
+
+
+def put_look(folder: Path, release: Release, look: Look) -> Path:
+    """Make it the vivid look of a folder's model."""
+    path = folder / "new.part"
+    digest = release.digest.hex()
+    write_look(path, look, number=release.number, digest=digest, recipe={"minutes": 1})
+    return add_look(folder, path)
 
 
 @pytest.fixture(scope="session")

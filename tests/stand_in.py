@@ -30,6 +30,7 @@ class Decoded:
     layers: int
     declared_layers: int
     notice: str | None
+    realism: float = 0.0
 
     @property
     def rgb(self):
@@ -67,6 +68,7 @@ class FakeCodec:
         allow_partial=False,
         crop=None,
         scale=1,
+        realism=0.0,
         max_pixels=2**27,
         conceal=None,
     ):
@@ -86,6 +88,9 @@ class FakeCodec:
             scale=scale,
         )
         return Decoded(picture, used, header.detail_layers, notice)
+
+    def has_look(self, number=None):
+        return False
 
     def decompress(self, data, layers=None, *, max_pixels=2**27, **options):
         return self.decode(data, layers, **options).picture.to_image()

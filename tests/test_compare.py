@@ -21,10 +21,11 @@ from sbtcodec.codec.codec import Codec
 from sbtcodec.container import unpack
 from sbtcodec.errors import ImageError, InvalidFileError, OutputError
 from sbtcodec.evaluation.codecs import load_codec
-from sbtcodec.evaluation.compare import Area, compare, default_area, largest_within
+from sbtcodec.evaluation.compare import compare, default_area, largest_within
 from sbtcodec.evaluation.compare_page import render_comparison
 from sbtcodec.evaluation.data_uris import lossless_uri, original_uri
 from sbtcodec.evaluation.page import grouped
+from sbtcodec.evaluation.versions import Area
 
 
 def png(rgb, **options):

@@ -9,11 +9,10 @@ from evaluation_samples import StubModel, picture
 
 from sbtcodec.errors import SbtError
 from sbtcodec.evaluation import extras
-from sbtcodec.evaluation.codecs import CODEC_NAMES, SbtCodec, load_codec
+from sbtcodec.evaluation.codecs import CLASSICAL, SbtCodec, load_codec
 from sbtcodec.evaluation.metrics import psnr
 from sbtcodec.evaluation.qualities import parse_qualities, parse_quality, quality_label
 
-CLASSICAL = [name for name in CODEC_NAMES if name != "sbt"]
 MAGIC = {"jpeg": b"\xff\xd8\xff", "webp": b"RIFF", "avif": b"\0\0\0", "jxl": b""}
 
 
@@ -61,7 +60,7 @@ def test_a_model_that_does_not_tell_its_identity_is_unknown():
 
 
 def test_an_unknown_codec_is_refused_by_name():
-    with pytest.raises(SbtError, match="'bpg'; there are sbt, jpeg"):
+    with pytest.raises(SbtError, match="'bpg'; there are sbt, sbt:vivid, jpeg"):
         load_codec("bpg")
 
 

@@ -312,7 +312,7 @@ def test_a_file_of_another_model_has_no_generator(run, tiny_codec, photo):
 def decompress(monkeypatch, capsys, tiny_codec, generator_weights) -> Any:
     """Run `decompress` with the tiny codec and its generator."""
     shared = "sbtcodec.cli.common.shared_codec.SharedCodec"
-    monkeypatch.setattr(f"{shared}.decoder", lambda *_: tiny_codec)
+    monkeypatch.setattr(f"{shared}.decoder", lambda *_, **__: tiny_codec)
     load = Generator.load
     monkeypatch.setattr(
         Generator,

@@ -189,8 +189,8 @@ def test_blocks_and_bands_give_the_picture_of_the_whole(
     files = {quality: tiny_codec.compress(image, quality) for quality in (10, 60)}
     data = files[60]
     whole = tiny_codec.decode(data).rgb.astype(int)
-    monkeypatch.setattr("sbtcodec.latents.blocks.COARSE_BLOCK", 10)
-    monkeypatch.setattr("sbtcodec.latents.blocks.FINE_BLOCK", 3)
+    monkeypatch.setattr("sbtcodec.latents.showing.COARSE_BLOCK", 10)
+    monkeypatch.setattr("sbtcodec.latents.showing.FINE_BLOCK", 3)
     monkeypatch.setattr("sbtcodec.latents.estimate.SPREAD_BLOCK", 6)
     monkeypatch.setattr("sbtcodec.latents.bands.BAND_LATENTS", 6)
     for quality, file in files.items():

@@ -16,7 +16,7 @@ def bench(
     dataset: Annotated[str, typer.Option(help="`kodak`, or a folder of images.")] = "kodak",
     data_dir: Annotated[Path | None, typer.Option(help="Where the data set is.")] = None,
     codecs: Annotated[
-        str, typer.Option(help="Comma-separated: sbt, jpeg, webp, avif, jxl.")
+        str, typer.Option(help="Comma-separated: sbt, sbt:vivid, jpeg, webp, avif, jxl.")
     ] = "sbt,jpeg,webp,avif,jxl",
     qualities: Annotated[
         list[str] | None,
@@ -80,6 +80,9 @@ def bench(
     Every image of the data set is written as real files by every codec at every quality; bytes on
     disk, PSNR, MS-SSIM, SSIMULACRA2 and times are measured on them, and means are printed. The
     Kodak set is downloaded if DATA_DIR does not hold it. Needs the packages of sbtcodec[bench].
+
+    sbt:vivid is sbt decoded with the model's vivid look, if it has one: the same files, and other
+    pictures.
 
     Models of vision: cvvdp is ColorVideoVDP, in JOD (10 is identical), as seen on a 4K screen; flip
     is FLIP (0 is identical) at 67 pixels a degree. Published curves are read, not measured, and

@@ -23,7 +23,7 @@ from sbtcodec.image.files import check_output, check_separate, write_atomically
 from sbtcodec.limits import DEFAULT_MAX_PIXELS
 
 if TYPE_CHECKING:
-    from sbtcodec.evaluation.compare import Area, Comparison, Version
+    from sbtcodec.evaluation.versions import Area, Comparison, Version
 
 
 def compare(
@@ -58,7 +58,8 @@ def compare(
     The page is one file that works offline: a divider between any two versions of the picture,
     zoom, their difference, and a table of what each layer costs and brings. Versions are the
     original, the file cut after each of its layers, and the other codecs at the highest quality
-    that needs no more bytes than the file.
+    that needs no more bytes than the file. If the model has a vivid look, the whole file with it is
+    a version, too, and both looks stand side by side.
 
     \b
     Examples:
@@ -84,10 +85,10 @@ def compare(
     if crop is not None:
         area = _area(crop, info.width, info.height)
     names = [] if against.strip() in ("", "none") else [n.strip() for n in against.split(",")]
-    if wrong := [name for name in names if name not in codecs.CODEC_NAMES or name == "sbt"]:
-        known = ", ".join(name for name in codecs.CODEC_NAMES if name != "sbt")
+    if wrong := [name for name in names if name not in codecs.CLASSICAL]:
         raise typer.BadParameter(
-            f"no codec to compare with is called {wrong[0]!r}; there are {known}",
+            f"no codec to compare with is called {wrong[0]!r}; there are"
+            f" {', '.join(codecs.CLASSICAL)}",
             param_hint="--against",
         )
     baselines = [codecs.load_codec(name) for name in dict.fromkeys(names)]
@@ -110,6 +111,7 @@ def compare(
     shown = sys.stderr.isatty()
     with Progress(console=Console(stderr=True), transient=True, disable=not shown) as progress:
         steps = sum(layer.present_bytes > 0 for layer in info.layers) + len(baselines)
+        steps += codec.has_look(info.model)
         task = progress.add_task("", total=steps)
 
         def tell(step: str) -> None:
@@ -129,7 +131,8 @@ def compare(
 
 
 def _area(text: str, width: int, height: int) -> "Area":
-    from sbtcodec.evaluation.compare import MAX_AREA_SIDE, Area
+    from sbtcodec.evaluation.compare import MAX_AREA_SIDE
+    from sbtcodec.evaluation.versions import Area
 
     try:
         left, top, w, h = (int(value) for value in text.split(","))
@@ -152,7 +155,7 @@ def _area(text: str, width: int, height: int) -> "Area":
 
 def _print(out: Path, page_bytes: int, comparison: "Comparison") -> None:
     print(f"{'':28}  {'bytes':>10}  {'bpp':>7}  {'PSNR':>8}")
-    for version in (*comparison.prefixes, *comparison.others):
+    for version in comparison.versions:
         larger = "" if version.fits else "  the smallest it can be"
         print(
             f"{version.label:28}  {number(version.size):>10}  {version.bpp:7.4f}"
@@ -175,7 +178,7 @@ def _fields(
         "height": comparison.height,
         "crop": [area.left, area.top, area.width, area.height],
         "parts": {part.name: part.size for part in comparison.parts},
-        "versions": [_version(v) for v in (*comparison.prefixes, *comparison.others)],
+        "versions": [_version(v) for v in comparison.versions],
     }
 
 

@@ -1,16 +1,15 @@
 """The command `decompress`: `.sbt` files into image files."""
 
-import time
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from sbtcodec.cli.common import values
 from sbtcodec.cli.common.arguments import Task, arrange, sbt_files_to
 from sbtcodec.cli.common.batch import run_batch, run_one
-from sbtcodec.cli.common.operation import BatchOptions, Result
+from sbtcodec.cli.common.decoding import Decompression
+from sbtcodec.cli.common.operation import BatchOptions
 from sbtcodec.cli.common.options import (
     Device,
     DeviceOption,
@@ -27,16 +26,11 @@ from sbtcodec.cli.common.options import (
     RecursiveOption,
     SkipExistingOption,
     check_choices,
+    check_numbers,
 )
-from sbtcodec.cli.common.paths import Place, check_place, naming, read_checked, write_place
 from sbtcodec.cli.common.shared_codec import SharedCodec
-from sbtcodec.container import Header
 from sbtcodec.grid import Box
 from sbtcodec.limits import DEFAULT_MAX_PIXELS
-
-if TYPE_CHECKING:
-    from sbtcodec.generation.concealment import Concealment
-    from sbtcodec.image.picture import Picture
 
 
 def decompress(
@@ -93,6 +87,23 @@ def decompress(
             show_default=False,
         ),
     ] = 1,
+    realism: Annotated[
+        float,
+        typer.Option(
+            "--realism",
+            min=0,
+            max=1,
+            metavar="0..1",
+            help="Share of the vivid look, if the model has one: detail is synthesised.",
+            show_default="0, faithful",
+        ),
+    ] = 0.0,
+    strip: Annotated[
+        bool,
+        typer.Option(
+            "--strip", help="Write no EXIF or XMP data and no profile; convert colours to sRGB."
+        ),
+    ] = False,
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     jobs: JobsOption = None,
     skip_existing: SkipExistingOption = False,
@@ -110,6 +121,9 @@ def decompress(
     them, and images stand beside their files, or below DIR in the same subfolders. One file that
     fails does not stop the others. All formats but jpg are written without loss.
 
+    With --realism, the picture looks more like a photograph, by detail that is not in the file: XMP
+    data in the image says so. Take 0 for evidence, for measuring and for reading text.
+
     \b
     Examples:
       sbtcodec decompress photo.sbt
@@ -120,11 +134,13 @@ def decompress(
       sbtcodec decompress map.sbt thumbnail.png --scale 1/8
       sbtcodec decompress cut.sbt --allow-partial
       sbtcodec decompress damaged-map.sbt --conceal
+      sbtcodec decompress photo.sbt vivid.png --realism 1
 
     A batch ends with exit code 0 if all went well, with that of the failures if they have one in
     common, else with 1. Ctrl-C leaves whole files only; --skip-existing goes on from there.
     """
     check_choices({"--force": force, "--skip-existing": skip_existing})
+    check_numbers({"--realism": realism})
     extension = f".{(image_format or ImageFormat.PNG).value}"
     tasks = arrange(paths, output, out_dir, sbt_files_to(extension), recursive=recursive)
     if isinstance(tasks, Task) and image_format is not None and isinstance(tasks.output, Path):
@@ -134,13 +150,15 @@ def decompress(
         from sbtcodec.generation.concealment import Concealment
 
         concealment = Concealment(device.value)
-    work = _Decompression(
+    work = Decompression(
         layers,
         extension,
         crop,
         scale,
         allow_partial=allow_partial or conceal,
         concealment=concealment,
+        realism=realism,
+        strip=strip,
         max_pixels=max_pixels,
         force=force,
     )
@@ -150,85 +168,6 @@ def decompress(
         run_one(tasks, work, codec, options)
     elif exit_code := run_batch(tasks, work, codec, options):
         raise typer.Exit(exit_code)
-
-
-@dataclass(frozen=True)
-class _Decompression:
-    """What is done with each file."""
-
-    layers: int | None
-    extension: str
-    crop: Box | None
-    scale: int
-    allow_partial: bool
-    concealment: "Concealment | None"
-    max_pixels: int
-    force: bool
-
-    def __call__(self, task: Task, shared: SharedCodec) -> Result:
-        """Decode one file; see `Operation`."""
-        source, output = task.source, task.output
-        assert output is not None
-        data, header = read_checked(source, self.max_pixels, allow_partial=self.allow_partial)
-        if self.crop is not None:
-            _check_crop(self.crop, header)
-        check_place(source, output, force=self.force)
-        if isinstance(output, Path):
-            from sbtcodec.image.saving import check_format
-
-            check_format(output)
-        codec = shared.decoder(header.width * header.height)
-        start = time.perf_counter()
-        with naming(source):
-            decoded = codec.decode(
-                data,
-                self.layers,
-                allow_partial=self.allow_partial,
-                crop=self.crop,
-                scale=self.scale,
-                max_pixels=self.max_pixels,
-                conceal=self.concealment,
-            )
-        seconds = time.perf_counter() - start
-        decoded = replace(decoded, picture=replace(decoded.picture, passing=True))
-        with shared.writing(), naming(source):
-            after, lost = self._write(decoded.picture, output)
-        notices = (*((decoded.notice,) if decoded.notice else ()), *decoded.picture.notices, *lost)
-        fields = {
-            "input": source,
-            "output": output,
-            "width": decoded.rgb.shape[1],
-            "height": decoded.rgb.shape[0],
-            "layers": decoded.layers,
-            "declared_layers": decoded.declared_layers,
-            "seconds": round(seconds, 3),
-            "notices": list(notices),
-        }
-        line = (
-            f"{output}  {decoded.rgb.shape[1]} x {decoded.rgb.shape[0]} pixels"
-            f"  {decoded.layers} of {decoded.declared_layers} detail layers  {seconds:.2f} s"
-        )
-        pixels = decoded.rgb.shape[1] * decoded.rgb.shape[0]
-        return Result(line, fields, len(data), after, len(data), pixels, notices)
-
-    def _write(self, picture: "Picture", output: Place) -> tuple[int, tuple[str, ...]]:
-        """Write an image; return its bytes, and what its format cannot hold."""
-        from sbtcodec.image.saving import encode_image, fitted
-
-        extension = "" if output == "-" else output.suffix
-        fitting = fitted(picture, extension or self.extension)
-        encoded = encode_image(fitting, extension or self.extension)
-        write_place(output, encoded, force=self.force)
-        return len(encoded), fitting.notices[len(picture.notices) :]
-
-
-def _check_crop(crop: Box, header: Header) -> None:
-    if crop.right > header.width or crop.bottom > header.height:
-        raise typer.BadParameter(
-            f"the crop of {crop.width} x {crop.height} pixels at {crop.left},{crop.top} leaves the"
-            f" picture of {header.width} x {header.height}",
-            param_hint="--crop",
-        )
 
 
 def _check_agreement(output: Path, extension: str) -> None:

@@ -42,7 +42,8 @@ def demo(
     """Compress a made-up picture at three rates.
 
     The picture is computed, not loaded. It is written to OUT_DIR with a file for each rate and a
-    picture that shows them side by side, and a table of sizes and distances is printed.
+    picture that shows them side by side, and a table of sizes and distances is printed. If the
+    model has a vivid look, the picture shows that of each, too.
 
     \b
     Examples:
@@ -58,6 +59,8 @@ def demo(
     from sbtcodec.codec.codec import Codec
     from sbtcodec.image.comparison import side_by_side
     from sbtcodec.image.demo_picture import demo_picture
+    from sbtcodec.image.picture import Picture
+    from sbtcodec.image.provenance import with_synthesised_detail
     from sbtcodec.image.saving import save_image
 
     codec = Codec.load(device.value, precision=precision.value)
@@ -65,6 +68,7 @@ def demo(
     height, width = rgb.shape[:2]
     save_image(rgb, folder / ORIGINAL, force=force)
     panels = [(rgb, f"original: {number(rgb.size)} bytes of pixels")]
+    vivid = []
     print(f"{'':16}  {'bytes':>8}  {'bpp':>6}  {'PSNR':>8}")
     for name, caption, quality, globals_only in RATES:
         data = codec.compress(rgb, quality, globals_only=globals_only)
@@ -74,7 +78,12 @@ def demo(
         size = number(len(data))
         print(f"{name:16}  {size:>8}  {bpp:6.3f}  {psnr:5.2f} dB")
         panels.append((decoded, f"{caption}: {size} bytes, {bpp:.3f} bpp, {psnr:.2f} dB"))
-    save_image(side_by_side(panels), folder / COMPARISON, force=force)
+        if codec.has_look():
+            vivid.append((codec.decode(data, realism=1).rgb, f"{caption}: vivid look"))
+    sheet = Picture(side_by_side([*panels, *vivid]))
+    if vivid:
+        sheet = with_synthesised_detail(sheet, 1)
+    save_image(sheet, folder / COMPARISON, force=force)
     print(f"\nOpen {folder / COMPARISON} to compare.")
 
 

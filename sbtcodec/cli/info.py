@@ -1,6 +1,7 @@
 """The command `info`: what `.sbt` files hold, without decoding them."""
 
 import os
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from sbtcodec.container import FileInfo, LayerInfo, check_pixels, describe
 from sbtcodec.errors import InvalidFileError, SbtError
 from sbtcodec.image.listing import is_pattern
 from sbtcodec.limits import DEFAULT_MAX_PIXELS
+from sbtcodec.models.registry import read_manifest, weights_dir
 
 
 def info(
@@ -33,7 +35,8 @@ def info(
     """Show the size, quality and layers of .sbt files.
 
     Nothing is decoded, so damage inside of a layer is not seen; verify finds it. A file that was
-    cut is described as far as it goes. One file that fails does not stop the others.
+    cut is described as far as it goes. Looks are those of the installed model, for decompress
+    --realism. One file that fails does not stop the others.
 
     \b
     Examples:
@@ -61,7 +64,8 @@ def info(
             tell(sentence)
             continue
         if json:
-            screen.out(to_json({"input": task.source, "state": "done"} | asdict(content)))
+            fields = asdict(content) | {"looks": _looks(content.model)}
+            screen.out(to_json({"input": task.source, "state": "done"} | fields))
         else:
             if index:
                 screen.out("")
@@ -86,6 +90,16 @@ def _print(source: Place, content: FileInfo, screen: Screen) -> None:
     )
     for line in (*_table(content).splitlines(), _verdict(content)):
         screen.out(line)
+    if looks := _looks(content.model):
+        screen.out(f"looks of its model: {', '.join(looks)}")
+
+
+def _looks(model: int) -> tuple[str, ...] | None:
+    """The looks that a model can show files with; None if it is not installed."""
+    with suppress(SbtError):  # what is wrong with an installation is told by those who need it
+        manifest = read_manifest(weights_dir())
+        return manifest.look_names(manifest.entry(model).number)
+    return None
 
 
 def _table(content: FileInfo) -> str:

@@ -9,7 +9,14 @@ from sbtcodec.cli.common.options import JsonOption, WeightsOption
 from sbtcodec.cli.common.report import number, print_json
 from sbtcodec.errors import WeightsError
 from sbtcodec.generation.facts import read_facts
-from sbtcodec.models.registry import MANIFEST, Entry, GeneratorEntry, read_manifest, weights_dir
+from sbtcodec.models.registry import (
+    MANIFEST,
+    Entry,
+    GeneratorEntry,
+    LookEntry,
+    read_manifest,
+    weights_dir,
+)
 
 
 def models(
@@ -21,7 +28,8 @@ def models(
     A file names the model that made it by a number, which stands for one digest for ever: whatever
     has that number and that digest reads the file. The default model encodes; of older ones, which
     files may still need, the decoder alone may be there. A model may have a generator, which makes
-    pictures of its own, of the classes that are listed: see sample and complete.
+    pictures of its own, of the classes that are listed: see sample and complete. Beside the
+    faithful look of its files it may have a vivid one: see decompress --realism.
 
     \b
     Examples:
@@ -35,13 +43,17 @@ def models(
         )
     manifest = read_manifest(folder)
     generators = {g.model: _generator(folder, g) for g in manifest.generators}
+    looks = {
+        m.number: [_look(folder, k) for k in manifest.looks_of(m.number)] for m in manifest.models
+    }
     if json:
         for model in manifest.models:
             size = _size(folder, model)
             default = model.number == manifest.default
             fields = asdict(model) | {"abilities": model.abilities, "bytes": size}
             generator = generators.get(model.number)
-            print_json(fields | {"default": default, "generator": generator})
+            fields |= {"default": default, "generator": generator, "looks": looks[model.number]}
+            print_json(fields)
         return
     print(f"{'number':>6}  {'name':<12}  {'digest':<12}  {'bytes':>11}  abilities")
     for model in manifest.models:
@@ -51,10 +63,22 @@ def models(
         shown = "missing" if size is None else number(size)
         row = f"{model.number:>6}  {model.name:<12}  {model.digest[:12]}  {shown:>11}  {abilities}"
         print(row + mark)
+    for number_of, found in looks.items():
+        for look in found:
+            print(f"look {look['name']} of model {number_of}, {_bytes(look['bytes'])}")
     for number_of, generator in generators.items():
-        shown = "missing" if generator["bytes"] is None else number(generator["bytes"]) + " bytes"
+        shown = _bytes(generator["bytes"])
         classes = ", ".join(generator["classes"] or ()) or "none"
         print(f"generator {generator['name']} of model {number_of}, {shown}; classes: {classes}")
+
+
+def _look(folder: Path, entry: LookEntry) -> dict[str, Any]:
+    """What is told of a look."""
+    return {"name": entry.name, "file": entry.file, "bytes": _size(folder, entry)}
+
+
+def _bytes(size: int | None) -> str:
+    return "missing" if size is None else f"{number(size)} bytes"
 
 
 def _generator(folder: Path, entry: GeneratorEntry) -> dict[str, Any]:
@@ -67,7 +91,7 @@ def _generator(folder: Path, entry: GeneratorEntry) -> dict[str, Any]:
     return {"name": entry.name, "file": entry.file, "bytes": size, "classes": classes}
 
 
-def _size(folder: Path, model: Entry | GeneratorEntry) -> int | None:
+def _size(folder: Path, model: Entry | GeneratorEntry | LookEntry) -> int | None:
     """Bytes of the weights; None if they are not there."""
     path = folder / model.file
     return path.stat().st_size if path.is_file() else None

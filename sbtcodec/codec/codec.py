@@ -7,11 +7,14 @@ The float networks are in `sbtcodec.latents.blocks`, the prediction of y is in `
 symbols and their distributions, which encoder and decoder share, in `sbtcodec.latents.symbols`.
 """
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sbtcodec.arguments import Buffer, content_of, shown, whole_number
+from sbtcodec.arguments import Buffer, content_of, number, shown, whole_number
 from sbtcodec.codec.compressing import Compressing
 from sbtcodec.codec.concealment import Conceal
 from sbtcodec.codec.decoder import Decoded, decode_file
@@ -21,6 +24,7 @@ from sbtcodec.codec.tokens import Tokens
 from sbtcodec.container import check_pixels, unpack
 from sbtcodec.errors import ArgumentError
 from sbtcodec.grid import Crop
+from sbtcodec.image.provenance import with_synthesised_detail
 from sbtcodec.latents.blocks import Networks
 from sbtcodec.limits import DEFAULT_MAX_PIXELS, MAX_SIDE
 
@@ -50,6 +54,7 @@ class Codec(Compressing, LoadedCodec):
         allow_partial: bool = False,
         crop: Crop | None = None,
         scale: int = 1,
+        realism: float = 0.0,
         max_pixels: int = DEFAULT_MAX_PIXELS,
     ) -> Image.Image:
         """Decompress the bytes of a `.sbt` file; see `decode` for arguments and errors.
@@ -62,6 +67,7 @@ class Codec(Compressing, LoadedCodec):
             allow_partial=allow_partial,
             crop=crop,
             scale=scale,
+            realism=realism,
             max_pixels=max_pixels,
         ).picture.to_image()
 
@@ -73,6 +79,7 @@ class Codec(Compressing, LoadedCodec):
         allow_partial: bool = False,
         crop: Crop | None = None,
         scale: int = 1,
+        realism: float = 0.0,
         max_pixels: int = DEFAULT_MAX_PIXELS,
         conceal: Conceal | None = None,
     ) -> Decoded:
@@ -88,19 +95,23 @@ class Codec(Compressing, LoadedCodec):
                 is decoded. A `Box` is taken too.
             scale: reduce the picture (or crop) by this factor, 1, 2, 4 or 8; colours count by
                 their alpha.
+            realism: share of the vivid look in the pixels: 0 is the faithful picture, 1 one with
+                synthesised detail, which its XMP data says.
             max_pixels: refuse files that declare more pixels, before anything is allocated.
             conceal: decode what is whole of a damaged file of several tiles, with details of the
                 others predicted, and their global tokens drawn by this if they are damaged; see
                 `sbtcodec.generation.concealment`.
 
         Raises:
-            ArgumentError: the data are no bytes, layers or scale are out of range, or the crop is
-                not inside the picture.
+            ArgumentError: the data are no bytes, layers, scale or realism are out of range, or the
+                crop is not inside the picture.
             InvalidFileError: the file is damaged or cut, or has too many pixels.
-            ModelMismatchError: it was made with another model.
+            ModelMismatchError: it was made with another model, or the model has no vivid look.
+            WeightsError: the weights of the look are damaged.
         """
-        return decode_file(
-            self.networks_of,
+        realism = number("realism", realism, 0, 1)
+        decoded = decode_file(
+            partial(self.engine_of, realism=realism),
             data,
             layers,
             allow_partial=allow_partial,
@@ -109,6 +120,10 @@ class Codec(Compressing, LoadedCodec):
             max_pixels=max_pixels,
             conceal=conceal,
         )
+        if realism == 0:
+            return decoded
+        marked = with_synthesised_detail(decoded.picture, realism)
+        return replace(decoded, picture=marked, realism=realism)
 
     def tokenize(
         self,

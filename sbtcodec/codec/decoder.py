@@ -36,12 +36,14 @@ class Decoded:
         declared_layers: detail layers that the whole file has.
         notice: why fewer layers were used than the file declares, if so and if not asked for;
             and which tiles were damaged, if that was concealed.
+        realism: share of the vivid look in the pixels, 0 to 1; above 0 the metadata says so.
     """
 
     picture: Picture
     layers: int
     declared_layers: int
     notice: str | None
+    realism: float = 0.0
 
     @property
     def rgb(self) -> RGB:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sbtcodec.arguments import Buffer
+from sbtcodec.arguments import Buffer, number
 from sbtcodec.codec.compressing import Compressing
 from sbtcodec.codec.concealment import Conceal
 from sbtcodec.codec.decoder import Decoded, decode_file
@@ -22,11 +22,16 @@ if TYPE_CHECKING:
     from sbtcodec.light.encoding_engine import LightEncodingEngine
     from sbtcodec.light.engine import LightEngine
 
+NEEDS_TORCH = (
+    "realism above 0 needs torch, and onnxruntime shows files faithfully alone;"
+    " install torch, or leave realism at 0"
+)
+
 
 class LightCodec(Compressing):
     """Decodes the files of all installed models, in float32, on the CPU; encodes with the default.
 
-    Efforts above 3 need gradients: torch, and `Codec`.
+    Efforts above 3 need gradients, and looks their networks: torch, and `Codec`.
 
     Attributes:
         threads: of each network; as many as this process may use cores, if None.
@@ -52,14 +57,18 @@ class LightCodec(Compressing):
         allow_partial: bool = False,
         crop: Crop | None = None,
         scale: int = 1,
+        realism: float = 0.0,
         max_pixels: int = DEFAULT_MAX_PIXELS,
         conceal: Conceal | None = None,
     ) -> Decoded:
         """Decode a `.sbt` file; arguments and errors are those of `Codec.decode`.
 
         Raises:
-            WeightsError: those of its model are missing or damaged.
+            ModelMismatchError: realism is above 0, which takes torch, and `Codec`.
+            WeightsError: the weights of its model are missing or damaged.
         """
+        if number("realism", realism, 0, 1) > 0:
+            raise ModelMismatchError(NEEDS_TORCH)
         return decode_file(
             self.engine_of,
             data,

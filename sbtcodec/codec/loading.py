@@ -8,6 +8,10 @@ import torch
 from sbtcodec.arguments import PathLike, flag, path_of, whole_number
 from sbtcodec.errors import WeightsError
 from sbtcodec.latents.blocks import Networks
+from sbtcodec.latents.engine import Engine
+from sbtcodec.latents.looks import LookNetworks
+from sbtcodec.models.looks import kept_look
+from sbtcodec.models.registry import VIVID, read_manifest
 from sbtcodec.models.release import Release, kept_release
 from sbtcodec.runtime.devices import device_of
 from sbtcodec.runtime.precision import AUTO, BFLOAT16, FLOAT32, bf16_for
@@ -117,6 +121,23 @@ class LoadedCodec:
             return self.networks
         release = kept_release(number, self.release.folder, self.device, encoder=False)
         return Networks(release, self.device, bf16=self.bf16)
+
+    def has_look(self, number: int | None = None) -> bool:
+        """Whether the model of that number, or this one, has a vivid look beside the faithful."""
+        number = self.release.number if number is None else number
+        return VIVID in read_manifest(self.release.folder).look_names(number)
+
+    def engine_of(self, number: int, realism: float = 0.0) -> Engine[Any]:
+        """What decodes files of the model of that number, with a share of its vivid look.
+
+        Raises:
+            ModelMismatchError: no model of that number is installed, or it has no such look.
+            WeightsError: the weights of the look are missing or damaged.
+        """
+        networks = self.networks_of(number)
+        if realism == 0:
+            return networks
+        return LookNetworks(networks, kept_look(networks.release, self.device), realism)
 
 
 def _reloaded(kind: type[LoadedCodec], loading: dict[str, Any], sha256: str) -> LoadedCodec:

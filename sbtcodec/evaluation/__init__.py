@@ -9,7 +9,8 @@ Read in this order:
     results    what was measured, one record each; `document` is their JSON
     curves     averages at each quality, and BD-rate between curves; `published` ones of others
     report     the HTML report: `page`, `plots`, `crops`, `viewer`; `table` for the terminal
-    compare    one picture in many versions, for `sbtcodec compare`; `compare_page` its page
+    compare    one picture in many versions, for `sbtcodec compare`; `compare_page` its page,
+               `versions` what both hold
 
 `data_uris` put pictures into pages; `extras` says which packages of the extras are missing.
 """

@@ -11,7 +11,7 @@ from PIL import Image, features
 from sbtcodec.errors import SbtError
 from sbtcodec.evaluation.extras import import_extra
 from sbtcodec.evaluation.metrics import Rgb
-from sbtcodec.evaluation.qualities import GLOBALS, Quality
+from sbtcodec.evaluation.qualities import GLOBALS, OURS, VIVID_NAME, Quality
 from sbtcodec.image.opening import open_image
 from sbtcodec.rdo.effort import DEFAULT_EFFORT, as_setting
 
@@ -89,20 +89,24 @@ class SbtModel(Protocol):
         """The `.sbt` file for an image."""
         ...
 
-    def decompress(self, data: bytes) -> Image.Image:
+    def decompress(self, data: bytes, *, realism: float = ...) -> Image.Image:
         """The image in a `.sbt` file."""
         ...
 
 
 @dataclass(frozen=True)
 class SbtCodec:
-    """Our codec with its model loaded; quality `globals` sends the global tokens alone."""
+    """Our codec with its model loaded; quality `globals` sends the global tokens alone.
+
+    With a realism, files are the same, and shown with that share of the model's vivid look.
+    """
 
     model: SbtModel
     effort: int = DEFAULT_EFFORT
     name: str = "sbt"
     default_qualities: tuple[Quality, ...] = (GLOBALS, 0, 5, *range(10, 101, 10))
     quality_range: tuple[int, int] = (0, 100)
+    realism: float = 0.0
 
     @property
     def model_id(self) -> str:
@@ -113,7 +117,8 @@ class SbtCodec:
     def settings(self) -> str:
         """The model, the effort and the precision that decide the bytes."""
         half = ", bfloat16" if getattr(self.model, "precision", "") == "bfloat16" else ""
-        return f"model {self.model_id}{as_setting(self.effort)}{half}"
+        look = f", realism {self.realism:g}" if self.realism else ""
+        return f"model {self.model_id}{as_setting(self.effort)}{half}{look}"
 
     def encode(self, rgb: Rgb, quality: Quality) -> bytes:
         """The complete `.sbt` file for an image, uint8 `[H, W, 3]`."""
@@ -123,18 +128,33 @@ class SbtCodec:
 
     def decode(self, data: bytes) -> Rgb:
         """The image in a `.sbt` file, uint8 `[H, W, 3]`."""
-        return np.asarray(self.model.decompress(data).convert("RGB"))
+        asked = {"realism": self.realism} if self.realism else {}
+        return np.asarray(self.model.decompress(data, **asked).convert("RGB"))
 
 
-def load_sbt(device: str, effort: int = DEFAULT_EFFORT, precision: str = "auto") -> SbtCodec:
+def load_sbt(
+    device: str, effort: int = DEFAULT_EFFORT, precision: str = "auto", *, vivid: bool = False
+) -> SbtCodec:
     """Our codec with the weights of this installation on a device, `cpu` or `cuda`.
 
+    Args:
+        device: see above.
+        effort: 0 to 9.
+        precision: of `Codec.load`.
+        vivid: decode with the vivid look.
+
     Raises:
-        SbtError: the weights or the device are not there.
+        SbtError: the weights, the look or the device are not there.
     """
     from sbtcodec.codec.codec import Codec
 
-    return SbtCodec(Codec.load(device=device, precision=precision), effort)
+    codec = Codec.load(device=device, precision=precision)
+    if not vivid:
+        return SbtCodec(codec, effort)
+    from sbtcodec.models.looks import look_entry
+
+    look_entry(codec.release.folder, codec.release.number)  # told before the work, not after it
+    return SbtCodec(codec, effort, VIVID_NAME, realism=1.0)
 
 
 def _jpeg(device: str) -> PillowCodec:
@@ -196,7 +216,10 @@ _LOADERS: dict[str, Callable[[str], ImageCodec]] = {
     "jxl": _jxl,
 }
 
-CODEC_NAMES = ("sbt", *_LOADERS)
+CLASSICAL = tuple(_LOADERS)
+"""Names of the codecs that are not ours."""
+
+CODEC_NAMES = (*OURS, *CLASSICAL)
 """Names of all codecs, ours first."""
 
 
@@ -214,8 +237,8 @@ def load_codec(
     Raises:
         SbtError: no such codec, or what it needs is not installed.
     """
-    if name == "sbt":
-        return load_sbt(device, effort, precision)
+    if name in OURS:
+        return load_sbt(device, effort, precision, vivid=name == VIVID_NAME)
     if name not in _LOADERS:
         msg = f"no codec is called {name!r}; there are {', '.join(CODEC_NAMES)}"
         raise SbtError(msg)

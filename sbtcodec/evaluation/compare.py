@@ -6,10 +6,8 @@ to be put into a page.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from sbtcodec.container import describe
 from sbtcodec.errors import ImageError, SbtError
@@ -17,6 +15,8 @@ from sbtcodec.evaluation import metrics
 from sbtcodec.evaluation.codecs import ImageCodec
 from sbtcodec.evaluation.metrics import Rgb
 from sbtcodec.evaluation.run import bits_per_pixel
+from sbtcodec.evaluation.versions import Area, Comparison, Part, Version
+from sbtcodec.image.provenance import detail_text
 from sbtcodec.image.transparency import WHITE, over
 
 if TYPE_CHECKING:
@@ -28,89 +28,7 @@ MAX_AREA_SIDE = 2048
 MS_SSIM_MAX_PIXELS = 2**24
 """Above it MS-SSIM, which takes some 200 bytes of memory a pixel, is not measured."""
 
-
-@dataclass(frozen=True)
-class Area:
-    """A rectangle of a picture, in pixels."""
-
-    left: int
-    top: int
-    width: int
-    height: int
-
-    def cut(self, rgb: Rgb) -> Rgb:
-        """The area's pixels, uint8 `[height, width, 3]`, of a picture `[H, W, 3]`."""
-        rows = slice(self.top, self.top + self.height)
-        return np.ascontiguousarray(rgb[rows, self.left : self.left + self.width])
-
-
-@dataclass(frozen=True, eq=False)
-class Version:
-    """A decoded version of the picture.
-
-    Attributes:
-        key: unique name, without spaces.
-        label: name for the reader.
-        size: bytes of the file, or of the part of it that the version needs.
-        bpp: bits per pixel.
-        psnr: dB, `inf` when identical.
-        ms_ssim: 0..1, `nan` where it was not measured.
-        pixels: the area shown, uint8 `[h, w, 3]`.
-        settings: what made it, beside the quality.
-        quality: of another codec, the quality found.
-        fits: whether `size` is not above that of the `.sbt` file.
-    """
-
-    key: str
-    label: str
-    size: int
-    bpp: float
-    psnr: float
-    ms_ssim: float
-    pixels: Rgb
-    settings: str = ""
-    quality: int | None = None
-    fits: bool = True
-
-
-@dataclass(frozen=True)
-class Part:
-    """A part of the file: its name and bytes."""
-
-    name: str
-    size: int
-
-
-@dataclass(frozen=True, eq=False)
-class Comparison:
-    """All versions of a picture of `width` x `height` pixels, of which `area` is shown.
-
-    Attributes:
-        size: bytes of the `.sbt` file.
-        quality: 0..100, as the file says.
-        model: number of the model.
-        original: the area of the original, uint8 `[h, w, 3]`.
-        parts: the file from its start, overhead first; they add up to `size`.
-        prefixes: the file cut after its base layer and after each detail layer; the last is whole.
-        others: other codecs, each at its largest quality that needs no more bytes, or at its
-            lowest where even that needs more.
-    """
-
-    width: int
-    height: int
-    area: Area
-    size: int
-    quality: float
-    model: int
-    original: Rgb
-    parts: tuple[Part, ...]
-    prefixes: tuple[Version, ...]
-    others: tuple[Version, ...]
-
-    @property
-    def whole(self) -> Version:
-        """The version that uses the whole file."""
-        return self.prefixes[-1]
+VIVID_KEY, VIVID_LABEL = "sbt-vivid", "vivid look (whole file)"
 
 
 def default_area(width: int, height: int) -> Area:
@@ -131,6 +49,8 @@ def compare(
     tell: Callable[[str], None] = lambda _: None,
 ) -> Comparison:
     """Decode every prefix of a file, and encode its original with other codecs to its size.
+
+    If the model has a vivid look, the whole file is decoded with it too.
 
     Args:
         rgb: the original, uint8 `[H, W, 3]`; over white where it is transparent, as the versions
@@ -173,6 +93,13 @@ def compare(
         size = sum(part.size for part in parts[: layers + 2])
         prefixes.append(version(f"sbt-{layers}", label, size, x_hat))
 
+    looks = []
+    if codec.has_look(info.model):
+        tell(VIVID_LABEL)
+        decoded = codec.decode(data, realism=1, max_pixels=height * width)
+        vivid = version(VIVID_KEY, VIVID_LABEL, len(data), over(decoded.picture, WHITE))
+        looks.append(replace(vivid, settings=detail_text(1)))
+
     others = []
     for baseline in baselines:
         tell(baseline.name)
@@ -199,6 +126,7 @@ def compare(
         parts=tuple(parts),
         prefixes=tuple(prefixes),
         others=tuple(others),
+        looks=tuple(looks),
     )
 
 

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import sbtcodec
-from sbtcodec.evaluation.compare import MS_SSIM_MAX_PIXELS, Comparison, Version
+from sbtcodec.evaluation.compare import MS_SSIM_MAX_PIXELS
 from sbtcodec.evaluation.data_uris import lossless_uri, original_uri
 from sbtcodec.evaluation.page import grouped, render_page
 from sbtcodec.evaluation.table import number
+from sbtcodec.evaluation.versions import Comparison, Version
 from sbtcodec.evaluation.viewer import Choice, Viewer
 
 _ORIGINAL = "original"
@@ -71,6 +72,7 @@ def render_comparison(comparison: Comparison, name: str, original_name: str, fil
             width=area.width,
             height=area.height,
         ),
+        looks=[_looks_viewer(comparison, look) for look in comparison.looks],
         layers=list(_layers(comparison)),
         at_equal_bytes=list(_at_equal_bytes(comparison)),
         pictures=list(_pictures(comparison, original_name, file)),
@@ -80,7 +82,7 @@ def render_comparison(comparison: Comparison, name: str, original_name: str, fil
             ("program", f"sbtcodec {sbtcodec.__version__}, model {comparison.model}"),
             ("quality", f"{comparison.quality:.0f} of 100"),
             ("original", original_name),
-            *((version.key, version.settings) for version in comparison.others),
+            *((v.key, v.settings) for v in (*comparison.looks, *comparison.others)),
         ],
     )
 
@@ -89,8 +91,27 @@ def _choices(comparison: Comparison, original_bytes: int) -> Iterator[Choice]:
     yield Choice(_ORIGINAL, "original", f"{grouped(original_bytes)} bytes")
     for one in comparison.prefixes:
         yield Choice(one.key, one.label, _detail(one), "this file")
+    for one in comparison.looks:
+        yield Choice(one.key, one.label, _detail(one), "another look of it")
     for one in comparison.others:
         yield Choice(one.key, one.label, _detail(one), "other codecs")
+
+
+def _looks_viewer(comparison: Comparison, look: Version) -> Viewer:
+    """The faithful look of the whole file and another one, side by side."""
+    whole, area = comparison.whole, comparison.area
+    return Viewer(
+        f"viewer-{look.key}",
+        "The faithful and another look of the file",
+        [
+            Choice(whole.key, "faithful look", _detail(whole)),
+            Choice(look.key, look.label, _detail(look)),
+        ],
+        left=whole.key,
+        right=look.key,
+        width=area.width,
+        height=area.height,
+    )
 
 
 def _detail(version: Version) -> str:
@@ -127,5 +148,5 @@ def _pictures(comparison: Comparison, original_name: str, file: bytes) -> Iterat
     given = original_uri(file, comparison.original)
     detail = f"{original_name}, {grouped(len(file))} bytes"
     yield _Picture(_ORIGINAL, "original", detail, given)
-    for one in (*comparison.prefixes, *comparison.others):
+    for one in comparison.versions:
         yield _Picture(one.key, one.label, _detail(one), lossless_uri(one.pixels))

@@ -5,6 +5,10 @@ from typing import Literal, TypeAlias
 
 from sbtcodec.errors import SbtError
 
+VIVID_NAME = "sbt:vivid"
+OURS = ("sbt", VIVID_NAME)
+"""Names of our codec, by the looks that it decodes with; of these alone `globals` is a quality."""
+
 GLOBALS: Literal["globals"] = "globals"
 
 Quality: TypeAlias = float | Literal["globals"]
@@ -41,7 +45,8 @@ def parse_qualities(
     """Read the `--qualities` options.
 
     Each option is a list for every codec, `10,50,90`, or for one, `sbt=globals,10,50`; a list for
-    one codec wins over a list for every codec, and `globals` in the latter reaches only sbt.
+    one codec wins over a list for every codec, and `globals` in the latter reaches only sbt and
+    sbt:vivid.
 
     Args:
         options: the options in the order given.
@@ -66,5 +71,5 @@ def parse_qualities(
             own[name] = values
         else:
             numbers = tuple(value for value in values if value != GLOBALS)
-            common = {codec: values if codec == "sbt" else numbers for codec in codecs}
+            common = {codec: values if codec in OURS else numbers for codec in codecs}
     return {codec: values for codec, values in (common | own).items() if values}

@@ -2,17 +2,18 @@
 
 from contextlib import AbstractContextManager
 from functools import partial
+from typing import TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from sbtcodec.grid import LATENT_STRIDE, LATENTS_PER_TOKEN, Box, even_blocks, tokens_of
-from sbtcodec.latents.encoder_blocks import COARSE_BLOCK, FINE_BLOCK, EncoderBlocks, part_of_planes
-from sbtcodec.latents.engine import HALO
+from sbtcodec.grid import LATENTS_PER_TOKEN, Box, tokens_of
+from sbtcodec.latents.encoder_blocks import EncoderBlocks, part_of_planes
 from sbtcodec.latents.estimate import Estimate, floats
+from sbtcodec.latents.showing import Shown, pixels_of
 from sbtcodec.latents.symbols import TileSymbols
 from sbtcodec.models.prices import Prices
 from sbtcodec.models.release import Release
@@ -21,19 +22,20 @@ from sbtcodec.runtime import modes
 from sbtcodec.runtime.memory import give_back
 from sbtcodec.tokenizer.half import in_bfloat16
 from sbtcodec.tokenizer.layers import channels_last
-from sbtcodec.tokenizer.model import Tokenizer
 
 RGB = NDArray[np.uint8]
 
-_in_bfloat16: WeakKeyDictionary[Tokenizer, Tokenizer] = WeakKeyDictionary()
+M = TypeVar("M", bound=nn.Module)
+
+_in_bfloat16: WeakKeyDictionary[nn.Module, nn.Module] = WeakKeyDictionary()
 
 
-def kept_in_bfloat16(tokenizer: Tokenizer) -> Tokenizer:
-    """A copy in bfloat16, kept as long as the tokenizer is."""
-    made = _in_bfloat16.get(tokenizer)
+def kept_in_bfloat16(network: M) -> M:
+    """A copy in bfloat16, kept as long as the network is."""
+    made = _in_bfloat16.get(network)
     if made is None:  # without a lock: at worst two threads make it
-        made = _in_bfloat16.setdefault(tokenizer, channels_last(in_bfloat16(tokenizer)))
-    return made
+        made = _in_bfloat16.setdefault(network, channels_last(in_bfloat16(network)))
+    return cast(M, made)
 
 
 class Networks:
@@ -148,10 +150,18 @@ class Networks:
 
     def reconstruct(self, estimate: Estimate, tiles: list[TileSymbols], layers: int) -> None:
         """Bring an estimate to what the symbols of its tiles say."""
+        self.add_layers(estimate, tiles, layers)
+        self.refine_last(estimate, layers)
+
+    def add_layers(self, estimate: Estimate, tiles: list[TileSymbols], layers: int) -> None:
+        """The symbols of so many detail layers of its tiles, and refinements between them."""
         for step in range(2 * layers):
             estimate.refine(step)
             for tile in tiles:
                 estimate.add(tile.latents, step, tile.symbols(step))
+
+    def refine_last(self, estimate: Estimate, layers: int) -> None:
+        """Correct the prediction of what is not there, after so many layers; nothing follows."""
         if layers < self.tokenizer.config.layers:
             estimate.refine(2 * layers)
         estimate.forget_features()
@@ -173,24 +183,6 @@ class Networks:
 
     def show(self, estimate: Estimate, quality: int, layers: int, latents: Box) -> RGB:
         """Pixels uint8 [16 h, 16 w, 3]; see `Engine`."""
-        anchor_weights = self.release.anchor_weights(quality)[None].to(self.device)
-        arrived = torch.tensor([layers], dtype=torch.int64, device=self.device)
-        whole = Box(0, 0, estimate.area.height, estimate.area.width)
-        rgb = np.empty(
-            (latents.height * LATENT_STRIDE, latents.width * LATENT_STRIDE, 3), dtype=np.uint8
-        )
-        decoder = self.tokenizer.decoder
-        for block in even_blocks(latents, COARSE_BLOCK):
-            seen = block.grown(HALO, whole)
-            with floats(self.device, bf16=self.bf16):
-                part = estimate.y_hat_in(seen.rows, seen.columns)
-                features = decoder.coarse(part, anchor_weights, arrived)
-            for piece in even_blocks(block, FINE_BLOCK):
-                with floats(self.device, bf16=self.bf16):
-                    x_hat = decoder.fine(features, anchor_weights, arrived, piece.seen_from(seen))[
-                        0
-                    ]
-                pixels = x_hat.float().mul_(255).round_().clamp_(0, 255).to(torch.uint8)
-                to = piece.seen_from(latents).times(LATENT_STRIDE)
-                rgb[to.rows, to.columns] = pixels.permute(1, 2, 0).cpu().numpy()
-        return rgb
+        parts = [Shown(self.tokenizer.decoder, estimate)]
+        anchor_weights = self.release.anchor_weights(quality)
+        return pixels_of(parts, anchor_weights, layers, latents, bf16=self.bf16)

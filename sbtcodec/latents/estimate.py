@@ -5,6 +5,8 @@ pixel by a hair. Large pictures go through the networks in bands of rows, with e
 each that the result is that of the whole.
 """
 
+import copy
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -17,7 +19,7 @@ from sbtcodec.latents.engine import SPREAD_HALO
 from sbtcodec.models.release import Release
 from sbtcodec.runtime.memory import give_back
 from sbtcodec.runtime.modes import CPU
-from sbtcodec.tokenizer.bootstrap import checkerboard, padded
+from sbtcodec.tokenizer.bootstrap import Refiner, checkerboard, padded
 from sbtcodec.tokenizer.layers import joined, pixel_rows, room
 from sbtcodec.tokenizer.model import Tokenizer
 
@@ -105,10 +107,23 @@ class Estimate:
             return pixel_rows(padded(coarse, fine_channels))
         return pixel_rows(torch.cat([coarse, self.fine[:, :, rows, columns]], 1))
 
-    def refine(self, step: int) -> None:
+    def branched(self) -> "Estimate":
+        """Another estimate that knows the same, to be refined in another way.
+
+        What was sent of fine channels is shared: nothing is to be added to either.
+        """
+        other = copy.copy(self)
+        other.coarse = self.coarse.clone()
+        return other
+
+    def refine(self, step: int, refiner: Refiner | None = None) -> None:
         """Correct the prediction of what is not known yet, before `step` (2 * layer + parity).
 
         Fine channels are not predicted: before their steps, what refining needs is given back.
+
+        Args:
+            step: what comes next.
+            refiner: instead of the model's, of the same sizes.
         """
         if step >= len(self.tokenizer.refiners):
             self.forget_features()
@@ -116,14 +131,14 @@ class Estimate:
         group, parity = divmod(step, 2)
         channels = self.tokenizer.config.group_slice(group)
         mine = channels.stop - channels.start
-        refiner = self.tokenizer.refiners[step]
+        refine = refiner or self.tokenizer.refiners[step]
         above = self.coarse[:, :, :0]  # the last rows of the band before, as they were
         reach = self.tokenizer.config.refine_depth  # latents that it can see around a latent
         for rows, inside in bands(self.area, reach):
             own = slice(rows.start + inside.start, rows.start + inside.stop)
             y_hat = joined(above, self.coarse[:, :, own.start : rows.stop])
             with floats(self.device, bf16=self.bf16):
-                delta = refiner(self.features[:, :, rows], y_hat).float()
+                delta = refine(self.features[:, :, rows], y_hat).float()
             delta = delta[:, : self.coarse.shape[1] - channels.start, inside]
             if parity == 1:
                 board = checkerboard(

@@ -9,4 +9,5 @@ Read in this order:
     registry       models by number, from the manifest, without torch
     symbol_model   what decides the symbols of files; `prices` what errors and bits are worth
     release        a model loaded by its number: checked, frozen and kept in memory
+    looks          further decoders for its files, in weights files of their own
 """

@@ -14,6 +14,8 @@ from sbtcodec.errors import ModelMismatchError, WeightsError
 from sbtcodec.image.files import write_atomically
 
 MANIFEST = "manifest.json"
+FAITHFUL = "faithful"  # the look that every model has, by the decoder in its own weights file
+VIVID = "vivid"  # the one that realism mixes with it
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,23 @@ class GeneratorEntry:
 
 
 @dataclass(frozen=True)
+class LookEntry:
+    """A look of a manifest: another decoder for the files of a model.
+
+    Attributes:
+        model: number of the model whose files it shows.
+        name: for people: "vivid".
+        file: name of the weights file, in the manifest's folder.
+        sha256: of that file, hexadecimal.
+    """
+
+    model: int
+    name: str
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Manifest:
     """The models of a folder.
 
@@ -69,12 +88,22 @@ class Manifest:
         models: by rising number.
         retired: numbers that are not here any more, and the last version of the package with them.
         generators: of the models that have one.
+        looks: beside the faithful one, which every model has.
     """
 
     default: int
     models: tuple[Entry, ...]
     retired: dict[int, str]
     generators: tuple[GeneratorEntry, ...] = ()
+    looks: tuple[LookEntry, ...] = ()
+
+    def looks_of(self, number: int) -> tuple[LookEntry, ...]:
+        """The looks of a model, beside the faithful one."""
+        return tuple(look for look in self.looks if look.model == number)
+
+    def look_names(self, number: int) -> tuple[str, ...]:
+        """The names of all looks of a model that is here."""
+        return (FAITHFUL, *(look.name for look in self.looks_of(number)))
 
     def entry(self, number: int) -> Entry:
         """The model of a number.
@@ -128,7 +157,8 @@ def read_manifest(folder: Path) -> Manifest:
         models = [Entry(**model) for model in content["models"]]
         retired = {int(number): str(v) for number, v in content.get("retired", {}).items()}
         generators = tuple(GeneratorEntry(**g) for g in content.get("generators", []))
-        manifest = Manifest(int(content["default"]), tuple(models), retired, generators)
+        looks = tuple(LookEntry(**look) for look in content.get("looks", []))
+        manifest = Manifest(int(content["default"]), tuple(models), retired, generators, looks)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(f"{path} cannot be read: {error}; reinstall sbtcodec") from error
     if manifest.default not in [model.number for model in models]:
@@ -138,8 +168,8 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
-def checked_weights(folder: Path, entry: Entry | GeneratorEntry) -> Path:
-    """The weights file of a model or of a generator.
+def checked_weights(folder: Path, entry: Entry | GeneratorEntry | LookEntry) -> Path:
+    """The weights file of a model, of a generator or of a look.
 
     Raises:
         WeightsError: it is missing, or not the one that the manifest names.
@@ -168,5 +198,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     content: dict[str, Any] = {"default": manifest.default, "models": models, "retired": retired}
     if manifest.generators:
         content["generators"] = [asdict(g) for g in manifest.generators]
+    if manifest.looks:
+        content["looks"] = [asdict(look) for look in manifest.looks]
     text = json.dumps(content, indent=2) + "\n"
     write_atomically(folder / MANIFEST, text.encode(), force=True)

@@ -37,6 +37,7 @@ class Decoder(nn.Module):
         self.enter4 = nn.Sequential(UnfoldingPointwise(c8, 4 * c4), Unfold(2))
         self.stage4 = nn.Sequential(*[Block(c4) for _ in range(n4)])
         self.leave = nn.Sequential(UnfoldingConv(c4, 48, 3, padding=1), Unfold(4))
+        self.finest_width = finest_width
         self.finest = finest(c4, finest_width) if finest_width else None
         self.fine_channels = None
         if config.fine_channels:

@@ -18,6 +18,7 @@ OPTIONS = {
     "measure the whole data set kodak, or leave published curves out": (
         "measure with --dataset kodak and without --limit, or leave --published out"
     ),
+    "leave realism at 0": "leave --realism out",
     "train one for it": "train one with `sbtcodec train --stage generator`",
     "pass inception=PATH": "give --inception PATH",
     "name another one as cache_folder": "name another one with --cache",

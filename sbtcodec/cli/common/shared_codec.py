@@ -24,6 +24,11 @@ def light_is_installed() -> bool:
     return importlib.util.find_spec("onnxruntime") is not None
 
 
+def torch_is_installed() -> bool:
+    """Return whether torch is there; nothing is imported."""
+    return importlib.util.find_spec("torch") is not None
+
+
 class SharedCodec:
     """Shared by the threads of a batch; a command for one file uses it alone.
 
@@ -49,14 +54,17 @@ class SharedCodec:
         self._writers = threading.Condition()
         self._writing, self._closed = 0, False
 
-    def decoder(self, pixels: int) -> "Codec | LightCodec":
-        """Return what decodes a picture of so many pixels.
+    def decoder(self, pixels: int, *, realism: float = 0.0) -> "Codec | LightCodec":
+        """Return what decodes a picture of so many pixels, with a share of the vivid look.
 
         That is onnxruntime where it is installed and torch is not asked for: it starts in a
         fraction of the time. Large pictures, whose decoding takes long anyway, are torch's, which
-        needs less memory for them. Errors are those of `codec`.
+        needs less memory for them; so are looks. Errors are those of `codec`.
         """
-        if not self._light or pixels > LARGEST_LIGHT:
+        if realism > 0:
+            if torch_is_installed():
+                return self.codec()
+        elif not self._light or pixels > LARGEST_LIGHT:
             return self.codec()
         with self._loading:
             return self._on_onnxruntime()
