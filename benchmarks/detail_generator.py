@@ -145,20 +145,17 @@ def sampled(
             tensors = [torch.from_numpy(a) for a in (values[0], known[0], values[1], known[1])]
             each.append(model(*tensors, torch.full((count,), one)))
         share = math.cos(math.pi / 2 * number / sampling.steps)
-        noise = sampling.noise * (1 - number / sampling.steps)
         for kind, head in enumerate(heads):
             hidden = ~known[kind]
             total = hidden.shape[1]
             rest = 0 if number == sampling.steps else int(total * share)
-            features = [f[kind][torch.from_numpy(hidden)] for f in each]
-            made, nats = drawn_tokens(head, features, hidden.sum(1), draws, sampling.guidance)
-            at = 0
+            wanted = np.zeros_like(hidden)
             for i, draw in enumerate(draws):
                 open_ = np.flatnonzero(hidden[i])
-                here = slice(at, at + len(open_))
-                at += len(open_)
-                unsure = nats[here] - np.rint(noise * draw.gumbel(len(open_))).astype(np.int64)
-                kept = np.argsort(unsure, kind="stable")[: max(0, len(open_) - rest)]
-                values[kind][i, open_[kept]] = made[here][kept]
-                known[kind][i, open_[kept]] = True
+                order = np.argsort(draw.uniform(len(open_)), kind="stable")
+                wanted[i, open_[order[: max(0, len(open_) - rest)]]] = True
+            features = [f[kind][torch.from_numpy(wanted)] for f in each]
+            made = drawn_tokens(head, features, wanted.sum(1), draws, sampling.guidance)
+            values[kind][wanted] = made
+            known[kind] |= wanted
     return values[0], values[1] - LARGEST

@@ -54,8 +54,10 @@ def samples(
     """Windows uint8 [count, 64, dims] of all classes alike."""
     each = -(-count // len(generator.classes))
     made = []
-    for name in tqdm(generator.classes, desc="sampling", disable=None):
-        drawn = generator.sample(each, label=name, seed=seed, guidance=guidance, steps=steps)
+    for number, name in enumerate(tqdm(generator.classes, desc="sampling", disable=None)):
+        # of a seed, classes have the same random numbers, so that their pictures are alike
+        own = seed * len(generator.classes) + number
+        drawn = generator.sample(each, label=name, seed=own, guidance=guidance, steps=steps)
         made += [tokens.levels.reshape(WINDOW, -1) for tokens in drawn]
     return np.stack(made[:count])
 

@@ -13,6 +13,7 @@ class Stage(str, Enum):
     CODEC = "codec"
     GENERATOR = "generator"
     PREDICTOR = "predictor"
+    VIVID = "vivid"
 
 
 def train(
@@ -22,8 +23,8 @@ def train(
     stage: Annotated[
         Stage,
         typer.Option(
-            help="What learns: the codec, a generator of its global tokens, or a predictor of its"
-            " local tokens from global ones."
+            help="What learns: the codec, a generator of its global tokens, a predictor of its"
+            " local tokens from global ones, or the vivid look of its files."
         ),
     ] = Stage.CODEC,
     classes: Annotated[
@@ -40,12 +41,16 @@ def train(
             show_default=False,
         ),
     ] = None,
+    trunk: Annotated[
+        Path | None,
+        typer.Option(help="Vivid look: weights of a VGG-16 trunk.", show_default=False),
+    ] = None,
     preset: Annotated[
         str,
         typer.Option(
             help="Recipe: base, muon, finish, structure, symbols, settle, alone, revive, encoder or"
             " tiny; of a generator, base, small, autoregressive or tiny; of a predictor, base,"
-            " half, double, fourfold, pixels or tiny."
+            " half, double, fourfold, pixels or tiny; of a vivid look, base or tiny."
         ),
     ] = "base",
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/base"),
@@ -85,7 +90,28 @@ def train(
       torchrun --nproc-per-node 4 -m sbtcodec train --data photographs
       sbtcodec train --stage generator --classes pictures --out runs/generator --minutes 60
       sbtcodec train --stage predictor --data photographs --out runs/predictor --minutes 60
+      sbtcodec train --stage vivid --data photographs --trunk vgg16.safetensors --out runs/vivid
     """
+    if stage is Stage.VIVID:
+        if data is None or trunk is None:
+            raise typer.BadParameter(
+                "the vivid look takes --data and --trunk", param_hint="'--data'"
+            )
+        from sbtcodec.training.vivid_stage import vivid_stage
+
+        checkpoint = vivid_stage(
+            preset,
+            out,
+            data=data,
+            trunk=trunk,
+            minutes=minutes,
+            steps=steps,
+            resume=resume,
+            device=device,
+            export=export,
+        )
+        typer.echo(f"checkpoint: {checkpoint}", err=True)
+        return
     if stage is not Stage.CODEC and data is None and classes is None:
         raise typer.BadParameter("give --classes, or --data, or both", param_hint="'--classes'")
     if stage is Stage.PREDICTOR:

@@ -17,9 +17,6 @@ FLOOR = 16 * UNIT  # nats below the likeliest, in steps, that are never drawn
 _WEIGHTS = np.round(WEIGHT_ONE * np.exp(-np.arange(FLOOR + 1) / UNIT)).astype(np.int64)
 _WEIGHTS[-1] = 0
 _GUMBEL_CELLS = 2**12
-_GUMBEL = np.round(
-    -UNIT * np.log(-np.log((np.arange(_GUMBEL_CELLS) + 0.5) / _GUMBEL_CELLS))
-).astype(np.int64)
 
 
 class Draws:
@@ -33,11 +30,6 @@ class Draws:
         """Whole numbers below 2^32, int64 [count]."""
         found: NDArray[np.int64] = self.rng.integers(0, 2**32, count, dtype=np.int64)
         return found
-
-    def gumbel(self, count: int) -> NDArray[np.int64]:
-        """Gumbel noise in steps of a nat, int64 [count]."""
-        noise: NDArray[np.int64] = _GUMBEL[self.rng.integers(0, _GUMBEL_CELLS, count)]
-        return noise
 
 
 def steps_of(logits: NDArray[np.float32]) -> NDArray[np.int64]:

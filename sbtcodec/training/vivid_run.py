@@ -15,7 +15,7 @@ from tqdm import tqdm
 from sbtcodec.models.release import Release
 from sbtcodec.tokenizer.layers import pixel_rows
 from sbtcodec.training.data import Prefetcher, load_photographs
-from sbtcodec.training.generator_run import clock
+from sbtcodec.training.processes import clock
 from sbtcodec.training.run import CHECKPOINT, LOG, SECONDS_PER_CHECKPOINT, SECONDS_PER_LOG_LINE
 from sbtcodec.training.vivid_losses import VggFeatures
 from sbtcodec.training.vivid_state import VividTraining, begun

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from sbtcodec.models.release import Release
-from sbtcodec.tokenizer.decoder import Decoder
 from sbtcodec.tokenizer.layers import channels_last
+from sbtcodec.tokenizer.look import look_like
 from sbtcodec.training import checkpoint
 from sbtcodec.training.vivid_losses import Discriminator
 
@@ -143,8 +143,6 @@ def _adam(network: nn.Module, rate: float) -> torch.optim.Optimizer:
 def begun(recipe: VividTraining, release: Release, device: torch.device) -> VividRun:
     """A run that has not made a step: the faithful decoder with a branch that adds nothing yet."""
     torch.manual_seed(recipe.seed)
-    faithful = release.model.tokenizer
-    decoder = Decoder(faithful.config, recipe.finest_width)
-    decoder.load_state_dict(faithful.decoder.state_dict(), strict=False)
+    decoder = look_like(release.model.tokenizer, recipe.finest_width).decoder
     networks = nn.ModuleDict({DECODER: decoder, DISCRIMINATOR: Discriminator()})
     return VividRun(recipe, channels_last(networks.to(device)), device)
