@@ -9,7 +9,7 @@
 beside them other photographs, pictures of their tokens, samples of the integer prior that codes
 files, and tokens drawn by their frequencies. `guidance`: the same for guidances and numbers of
 rounds. `kodak`: bits of Kodak's global tokens under the generator and under the prior. `sheet`: a
-row of samples for each class.
+column of samples for each class.
 """
 
 import argparse
@@ -158,14 +158,16 @@ def kodak(arguments: argparse.Namespace, codec: Codec, generator: Generator) -> 
     return f"{table(('bits of', 'bits a token'), rows)}\n\n{explained}"
 
 
-def sheet(arguments: argparse.Namespace, codec: Codec, generator: Generator, each: int = 8) -> None:
-    """Write a picture with a row of samples for each class."""
-    rows = []
+def sheet(arguments: argparse.Namespace, codec: Codec, generator: Generator) -> None:
+    """Write a picture with a column of samples for each class."""
+    columns = []
     for name in tqdm(generator.classes, desc="classes", disable=None):
-        made = generator.sample(each, label=name, seed=arguments.seed, guidance=arguments.guidance)
+        made = generator.sample(
+            arguments.each, label=name, seed=arguments.seed, guidance=arguments.guidance
+        )
         small = [codec.detokenize(t).resize((128, 128), Image.Resampling.LANCZOS) for t in made]
-        rows.append(np.concatenate([np.asarray(p) for p in small], 1))
-    Image.fromarray(np.concatenate(rows)).save(arguments.picture)
+        columns.append(np.concatenate([np.asarray(p) for p in small]))
+    Image.fromarray(np.concatenate(columns, 1)).save(arguments.picture)
 
 
 def main() -> None:
@@ -181,6 +183,7 @@ def main() -> None:
     parser.add_argument("--picture", type=Path, default=Path("sheet.png"))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=COUNT, help="pictures of each kind")
+    parser.add_argument("--each", type=int, default=8, help="samples of a class in the sheet")
     parser.add_argument("--guidance", type=float, default=GUIDANCE)
     parser.add_argument("--grid", nargs="+", default=GRID, help="of guidances and rounds")
     parser.add_argument("--out", type=Path, help="write the table to this file as well")

@@ -14,7 +14,7 @@ WINDOW = SIDE * SIDE
 STEPS, MAX_STEPS = 12, 64
 """Rounds of drawing for a window: unless said otherwise, and at most."""
 
-GUIDANCE, MAX_GUIDANCE = 1.0, 20.0
+GUIDANCE, MAX_GUIDANCE = 2.0, 20.0
 """How much more a picture is to look like its class: unless said otherwise, and at most."""
 
 MAX_SAMPLE_SIDE = 2048

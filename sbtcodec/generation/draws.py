@@ -16,7 +16,6 @@ FLOOR = 16 * UNIT  # nats below the likeliest, in steps, that are never drawn
 # integers once and for all: what exp is to a machine's library in the last digit does not matter
 _WEIGHTS = np.round(WEIGHT_ONE * np.exp(-np.arange(FLOOR + 1) / UNIT)).astype(np.int64)
 _WEIGHTS[-1] = 0
-_GUMBEL_CELLS = 2**12
 
 
 class Draws:

@@ -1,7 +1,7 @@
 """Windows filled: unknown tokens drawn given those that are known.
 
-Masked order: some of the unknown tokens are drawn in each round, given those known by then, with the
-schedule of MaskGIT (Chang et al., arXiv 2202.04200, section 3.2). Which ones is left to chance.
+Masked order: some of the unknown tokens are drawn in each round, given those known by then, with
+the schedule of MaskGIT (Chang et al., arXiv 2202.04200, section 3.2). Which ones is left to chance.
 MaskGIT keeps those that are surest; of tokens of millions of values these are the likely ones and
 not the typical ones, and pictures became flat: four times as far from photographs.
 Autoregressive order: one token after the other.
