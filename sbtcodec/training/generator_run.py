@@ -20,7 +20,7 @@ from sbtcodec.training.generator_step import held_out_bits, known_tokens, loss_o
 from sbtcodec.training.muon import Muon
 from sbtcodec.training.processes import clock
 from sbtcodec.training.run import CHECKPOINT, LOG, SECONDS_PER_CHECKPOINT, SECONDS_PER_LOG_LINE
-from sbtcodec.training.state import descend, follow
+from sbtcodec.training.state import descend, follow, rate_factor_at
 from sbtcodec.training.token_data import NO_CLASS, TokenData
 
 LEAST_MATRIX = 32  # rows and columns of what is a matrix to the optimiser
@@ -78,8 +78,7 @@ class GeneratorRun:
 
     def rate_factor(self) -> float:
         """Learning rate relative to its peak: warm-up, plateau, linear decay to zero."""
-        warm = min(1.0, (self.step + 1) / self.recipe.warmup_steps)
-        return warm * max(min(1.0, (1 - self.progress) / self.recipe.decay_share), 0.002)
+        return rate_factor_at(self.progress, self.step, self.recipe)
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint says besides tensors."""

@@ -40,9 +40,7 @@ class Run:
 
     def rate_factor(self) -> float:
         """Learning rate relative to its peak: warm-up, plateau, linear decay to zero."""
-        c = self.config
-        decay = min(1.0, (1.0 - self.progress) / c.decay_share)
-        return min(1.0, (self.step + 1) / c.warmup_steps) * max(decay, 0.002)
+        return rate_factor_at(self.progress, self.step, self.config)
 
     def average_anew(self) -> None:
         """Begin the averages with the weights as they are."""
@@ -126,6 +124,32 @@ def optimise(run: Run, loss: Tensor, world: int) -> None:
     run.sums.setdefault("gradient_norm", []).append(norm)
     hold_sums(run.model)
     follow(run, run.model, run.config.ema)
+
+
+class Schedule(Protocol):
+    """What a recipe says of its rates of learning."""
+
+    @property
+    def warmup_steps(self) -> int:
+        """Steps of linear warm-up."""
+        ...
+
+    @property
+    def decay_share(self) -> float:
+        """Share of the run, at its end, over which the rates fall linearly to zero."""
+        ...
+
+
+def rate_factor_at(progress: float, step: int, schedule: Schedule) -> float:
+    """Learning rate relative to its peak: warm-up, plateau, linear decay to zero.
+
+    Args:
+        progress: share of the run that is over, 0..1.
+        step: steps made.
+        schedule: of the recipe.
+    """
+    warm = min(1.0, (step + 1) / schedule.warmup_steps)
+    return warm * max(min(1.0, (1.0 - progress) / schedule.decay_share), 0.002)
 
 
 class Descending(Protocol):

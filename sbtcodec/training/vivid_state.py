@@ -10,6 +10,7 @@ from sbtcodec.models.release import Release
 from sbtcodec.tokenizer.layers import channels_last
 from sbtcodec.tokenizer.look import look_like
 from sbtcodec.training import checkpoint
+from sbtcodec.training.state import rate_factor_at
 from sbtcodec.training.vivid_losses import Discriminator
 
 DECODER, DISCRIMINATOR = "decoder", "discriminator"
@@ -113,8 +114,7 @@ class VividRun:
 
     def rate_factor(self) -> float:
         """Learning rates relative to their peaks: warm-up, plateau, linear decay to zero."""
-        warm = min(1.0, (self.step + 1) / self.recipe.warmup_steps)
-        return warm * max(min(1.0, (1 - self.progress) / self.recipe.decay_share), 0.002)
+        return rate_factor_at(self.progress, self.step, self.recipe)
 
     def save(self, path: Path) -> None:
         """Write a checkpoint."""
