@@ -36,10 +36,11 @@ from sbtcodec.generation.filling import Sampling
 from sbtcodec.image.opening import open_image
 from sbtcodec.runtime.precision import fast_bf16
 from sbtcodec.training.data import photograph_paths
-from sbtcodec.training.generator_run import GeneratorRun, optimisers_of, update
+from sbtcodec.training.generator_run import GeneratorRun, optimisers_of
 from sbtcodec.training.generator_stage import PRESETS
 from sbtcodec.training.processes import clock
 from sbtcodec.training.token_data import class_folders, square, tokens_of_squares
+from sbtcodec.training.token_run import update
 
 EACH = 4  # squares of a photograph
 MARKS = (4, 8, 15, 30, 45, 60)  # minutes at which a run is measured

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from sbtcodec.codec.codec import Codec
 from sbtcodec.generation.config import GeneratorConfig
@@ -134,3 +135,14 @@ def photo() -> NDArray[np.uint8]:
     from skimage import data
 
     return np.ascontiguousarray(data.chelsea()[40:191, 100:327])
+
+
+@pytest.fixture(scope="session")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of two photographs to train on."""
+    from skimage import data
+
+    folder = tmp_path_factory.mktemp("photographs")
+    for name in ("astronaut", "coffee"):
+        Image.fromarray(getattr(data, name)()).save(folder / f"{name}.png")
+    return folder

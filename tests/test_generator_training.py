@@ -23,11 +23,11 @@ from sbtcodec.training.generator_run import (
     Windows,
     begun,
     train_generator,
-    update,
 )
 from sbtcodec.training.generator_step import held_out_bits, known_tokens, loss_of
 from sbtcodec.training.token_data import NO_CLASS, TokenData, square
 from sbtcodec.training.token_data import token_data as tokens_of_photographs
+from sbtcodec.training.token_run import update
 
 CONFIG = GeneratorConfig((4, 3, 2), ("a", "b"), width=32, depth=2, heads=2, head_width=32)
 RECIPE = GeneratorTraining(minutes=60, batch=8, warmup_steps=3)
@@ -52,7 +52,7 @@ def train(data: TokenData, out: Path, steps: int, **options: Any) -> Path:
 @pytest.fixture
 def still(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rates of learning that depend on steps alone: the clock of the run stands still."""
-    monkeypatch.setattr("sbtcodec.training.generator_run.clock", lambda _device: 0.0)
+    monkeypatch.setattr("sbtcodec.training.loop.clock", lambda _device: 0.0)
 
 
 @pytest.mark.usefixtures("still")

@@ -17,9 +17,10 @@ from sbtcodec.training.local_data import LocalData, square_of
 from sbtcodec.training.local_data import local_data as tokens_of_photographs
 from sbtcodec.training.local_tokens import local_tokens
 from sbtcodec.training.predictor import Predictor, PredictorSizes, trained_predictor
-from sbtcodec.training.predictor_run import PredictorTraining, begun, train_predictor, update
+from sbtcodec.training.predictor_run import PredictorTraining, begun, train_predictor
 from sbtcodec.training.predictor_step import Batches, held_out_error, loss_of
 from sbtcodec.training.sensitivity import picture_of, root_of, sensitivity
+from sbtcodec.training.token_run import update
 
 RECIPE = PredictorTraining(length=20, batch=4, warmup_steps=3)
 CPU = torch.device("cpu")

@@ -40,14 +40,6 @@ from sbtcodec.training.step import Pass, TrainingPass
 TINY: TrainingConfig = replace(PRESETS["tiny"], minutes=60.0, matrix_learning_rate=2e-3)
 
 
-@pytest.fixture(scope="module")
-def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("photographs")
-    for name in ("astronaut", "coffee"):
-        Image.fromarray(getattr(data, name)()).save(folder / f"{name}.png")
-    return folder
-
-
 def run(
     photographs: Path, out: Path, steps: int, config: TrainingConfig = TINY, **kwargs: object
 ) -> Path:

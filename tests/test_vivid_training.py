@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from PIL import Image
 from safetensors.torch import save_file
-from skimage import data
 from trunks import trunk
 
 from sbtcodec.errors import DatasetError, SbtError, WeightsError
@@ -38,18 +36,10 @@ def trunk_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("photographs")
-    for name in ("astronaut", "coffee"):
-        Image.fromarray(getattr(data, name)()).save(folder / f"{name}.png")
-    return folder
-
-
 @pytest.fixture
 def still(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rates of learning that depend on steps alone: the clock of the run stands still."""
-    monkeypatch.setattr("sbtcodec.training.vivid_run.clock", lambda _device: 0.0)
+    monkeypatch.setattr("sbtcodec.training.loop.clock", lambda _device: 0.0)
 
 
 def train(release: Release, data: Path, trunk: Path, out: Path, steps: int, **more: Any) -> Path:

@@ -2,7 +2,7 @@
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -92,6 +92,12 @@ def train(
       sbtcodec train --stage predictor --data photographs --out runs/predictor --minutes 60
       sbtcodec train --stage vivid --data photographs --trunk vgg16.safetensors --out runs/vivid
     """
+    told: dict[str, Any] = {
+        "minutes": minutes,
+        "steps": steps,
+        "resume": resume,
+        "device": device,
+    }
     if stage is Stage.VIVID:
         if data is None or trunk is None:
             raise typer.BadParameter(
@@ -99,61 +105,39 @@ def train(
             )
         from sbtcodec.training.vivid_stage import vivid_stage
 
-        checkpoint = vivid_stage(
-            preset,
-            out,
-            data=data,
-            trunk=trunk,
-            minutes=minutes,
-            steps=steps,
-            resume=resume,
-            device=device,
-            export=export,
-        )
-        typer.echo(f"checkpoint: {checkpoint}", err=True)
-        return
-    if stage is not Stage.CODEC and data is None and classes is None:
-        raise typer.BadParameter("give --classes, or --data, or both", param_hint="'--classes'")
-    if stage is Stage.PREDICTOR:
-        if export is not None:
+        checkpoint = vivid_stage(preset, out, data=data, trunk=trunk, export=export, **told)
+    elif stage is not Stage.CODEC:
+        if data is None and classes is None:
+            raise typer.BadParameter("give --classes, or --data, or both", param_hint="'--classes'")
+        told |= {"data": data, "classes": classes, "held_out": held_out}
+        if stage is Stage.GENERATOR:
+            from sbtcodec.training.generator_stage import generator_stage
+
+            checkpoint = generator_stage(preset, out, export=export, **told)
+        elif export is not None:
             raise typer.BadParameter("a predictor is not exported: its checkpoint is all there is")
-        from sbtcodec.training.predictor_stage import predictor_stage
+        else:
+            from sbtcodec.training.predictor_stage import predictor_stage
 
-        checkpoint = predictor_stage(
-            preset,
-            out,
-            data=data,
-            classes=classes,
-            held_out=held_out,
-            warm_start=warm_start,
-            minutes=minutes,
-            steps=steps,
-            resume=resume,
-            device=device,
-        )
-        typer.echo(f"checkpoint: {checkpoint}", err=True)
-        return
-    if stage is Stage.GENERATOR:
-        from sbtcodec.training.generator_stage import generator_stage
+            checkpoint = predictor_stage(preset, out, warm_start=warm_start, **told)
+    else:
+        if data is None:
+            raise typer.BadParameter("a folder of photographs is needed", param_hint="'--data'")
+        if classes is not None or held_out is not None:
+            raise typer.BadParameter(
+                "--classes and --held-out are for --stage generator and predictor"
+            )
+        told |= {"warm_start": warm_start, "compiled": compiled}
+        checkpoint = _codec(preset, out, data=data, **told)
+    typer.echo(f"checkpoint: {checkpoint}", err=True)
+    if stage is Stage.CODEC and export is not None and data is not None:
+        from sbtcodec.training.publish import publish
 
-        checkpoint = generator_stage(
-            preset,
-            out,
-            data=data,
-            classes=classes,
-            held_out=held_out,
-            minutes=minutes,
-            steps=steps,
-            resume=resume,
-            device=device,
-            export=export,
-        )
-        typer.echo(f"checkpoint: {checkpoint}", err=True)
-        return
-    if data is None:
-        raise typer.BadParameter("a folder of photographs is needed", param_hint="'--data'")
-    if classes is not None or held_out is not None:
-        raise typer.BadParameter("--classes and --held-out are for --stage generator and predictor")
+        typer.echo(f"weights: {publish(checkpoint, export, fit_on=data)}", err=True)
+
+
+def _codec(preset: str, out: Path, *, minutes: float | None, **told: Any) -> Path:  # noqa: ANN401
+    """Train all of a codec, or what its recipe says; further arguments are those of `run.train`."""
     from dataclasses import replace
 
     from sbtcodec.training.config import MODELS, PRESETS
@@ -164,19 +148,4 @@ def train(
     config = PRESETS[preset]
     if minutes is not None:
         config = replace(config, minutes=minutes)
-    checkpoint = run(
-        config,
-        MODELS.get(preset, MODELS["base"]),
-        data=data,
-        out=out,
-        resume=resume,
-        warm_start=warm_start,
-        compiled=compiled,
-        steps=steps,
-        device=device,
-    )
-    typer.echo(f"checkpoint: {checkpoint}", err=True)
-    if export is not None:
-        from sbtcodec.training.publish import publish
-
-        typer.echo(f"weights: {publish(checkpoint, export, fit_on=data)}", err=True)
+    return run(config, MODELS.get(preset, MODELS["base"]), out=out, **told)

@@ -15,6 +15,13 @@ Read in this order:
     device_run   the loop on a GPU, for a given time; `split_weights` these in small files
     publish      a checkpoint to released weights: fitted tables, manifest
 
-And of a generator of the global tokens: `generator_stage`, from photographs to its weights file;
-`token_data`, `generator_step` and `generator_run` are what it learns from, minimises, and does.
+Further stages leave the codec as it is. Each has a module `..._stage`, from photographs to what comes
+of them, `..._step`, what a step minimises, and `..._run`, whose `loop` they share:
+
+    generator    of global tokens, from those in `token_data`
+    predictor    of local tokens, from those in `local_data`, coded by `local_tokens`; `sensitivity`
+                 says what their errors are worth
+    vivid        another decoder for the files that exist: `vivid_state`, `vivid_losses`
+
+`token_run` is what the runs of the first two have in common.
 """

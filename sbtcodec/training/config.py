@@ -1,11 +1,26 @@
 """What a training run is told, saved with its checkpoints."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
+from sbtcodec.errors import ArgumentError
 from sbtcodec.models.config import ModelConfig
 from sbtcodec.models.stored import ENCODER
 from sbtcodec.tokenizer.config import TokenizerConfig
+
+R = TypeVar("R")
+
+
+def recipe_of(preset: str, presets: Mapping[str, R]) -> R:
+    """The recipe, or whatever else goes with a preset, of that name.
+
+    Raises:
+        ArgumentError: there is no such preset.
+    """
+    if preset not in presets:
+        raise ArgumentError(f"unknown preset {preset!r}; choose from {', '.join(presets)}")
+    return presets[preset]
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from sbtcodec.generation.config import AUTOREGRESSIVE, GeneratorConfig
 from sbtcodec.generation.stored import add_generator, write_generator
 from sbtcodec.models.release import Release, load_release
 from sbtcodec.training import checkpoint
+from sbtcodec.training.config import recipe_of
 from sbtcodec.training.generator_run import GeneratorTraining, train_generator
 from sbtcodec.training.processes import Processes
 from sbtcodec.training.token_data import token_data
@@ -64,9 +65,7 @@ def generator_stage(
         DatasetError: no photographs.
         WeightsError: a checkpoint does not fit, or a gradient is not finite.
     """
-    if preset not in PRESETS:
-        raise ArgumentError(f"unknown preset {preset!r}; choose from {', '.join(PRESETS)}")
-    recipe, config = PRESETS[preset]
+    recipe, config = recipe_of(preset, PRESETS)
     if minutes is not None:
         recipe = replace(recipe, minutes=minutes)
     processes = Processes.joined(device)

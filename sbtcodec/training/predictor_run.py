@@ -1,98 +1,61 @@
 """Training of a predictor: from kept tokens to a checkpoint, resumable at any time."""
 
-import json
-import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from sbtcodec.runtime.precision import fast_bf16
 from sbtcodec.tokenizer.layers import channels_last
 from sbtcodec.tokenizer.model import Tokenizer
-from sbtcodec.training import checkpoint
 from sbtcodec.training.local_data import LocalData
 from sbtcodec.training.local_tokens import Coding
-from sbtcodec.training.muon import Muon
+from sbtcodec.training.loop import Measurement, learn
 from sbtcodec.training.predictor import Predictor, PredictorSizes, load_into
 from sbtcodec.training.predictor_step import Batches, held_out_error, loss_of
-from sbtcodec.training.processes import clock
-from sbtcodec.training.run import CHECKPOINT, LOG, SECONDS_PER_CHECKPOINT, SECONDS_PER_LOG_LINE
-from sbtcodec.training.state import descend, follow, rate_factor_at
+from sbtcodec.training.run import CHECKPOINT
+from sbtcodec.training.token_run import (
+    LEAST_MATRIX,
+    TokenRun,
+    TokenTraining,
+    adam_and_muon,
+    update,
+)
 
-LEAST_MATRIX = 32  # rows and columns of what is a matrix to the optimiser
 
-
-@dataclass(frozen=True)
-class PredictorTraining:
+@dataclass(frozen=True, kw_only=True)
+class PredictorTraining(TokenTraining):
     """Recipe of a run.
 
     Attributes:
-        minutes: length of the run, in minutes of `clock`.
+        batch: squares in a step and process.
         length: of the run in steps, instead of minutes; 0 for minutes.
-        seed: of weights and squares.
         scale: of the number of parameters, relative to the model's own predictor.
         pixels: whether the loss is that of pixels, through the frozen decoder. Else it is that of
             local tokens, which draws the prediction to them.
-        batch: squares in a step and process.
-        learning_rate: peak of AdamW.
-        matrix_learning_rate: peak of Muon, for matrices.
-        warmup_steps: steps of linear warm-up.
-        decay_share: share of the run, at its end, over which the rates fall linearly to zero.
-        ema: decay of the averaged weights.
-        clip: largest norm of the gradient.
-        measure_minutes: between two measurements on held-out tokens.
     """
 
-    minutes: float = 60.0
+    batch: int = 16
     length: int = 0
-    seed: int = 0
     scale: float = 1.0
     pixels: bool = False
-    batch: int = 16
-    learning_rate: float = 1e-3
-    matrix_learning_rate: float = 2e-3
-    warmup_steps: int = 60
-    decay_share: float = 0.7
-    ema: float = 0.998
-    clip: float = 1.0
-    measure_minutes: float = 5.0
 
 
-@dataclass
-class PredictorRun:
+class PredictorRun(TokenRun[PredictorTraining, Predictor]):
     """All that a run holds."""
-
-    recipe: PredictorTraining
-    model: Predictor
-    device: torch.device
-    optimisers: list[torch.optim.Optimizer]
-    averaged: dict[str, Tensor]
-    step: int = 0
-    seconds: float = 0.0
 
     @property
     def progress(self) -> float:
         """Share of the run that is over, 0..1."""
-        r = self.recipe
-        return min(1.0, self.step / r.length if r.length else self.seconds / (60 * r.minutes))
+        length = self.recipe.length
+        return min(1.0, self.step / length) if length else super().progress
 
-    def rate_factor(self) -> float:
-        """Learning rate relative to its peak: warm-up, plateau, linear decay to zero."""
-        return rate_factor_at(self.progress, self.step, self.recipe)
-
-    def state(self) -> dict[str, Any]:
-        """What a checkpoint says besides tensors."""
-        return {
-            "step": self.step,
-            "seconds": self.seconds,
-            "recipe": asdict(self.recipe),
-            "predictor": self.model.sizes.to_json(),
-        }
+    def sizes(self) -> dict[str, Any]:
+        """Those of the predictor."""
+        return {"predictor": self.model.sizes.to_json()}
 
 
 def begun(
@@ -127,14 +90,7 @@ def optimisers_of(model: nn.Module, recipe: PredictorTraining) -> list[torch.opt
     others: list[nn.Parameter] = []
     for p in model.parameters():
         (matrices if p.ndim == 2 and min(p.shape) >= LEAST_MATRIX else others).append(p)
-    optimisers: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(others, recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.0),
-        Muon(matrices, recipe.matrix_learning_rate),
-    ]
-    for optimiser in optimisers:
-        for group in optimiser.param_groups:
-            group["peak"] = group["lr"]
-    return optimisers
+    return adam_and_muon(others, matrices, recipe)
 
 
 def train_predictor(
@@ -174,57 +130,23 @@ def train_predictor(
     """
     run = begun(recipe, tokenizer, torch.device(device), start)
     out.mkdir(parents=True, exist_ok=True)
-    path = out / CHECKPOINT
     if resume:
-        tensors, progress = checkpoint.load(path)
-        checkpoint.restore(tensors, run.model, run.averaged, run.optimisers)
-        run.step, run.seconds = progress["step"], progress["seconds"]
+        run.restore(out / CHECKPOINT)
     batches = Batches(data, tokenizer, recipe.batch, recipe.seed)
-    bar = tqdm(total=100, unit="%", disable=None if rank == 0 else True, desc="training")
-    logged = saved = time.monotonic()
-    measured = run.seconds
-    losses: list[float] = []
-    while run.progress < 1 and (steps is None or run.step < steps):
-        begin = clock(run.device)
+
+    def step() -> dict[str, float]:
         batch = batches.batch(run.step, rank).to(run.device)
         kind = run.device.type
         with torch.autocast(kind, torch.bfloat16, enabled=fast_bf16(kind)):
             loss = loss_of(run.model, batch, data.coding, tokenizer if recipe.pixels else None)
         update(run, loss, world)
-        losses.append(loss.item())
-        run.step += 1
-        run.seconds += clock(run.device) - begin
-        now = time.monotonic()
-        if world > 1:
-            seconds = torch.tensor([run.seconds], dtype=torch.float64, device=run.device)
-            dist.broadcast(seconds, 0)
-            run.seconds = float(seconds)
-        if rank == 0 and now - logged > SECONDS_PER_LOG_LINE:
-            line = {"step": run.step, "minutes": round(run.seconds / 60, 2)}
-            line |= {"error": round(sum(losses) / len(losses), 5)}
-            if held_out is not None and run.seconds - measured >= 60 * recipe.measure_minutes:
-                line["held_out_error"] = round(
-                    averaged_error(run, tokenizer, held_out, data.coding), 5
-                )
-                measured = run.seconds
-            with (out / LOG).open("a") as log:
-                log.write(json.dumps(line) + "\n")
-            bar.set_postfix(line)
-            bar.update(int(100 * run.progress) - bar.n)
-            logged, losses = time.monotonic(), []
-        if rank == 0 and now - saved > SECONDS_PER_CHECKPOINT:
-            checkpoint.save(path, run.model, run.averaged, run.optimisers, run.state())
-            saved = now
-    if rank == 0:
-        checkpoint.save(path, run.model, run.averaged, run.optimisers, run.state())
-    bar.close()
-    return path
+        return {"error": loss.item()}
 
-
-def update(run: PredictorRun, loss: Tensor, world: int) -> None:
-    """One update of the weights and of their average; raises as `descend`."""
-    descend(run, run.model, loss, world, clip=run.recipe.clip)
-    follow(run, run.model, run.recipe.ema)
+    error = None
+    if held_out is not None:
+        value = partial(averaged_error, run, tokenizer, held_out, data.coding)
+        error = Measurement("held_out_error", value, recipe.measure_minutes)
+    return learn(run, step, out, steps=steps, measurement=error, rank=rank, world=world)
 
 
 def averaged_error(

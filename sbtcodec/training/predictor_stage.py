@@ -3,8 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from sbtcodec.errors import ArgumentError
 from sbtcodec.models.release import load_release
+from sbtcodec.training.config import recipe_of
 from sbtcodec.training.local_data import local_data
 from sbtcodec.training.predictor import weights_in
 from sbtcodec.training.predictor_run import PredictorTraining, train_predictor
@@ -59,9 +59,7 @@ def predictor_stage(
         DatasetError: no photographs that are large enough.
         WeightsError: a checkpoint does not fit, or a gradient is not finite.
     """
-    if preset not in PRESETS:
-        raise ArgumentError(f"unknown preset {preset!r}; choose from {', '.join(PRESETS)}")
-    recipe = PRESETS[preset]
+    recipe = recipe_of(preset, PRESETS)
     if minutes is not None:
         recipe = replace(recipe, minutes=minutes)
     start = None if warm_start is None else weights_in(warm_start)

@@ -3,12 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
-from sbtcodec.errors import ArgumentError, WeightsError
+from sbtcodec.errors import WeightsError
 from sbtcodec.models.looks import add_look, write_look
 from sbtcodec.models.release import Release, load_release
 from sbtcodec.runtime.devices import device_of
 from sbtcodec.tokenizer.look import Look
 from sbtcodec.training import checkpoint
+from sbtcodec.training.config import recipe_of
 from sbtcodec.training.vivid_run import train_vivid
 from sbtcodec.training.vivid_state import DECODER, VividTraining
 
@@ -50,9 +51,7 @@ def vivid_stage(
         ArgumentError: there is no such preset.
         SbtError: no photographs, no trunk, a checkpoint does not fit, or a gradient is not finite.
     """
-    if preset not in PRESETS:
-        raise ArgumentError(f"unknown preset {preset!r}; choose from {', '.join(PRESETS)}")
-    recipe = PRESETS[preset]
+    recipe = recipe_of(preset, PRESETS)
     if minutes is not None:
         recipe = replace(recipe, minutes=minutes)
     release = load_release()
