@@ -11,9 +11,8 @@ from sbtcodec.errors import WeightsError
 from sbtcodec.generation.facts import read_facts
 from sbtcodec.models.registry import (
     MANIFEST,
+    Companion,
     Entry,
-    GeneratorEntry,
-    LookEntry,
     read_manifest,
     weights_dir,
 )
@@ -72,7 +71,7 @@ def models(
         print(f"generator {generator['name']} of model {number_of}, {shown}; classes: {classes}")
 
 
-def _look(folder: Path, entry: LookEntry) -> dict[str, Any]:
+def _look(folder: Path, entry: Companion) -> dict[str, Any]:
     """What is told of a look."""
     return {"name": entry.name, "file": entry.file, "bytes": _size(folder, entry)}
 
@@ -81,7 +80,7 @@ def _bytes(size: int | None) -> str:
     return "missing" if size is None else f"{number(size)} bytes"
 
 
-def _generator(folder: Path, entry: GeneratorEntry) -> dict[str, Any]:
+def _generator(folder: Path, entry: Companion) -> dict[str, Any]:
     """What is told of a generator."""
     path = folder / entry.file
     size, classes = _size(folder, entry), None
@@ -91,7 +90,7 @@ def _generator(folder: Path, entry: GeneratorEntry) -> dict[str, Any]:
     return {"name": entry.name, "file": entry.file, "bytes": size, "classes": classes}
 
 
-def _size(folder: Path, model: Entry | GeneratorEntry | LookEntry) -> int | None:
+def _size(folder: Path, model: Entry | Companion) -> int | None:
     """Bytes of the weights; None if they are not there."""
     path = folder / model.file
     return path.stat().st_size if path.is_file() else None

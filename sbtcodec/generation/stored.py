@@ -17,7 +17,7 @@ from sbtcodec.generation.facts import facts_in
 from sbtcodec.generation.transformer import Transformer
 from sbtcodec.models.registry import (
     MANIFEST,
-    GeneratorEntry,
+    Companion,
     checked_weights,
     read_manifest,
     weights_dir,
@@ -100,14 +100,14 @@ def add_generator(folder: Path, weights: Path, *, name: str | None = None) -> Pa
     sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
     weights.replace(path)
     others = [g for g in manifest.generators if g.model != stored.number]
-    generators = (*others, GeneratorEntry(stored.number, name, path.name, sha256))
+    generators = (*others, Companion(stored.number, name, path.name, sha256))
     write_manifest(folder, replace(manifest, generators=generators))
     return path
 
 
 def load_generator(
     number: int | None = None, folder: Path | None = None
-) -> tuple[StoredGenerator, GeneratorEntry]:
+) -> tuple[StoredGenerator, Companion]:
     """The generator of a model, by the model's number; of the default model without one.
 
     Raises:

@@ -26,7 +26,7 @@ from sbtcodec.errors import ModelMismatchError, WeightsError
 from sbtcodec.models.registry import (
     MANIFEST,
     VIVID,
-    LookEntry,
+    Companion,
     checked_weights,
     read_manifest,
     write_manifest,
@@ -120,12 +120,12 @@ def add_look(folder: Path, weights: Path, *, name: str = VIVID) -> Path:
     sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
     weights.replace(path)
     others = tuple(k for k in manifest.looks if (k.model, k.name) != (number, name))
-    looks = (*others, LookEntry(number, name, path.name, sha256))
+    looks = (*others, Companion(number, name, path.name, sha256))
     write_manifest(folder, replace(manifest, looks=looks))
     return path
 
 
-def look_entry(folder: Path, number: int, name: str = VIVID) -> LookEntry:
+def look_entry(folder: Path, number: int, name: str = VIVID) -> Companion:
     """What the manifest says of a look of a model; its weights are not read.
 
     Raises:
@@ -174,7 +174,7 @@ def kept_look(release: Release, device: torch.device, name: str = VIVID) -> Look
     return found
 
 
-def _loaded(release: Release, entry: LookEntry) -> Look:
+def _loaded(release: Release, entry: Companion) -> Look:
     path = checked_weights(release.folder, entry)
     stored = read_look(path, release.model.config.tokenizer)
     if stored.number != release.number:

@@ -46,29 +46,12 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class GeneratorEntry:
-    """A generator of a manifest.
+class Companion:
+    """Further weights of a manifest, which go with a model: a generator, or a look.
 
     Attributes:
-        model: number of the model whose global tokens it makes.
+        model: number of the model whose global tokens it makes, or whose files it shows.
         name: for people.
-        file: name of the weights file, in the manifest's folder.
-        sha256: of that file, hexadecimal.
-    """
-
-    model: int
-    name: str
-    file: str
-    sha256: str
-
-
-@dataclass(frozen=True)
-class LookEntry:
-    """A look of a manifest: another decoder for the files of a model.
-
-    Attributes:
-        model: number of the model whose files it shows.
-        name: for people: "vivid".
         file: name of the weights file, in the manifest's folder.
         sha256: of that file, hexadecimal.
     """
@@ -94,10 +77,10 @@ class Manifest:
     default: int
     models: tuple[Entry, ...]
     retired: dict[int, str]
-    generators: tuple[GeneratorEntry, ...] = ()
-    looks: tuple[LookEntry, ...] = ()
+    generators: tuple[Companion, ...] = ()
+    looks: tuple[Companion, ...] = ()
 
-    def looks_of(self, number: int) -> tuple[LookEntry, ...]:
+    def looks_of(self, number: int) -> tuple[Companion, ...]:
         """The looks of a model, beside the faithful one."""
         return tuple(look for look in self.looks if look.model == number)
 
@@ -156,8 +139,8 @@ def read_manifest(folder: Path) -> Manifest:
         content: dict[str, Any] = json.loads(path.read_text())
         models = [Entry(**model) for model in content["models"]]
         retired = {int(number): str(v) for number, v in content.get("retired", {}).items()}
-        generators = tuple(GeneratorEntry(**g) for g in content.get("generators", []))
-        looks = tuple(LookEntry(**look) for look in content.get("looks", []))
+        generators = tuple(Companion(**g) for g in content.get("generators", []))
+        looks = tuple(Companion(**look) for look in content.get("looks", []))
         manifest = Manifest(int(content["default"]), tuple(models), retired, generators, looks)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(f"{path} cannot be read: {error}; reinstall sbtcodec") from error
@@ -168,7 +151,7 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
-def checked_weights(folder: Path, entry: Entry | GeneratorEntry | LookEntry) -> Path:
+def checked_weights(folder: Path, entry: Entry | Companion) -> Path:
     """The weights file of a model, of a generator or of a look.
 
     Raises:

@@ -15,8 +15,8 @@ Read in this order:
     device_run   the loop on a GPU, for a given time; `split_weights` these in small files
     publish      a checkpoint to released weights: fitted tables, manifest
 
-Further stages leave the codec as it is. Each has a module `..._stage`, from photographs to what comes
-of them, `..._step`, what a step minimises, and `..._run`, whose `loop` they share:
+Further stages leave the codec as it is. Each has a module `..._stage`, from photographs to what
+comes of them, `..._step`, what a step minimises, and `..._run`, whose `loop` they share:
 
     generator    of global tokens, from those in `token_data`
     predictor    of local tokens, from those in `local_data`, coded by `local_tokens`; `sensitivity`
