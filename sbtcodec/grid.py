@@ -85,6 +85,15 @@ class Box:
             self.right - other.left,
         )
 
+    def inside(self, other: "Box") -> "Box":
+        """The same rectangle, counted from where `other` is counted from: undoes `seen_from`."""
+        return Box(
+            self.top + other.top,
+            self.left + other.left,
+            self.bottom + other.top,
+            self.right + other.left,
+        )
+
     @property
     def sides(self) -> tuple[int, int, int, int]:
         """Top, left, bottom, right."""

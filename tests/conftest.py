@@ -110,6 +110,8 @@ def changed_look(release: Release, *, finest_width: int = 8, steps: Iterable[int
             value.add_(0.05 * torch.randn_like(value) * (value.std() if value.numel() > 1 else 1))
         if look.decoder.finest is not None:
             torch.nn.init.normal_(look.decoder.finest[3].weight, std=0.05)
+            torch.nn.init.normal_(look.decoder.noise4, std=0.3)
+            torch.nn.init.normal_(look.decoder.noise2, std=0.3)
         for refiner in look.refiners.values():
             torch.nn.init.normal_(refiner.head.weight, std=0.05)
     return look

@@ -69,11 +69,12 @@ def test_a_look_that_was_not_trained_shows_what_the_model_does(release: Release)
     anchors, layers = release.anchor_weights(100)[None], torch.tensor([config.layers])
     with torch.no_grad():
         shown = look.decoder(y, anchors, layers)
-        assert torch.equal(shown, tokenizer.decoder(y, anchors, layers))
+        # the order of sums may differ with where weights lie in memory
+        torch.testing.assert_close(shown, tokenizer.decoder(y, anchors, layers))
         features = torch.randn(1, config.widths[2], 4, 6)
         own = look.refiner(2)
         assert own is not None and own is not tokenizer.refiners[2]
-        assert torch.equal(own(features, y), tokenizer.refiners[2](features, y))
+        torch.testing.assert_close(own(features, y), tokenizer.refiners[2](features, y))
     assert look.refiner(1) is None
 
 

@@ -21,6 +21,7 @@ from sbtcodec.codec.codec import Codec
 from sbtcodec.codec.light_codec import LightCodec
 from sbtcodec.container import Header, unpack
 from sbtcodec.errors import ArgumentError, ModelMismatchError, WeightsError
+from sbtcodec.grid import Box
 from sbtcodec.image.picture import Picture
 from sbtcodec.image.provenance import UNMARKED, synthesised_xmp, with_synthesised_detail
 from sbtcodec.image.saving import save_image
@@ -28,6 +29,7 @@ from sbtcodec.latents.engine import HALO
 from sbtcodec.models.looks import load_look
 from sbtcodec.models.registry import read_manifest
 from sbtcodec.tokenizer.look import Look, look_like
+from sbtcodec.tokenizer.noise import PERIOD, PLACES2, PLACES4, noise_at
 
 RGB = NDArray[np.uint8]
 MARK = b"detail synthesised by sbtcodec, realism "
@@ -89,10 +91,37 @@ def test_all_of_the_look_is_what_its_decoder_makes_of_the_tokens(
     with torch.no_grad():
         y_hat = estimated(look_codec, file)
         anchors = release.anchor_weights(header.quality)[None]
-        x_hat = look.decoder(y_hat, anchors, torch.tensor([header.detail_layers]))
+        arrived = torch.tensor([header.detail_layers])
+        noise = noise_at(Box(0, 0, *y_hat.shape[2:]), y_hat.device)
+        x_hat = look.decoder(y_hat, anchors, arrived, noise=noise)
     expected = (255 * x_hat[0]).round().clamp(0, 255).permute(1, 2, 0).numpy()
     shown = look_codec.decode(file, realism=1).rgb
     assert np.abs(expected[: photo.shape[0], : photo.shape[1]] - shown).max() <= 1
+
+
+def test_noise_is_that_of_the_place_in_the_picture():
+    cpu = torch.device("cpu")
+    whole = noise_at(Box(0, 0, 2 * PERIOD, 70), cpu)
+    assert whole.shape == (1, PLACES4 + PLACES2, 2 * PERIOD, 70)
+    assert torch.equal(whole[:, :, 5:9, 60:70], noise_at(Box(5, 60, 9, 70), cpu))
+    assert torch.equal(whole[:, :, :PERIOD], whole[:, :, PERIOD:])
+    tile = whole[:, :, :PERIOD, :PERIOD]
+    assert (float(tile.mean()), float(tile.std())) == pytest.approx((0, 1), abs=0.01)
+    # the same for ever: a file always gives the same picture
+    assert tile[0, :2, 0, :2].flatten().tolist() == pytest.approx(
+        [1.2825807, -0.7384868, -0.7906093, 0.8128417]
+    )
+
+
+def test_noise_changes_what_a_look_shows_and_not_what_the_model_does(look_codec: Codec):
+    release = look_codec.release
+    look, noise = load_look(release), noise_at(Box(0, 0, 4, 6), torch.device("cpu"))
+    y = torch.randn(1, release.model.config.tokenizer.local_channels, 4, 6)
+    told = release.anchor_weights(100)[None], torch.tensor([2])
+    for decoder, changes in ((look.decoder, True), (release.model.tokenizer.decoder, False)):
+        with torch.no_grad():
+            with_noise, without = decoder(y, *told, noise=noise), decoder(y, *told)
+        assert torch.allclose(with_noise, without, atol=1e-5) != changes
 
 
 def estimated(codec: Codec, file: bytes) -> torch.Tensor:

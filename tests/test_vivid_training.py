@@ -12,15 +12,18 @@ from trunks import trunk
 
 from sbtcodec.errors import DatasetError, SbtError, WeightsError
 from sbtcodec.models.release import Release, load_release
+from sbtcodec.tokenizer.look import Look
 from sbtcodec.training import checkpoint
-from sbtcodec.training.vivid_losses import Discriminator, VggFeatures, fold_traces
+from sbtcodec.training.trunk_losses import VggFeatures, feature_distance, texture_distance
+from sbtcodec.training.vivid_losses import Discriminator, fold_traces
 from sbtcodec.training.vivid_run import train_vivid
 from sbtcodec.training.vivid_state import VividTraining, begun
-from sbtcodec.training.vivid_step import Crops
+from sbtcodec.training.vivid_step import Crops, shown_by
 
 RECIPE = VividTraining(
     minutes=60, batch=1, side=64, finest_width=8, discriminator_from=0, adversarial_from=0
 )
+CHANNELS = (8, 12, 16, 20)  # of the blocks of the trunk of `trunks`
 CPU = torch.device("cpu")
 
 
@@ -60,13 +63,21 @@ def test_a_resumed_run_equals_an_unbroken_one(
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_a_run_starts_with_the_faithful_look(release: Release) -> None:
-    run, crops = begun(RECIPE, release, CPU), Crops(release, RECIPE, CPU)
-    x = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
-    y_hat, weights, layers, faithful = crops.shown(x, 0)
+@pytest.mark.parametrize("alone", [0.0, 0.5, 1.0])
+def test_a_run_starts_with_the_faithful_look(
+    release: Release, alone: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sbtcodec.training.vivid_step.fast_bf16", lambda _kind: False)
+    recipe = replace(RECIPE, alone_share=alone)
+    run, crops = begun(recipe, release, CHANNELS, CPU), Crops(release, recipe, CPU)
+    x = torch.rand(8, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    arrived = crops.arrived(x, 0)
+    assert len(arrived.features) == int((arrived.layers == 0).sum())
+    assert (len(arrived.features) > 0, len(arrived.detailed) > 0) == (alone > 0, alone < 1)
+    assert isinstance(run.look.model, Look)
     with torch.no_grad():
-        made = run.decoder.model(y_hat, weights, layers).clamp(0, 1)
-    torch.testing.assert_close(made, faithful)
+        made = shown_by(run.look.model, arrived).clamp(0, 1)
+    torch.testing.assert_close(made, arrived.faithful)
 
 
 @pytest.mark.usefixtures("still")
@@ -77,11 +88,11 @@ def test_both_networks_learn_and_nothing_else_does(
     recipe = replace(RECIPE, warmup_steps=1)
     path = train(release, photographs, trunk_file, tmp_path, 2, recipe=recipe)
     tensors, _ = checkpoint.load(path)
-    start = begun(recipe, release, CPU).networks.state_dict()
+    start = begun(recipe, release, CHANNELS, CPU).networks.state_dict()
     changed = {
         k.split(".")[0] for k, v in start.items() if not torch.equal(v, tensors[f"model.{k}"])
     }
-    assert changed == {"decoder", "discriminator"}
+    assert changed == {"look", "discriminator"}
     after = release.model.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
 
@@ -101,7 +112,6 @@ def test_the_trunk_of_training_measures_as_that_of_the_benchmark(
     trunk_file: Path, photo: Any
 ) -> None:
     from sbtcodec.evaluation.perceptual import VggDistance
-    from sbtcodec.training.vivid_losses import feature_distance
 
     other = photo[::-1].copy()
     features = VggFeatures(trunk_file, CPU)
@@ -112,7 +122,35 @@ def test_the_trunk_of_training_measures_as_that_of_the_benchmark(
 
 def test_the_discriminator_answers_for_each_square_of_eight_pixels() -> None:
     x = torch.rand(1, 3, 64, 32)
-    assert Discriminator(8)(x, x).shape == (1, 1, 8, 4)
+    features = [torch.rand(1, c, 64 >> b, 32 >> b) for b, c in enumerate(CHANNELS)]
+    assert Discriminator(CHANNELS, 8)(x, x, features).shape == (1, 1, 8, 4)
+
+
+def test_gradients_of_the_distances_are_those_of_their_values() -> None:
+    g = torch.Generator().manual_seed(0)
+    made, wanted = (
+        [torch.rand(2, 5, 16 >> b, 32 >> b, generator=g) for b in range(4)] for _ in range(2)
+    )
+    for of in (feature_distance, texture_distance):
+        inputs = [h.clone().requires_grad_() for h in made]
+        of(inputs, wanted).backward()
+        for index, h in enumerate(made):
+            step = torch.randn(h.shape, generator=g)
+            near = [[*made[:index], h + e * step, *made[index + 1 :]] for e in (1e-2, -1e-2)]
+            slope = (of(near[0], wanted) - of(near[1], wanted)) / 2e-2
+            found = inputs[index].grad
+            assert found is not None
+            assert float((found * step).sum()) == pytest.approx(float(slope), rel=2e-2, abs=2e-5)
+
+
+def test_textures_that_differ_only_in_where_they_are_have_the_same_statistics() -> None:
+    g = torch.Generator().manual_seed(0)
+    wanted = [torch.rand(1, 3, 32, 32, generator=g)]
+    moved = [wanted[0].unflatten(3, (2, 16)).flip(4).flatten(3)]
+    smooth = [torch.full_like(wanted[0], float(wanted[0].mean()))]
+    assert float(texture_distance(moved, wanted)) == pytest.approx(0, abs=1e-6)
+    assert float(texture_distance(smooth, wanted)) > 0.05
+    assert float(feature_distance(moved, wanted)) > float(feature_distance(smooth, wanted))
 
 
 def test_what_is_missing_is_told(

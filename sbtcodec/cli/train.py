@@ -92,6 +92,19 @@ def train(
       sbtcodec train --stage predictor --data photographs --out runs/predictor --minutes 60
       sbtcodec train --stage vivid --data photographs --trunk vgg16.safetensors --out runs/vivid
     """
+    _check_taken(
+        stage,
+        {
+            "--classes": classes,
+            "--held-out": held_out,
+            "--trunk": trunk,
+            "--warm-start": warm_start,
+            "--no-compile": None if compiled else True,
+        },
+    )
+    from sbtcodec.runtime.memory import keep
+
+    keep()
     told: dict[str, Any] = {
         "minutes": minutes,
         "steps": steps,
@@ -123,10 +136,6 @@ def train(
     else:
         if data is None:
             raise typer.BadParameter("a folder of photographs is needed", param_hint="'--data'")
-        if classes is not None or held_out is not None:
-            raise typer.BadParameter(
-                "--classes and --held-out are for --stage generator and predictor"
-            )
         told |= {"warm_start": warm_start, "compiled": compiled}
         checkpoint = _codec(preset, out, data=data, **told)
     typer.echo(f"checkpoint: {checkpoint}", err=True)
@@ -134,6 +143,24 @@ def train(
         from sbtcodec.training.publish import publish
 
         typer.echo(f"weights: {publish(checkpoint, export, fit_on=data)}", err=True)
+
+
+_TAKEN: dict[str, tuple[Stage, ...]] = {
+    "--classes": (Stage.GENERATOR, Stage.PREDICTOR),
+    "--held-out": (Stage.GENERATOR, Stage.PREDICTOR),
+    "--trunk": (Stage.VIVID,),
+    "--warm-start": (Stage.CODEC, Stage.PREDICTOR),
+    "--no-compile": (Stage.CODEC,),
+}
+"""Stages that options are for, if they are not for all."""
+
+
+def _check_taken(stage: Stage, options: dict[str, Any]) -> None:
+    """Refuse options that the stage would do nothing with."""
+    for name, value in options.items():
+        if value is not None and stage not in _TAKEN[name]:
+            stages = " and ".join(taking.value for taking in _TAKEN[name])
+            raise typer.BadParameter(f"it is for --stage {stages}", param_hint=f"'{name}'")
 
 
 def _codec(preset: str, out: Path, *, minutes: float | None, **told: Any) -> Path:  # noqa: ANN401

@@ -13,6 +13,7 @@ from sbtcodec.latents.encoder_blocks import COARSE_BLOCK, FINE_BLOCK
 from sbtcodec.latents.engine import HALO
 from sbtcodec.latents.estimate import Estimate, floats
 from sbtcodec.tokenizer.decoder import Decoder
+from sbtcodec.tokenizer.noise import noise_at
 
 RGB = NDArray[np.uint8]
 
@@ -55,6 +56,11 @@ def pixels_of(
     )
     for block in even_blocks(latents, COARSE_BLOCK):
         seen = block.grown(HALO, whole)
+        noise = (
+            noise_at(seen.inside(area), device)
+            if any(p.decoder.finest is not None for p in parts)
+            else None
+        )
         features = []
         for part in parts:
             with floats(device, bf16=bf16):
@@ -64,7 +70,7 @@ def pixels_of(
             inside = piece.seen_from(seen)
             with floats(device, bf16=bf16):
                 found = [
-                    part.decoder.fine(h, told, arrived, inside)[0]
+                    part.decoder.fine(h, told, arrived, inside, noise)[0]
                     for part, h in zip(parts, features, strict=True)
                 ]
             pixels = _mixed([x_hat.float().mul_(255) for x_hat in found], parts)

@@ -6,9 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from sbtcodec.grid import LATENT_STRIDE, Box
+from sbtcodec.runtime.tensors import normal
 from sbtcodec.tokenizer.config import TokenizerConfig
 from sbtcodec.tokenizer.folding import Unfold, UnfoldingConv, UnfoldingPointwise
 from sbtcodec.tokenizer.layers import Block, Pointwise, part_of
+from sbtcodec.tokenizer.noise import PLACES2, PLACES4
+
+NOISE = 0.05  # what channels take of noise before they are trained
 
 
 class Decoder(nn.Module):
@@ -24,7 +28,8 @@ class Decoder(nn.Module):
         Args:
             config: the sizes.
             finest_width: channels of a branch at stride 2, which adds to the pixels; 0 without it.
-                Between squares of 4 x 4 pixels it draws what no square can know of the next one.
+                Between squares of 4 x 4 pixels it draws what no square can know of the next one,
+                and there and at stride 4 it is given noise, from which texture can be made.
         """
         super().__init__()
         c4, c8, c16 = config.widths
@@ -38,7 +43,11 @@ class Decoder(nn.Module):
         self.stage4 = nn.Sequential(*[Block(c4) for _ in range(n4)])
         self.leave = nn.Sequential(UnfoldingConv(c4, 48, 3, padding=1), Unfold(4))
         self.finest_width = finest_width
+        self.unfold4, self.unfold2 = Unfold(LATENT_STRIDE // 4), Unfold(LATENT_STRIDE // 2)
         self.finest = finest(c4, finest_width) if finest_width else None
+        if finest_width:  # how much of the noise each channel takes; nothing comes of it yet
+            self.noise4 = nn.Parameter(torch.zeros(1, c4, 1, 1))
+            self.noise2 = nn.Parameter(normal((1, finest_width, 1, 1), NOISE))
         self.fine_channels = None
         if config.fine_channels:
             pixels = 3 * LATENT_STRIDE**2
@@ -54,7 +63,12 @@ class Decoder(nn.Module):
         self.reach4 = math.ceil((n4 + 1) / 4)
 
     def forward(
-        self, y_hat: Tensor, anchor_weights: Tensor, layers: Tensor, inside: Box | None = None
+        self,
+        y_hat: Tensor,
+        anchor_weights: Tensor,
+        layers: Tensor,
+        inside: Box | None = None,
+        noise: Tensor | None = None,
     ) -> Tensor:
         """Decode.
 
@@ -65,11 +79,13 @@ class Decoder(nn.Module):
             layers: int64 [B], detail layers that arrived.
             inside: the latents to show, of H x W; all if not given. The finer stages, which take
                 most of the time, run only on these and what they see around them.
+            noise: of `noise_at` for the H x W latents; none if not given. For the finest branch.
 
         Returns:
             x_hat float [B, 3, 16H, 16W] of the latents inside, about [0, 1], not clamped.
         """
-        return self.fine(self.coarse(y_hat, anchor_weights, layers), anchor_weights, layers, inside)
+        features = self.coarse(y_hat, anchor_weights, layers)
+        return self.fine(features, anchor_weights, layers, inside, noise)
 
     def coarse(self, y_hat: Tensor, anchor_weights: Tensor, layers: Tensor) -> Tensor:
         """The part at stride 16.
@@ -81,7 +97,12 @@ class Decoder(nn.Module):
         return h if self.fine_channels is None else torch.cat([h, fine.to(h.dtype)], 1)
 
     def fine(
-        self, features: Tensor, anchor_weights: Tensor, layers: Tensor, inside: Box | None = None
+        self,
+        features: Tensor,
+        anchor_weights: Tensor,
+        layers: Tensor,
+        inside: Box | None = None,
+        noise: Tensor | None = None,
     ) -> Tensor:
         """The part at strides 8 and 4, from what `coarse` gives; else as `forward`."""
         whole = Box(0, 0, *features.shape[2:])
@@ -92,10 +113,18 @@ class Decoder(nn.Module):
         h = part_of(features[:, :width], near, 1)
         h = self.stage8(self.enter8(h) + b8)
         h = part_of(h, close.seen_from(near), 2)
-        h = self.stage4(self.enter4(h) + b4)
+        h = self.enter4(h) + b4
+        at2 = None
+        if noise is not None and self.finest is not None:
+            at4, at2 = part_of(noise, close, 1).to(h.dtype).split((PLACES4, PLACES2), 1)
+            h = h + self.noise4 * self.unfold4(at4)
+        h = self.stage4(h)
         x_hat: Tensor = self.leave(h)
         if self.finest is not None:  # which sees no further around a latent
-            x_hat = x_hat + self.finest(h)
+            h = self.finest[:2](h)
+            if at2 is not None:
+                h = h + self.noise2 * self.unfold2(at2)
+            x_hat = x_hat + self.finest[2:](h)
         x_hat = part_of(x_hat, inside.seen_from(close), LATENT_STRIDE) + 0.5
         if self.fine_channels is not None:
             x_hat = x_hat + self.fine_channels(part_of(features[:, width:], inside, 1))

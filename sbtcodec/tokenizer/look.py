@@ -59,10 +59,8 @@ def look_like(tokenizer: Tokenizer, finest_width: int = 0, steps: Iterable[int] 
     """
     look = Look(tokenizer.config, finest_width, steps)
     decoder = copy.deepcopy(tokenizer.decoder.state_dict())
-    if look.decoder.finest is not None and tokenizer.decoder.finest is None:
-        finest = look.decoder.finest.state_dict()
-        decoder |= {f"finest.{name}": value for name, value in finest.items()}
-    look.decoder.load_state_dict(decoder)
+    # what is the look's alone, the finest branch and its noise, stays as it was drawn
+    look.decoder.load_state_dict(look.decoder.state_dict() | decoder)
     for step, refiner in look.refiners.items():
         refiner.load_state_dict(tokenizer.refiners[int(step)].state_dict())
     return look

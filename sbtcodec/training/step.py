@@ -50,12 +50,14 @@ class Coded(NamedTuple):
         y_hat: [B, local_channels, H, W], what a decoder has of them.
         token_bits: [B, H / 2, W / 2], of global tokens under the prior.
         detail_bits: [B, H, W], of the detail symbols that count as sent.
+        values: [B, dims, H / 2, W / 2], of the global tokens, in (-1, 1).
     """
 
     y: Tensor
     y_hat: Tensor
     token_bits: Tensor
     detail_bits: Tensor
+    values: Tensor
 
 
 class TrainingPass(nn.Module):
@@ -160,7 +162,7 @@ class TrainingPass(nn.Module):
             back = torch.argsort(order)
             y_hat, bits = pixel_rows(y_hat[back]), bits[back]
 
-        return Coded(y, y_hat, bits_z, bits)
+        return Coded(y, y_hat, bits_z, bits, z.values)
 
     def _without_details(self, count: int) -> tuple[int | None, int | None]:
         """How many images at the beginning have no details, at least and at most, if that is so."""

@@ -14,7 +14,7 @@ from sbtcodec.tokenizer.layers import pixel_rows
 from sbtcodec.training.data import Prefetcher, load_photographs
 from sbtcodec.training.loop import learn
 from sbtcodec.training.run import CHECKPOINT
-from sbtcodec.training.vivid_losses import VggFeatures
+from sbtcodec.training.trunk_losses import VggFeatures
 from sbtcodec.training.vivid_state import VividTraining, begun
 from sbtcodec.training.vivid_step import Crops, update
 
@@ -49,7 +49,8 @@ def train_vivid(
         SbtError: no photographs, no trunk, a checkpoint does not fit, or a gradient is not finite.
     """
     where = torch.device(device)
-    run, features = begun(recipe, release, where), VggFeatures(trunk, where)
+    features = VggFeatures(trunk, where)
+    run = begun(recipe, release, features.channels, where)
     out.mkdir(parents=True, exist_ok=True)
     if resume:
         run.restore(out / CHECKPOINT)
@@ -60,6 +61,6 @@ def train_vivid(
 
     def step() -> dict[str, float]:
         x = pixel_rows(next(batches).to(where).float() / 255)
-        return update(run, x, crops.shown(x, run.step), features)
+        return update(run, x, crops.arrived(x, run.step), features)
 
     return learn(run, step, out, steps=steps)

@@ -11,7 +11,7 @@ from sbtcodec.tokenizer.look import Look
 from sbtcodec.training import checkpoint
 from sbtcodec.training.config import recipe_of
 from sbtcodec.training.vivid_run import train_vivid
-from sbtcodec.training.vivid_state import DECODER, VividTraining
+from sbtcodec.training.vivid_state import REFINED, VividTraining
 
 PRESETS: dict[str, VividTraining] = {
     "base": VividTraining(),
@@ -71,7 +71,7 @@ def vivid_stage(
 
 
 def export_look(run: Path, release: Release, path: Path) -> Path:
-    """Write the averaged decoder of a checkpoint as a weights file.
+    """Write the averaged look of a checkpoint as a weights file.
 
     Args:
         run: the checkpoint.
@@ -87,8 +87,8 @@ def export_look(run: Path, release: Release, path: Path) -> Path:
             f"{run} is a checkpoint of another stage, expected one of the vivid look"
         )
     recipe = progress["vivid"]
-    look = Look(release.model.config.tokenizer, recipe["finest_width"])
-    averaged = {f"{DECODER}.{k[4:]}": v for k, v in tensors.items() if k.startswith("ema.")}
+    look = Look(release.model.config.tokenizer, recipe["finest_width"], REFINED)
+    averaged = {k[4:]: v for k, v in tensors.items() if k.startswith("ema.")}
     try:
         look.load_state_dict(averaged)
     except RuntimeError as error:

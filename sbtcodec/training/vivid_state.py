@@ -1,5 +1,6 @@
 """What a training run of the vivid look holds: its recipe, two networks, and their optimisers."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from sbtcodec.training import checkpoint
 from sbtcodec.training.state import rate_factor_at
 from sbtcodec.training.vivid_losses import Discriminator
 
-DECODER, DISCRIMINATOR = "decoder", "discriminator"
+LOOK, DISCRIMINATOR = "look", "discriminator"
+REFINED = (0,)  # steps whose refiner a look has: for pictures of global tokens alone
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,12 @@ class VividTraining:
         highest_code: quality code of details at most; low ones are more frequent.
         squared_error: weight of the squared error of pixels in [0, 1].
         perceptual: weight of the distance of VGG features.
+        texture: weight of `texture_distance`.
         folds: weight of `fold_traces`.
         adversarial: weight of the discriminator's opinion.
         discriminator_from: share of the run after which the discriminator learns.
         adversarial_from: share of the run after which its opinion counts.
-        learning_rate: peak of the decoder's AdamW.
+        learning_rate: peak of the look's AdamW.
         discriminator_rate: peak of the discriminator's.
         warmup_steps: steps of linear warm-up.
         decay_share: share of the run, at its end, over which the rates fall linearly to zero.
@@ -50,9 +53,10 @@ class VividTraining:
     alone_share: float = 0.35
     highest_code: int = 130
     squared_error: float = 12.0
-    perceptual: float = 1.0
-    folds: float = 4.0
-    adversarial: float = 0.08
+    perceptual: float = 4.0
+    texture: float = 0.8
+    folds: float = 20.0
+    adversarial: float = 0.15
     discriminator_from: float = 0.08
     adversarial_from: float = 0.14
     learning_rate: float = 3e-4
@@ -95,9 +99,9 @@ class VividRun:
     def __post_init__(self) -> None:
         """Make the optimisers, and begin the average."""
         c = self.recipe
-        decoder, discriminator = self.networks[DECODER], self.networks[DISCRIMINATOR]
-        averaged = {k: v.detach().clone() for k, v in decoder.named_parameters()}
-        self.decoder = Learner(self, decoder, [_adam(decoder, c.learning_rate)], averaged)
+        look, discriminator = self.networks[LOOK], self.networks[DISCRIMINATOR]
+        averaged = {k: v.detach().clone() for k, v in look.named_parameters()}
+        self.look = Learner(self, look, [_adam(look, c.learning_rate)], averaged)
         self.discriminator = Learner(
             self, discriminator, [_adam(discriminator, c.discriminator_rate)]
         )
@@ -105,7 +109,7 @@ class VividRun:
     @property
     def optimisers(self) -> list[torch.optim.Optimizer]:
         """Of both networks."""
-        return self.decoder.optimisers + self.discriminator.optimisers
+        return self.look.optimisers + self.discriminator.optimisers
 
     @property
     def progress(self) -> float:
@@ -120,7 +124,7 @@ class VividRun:
         """Write a checkpoint."""
         recipe = asdict(self.recipe)
         state = {"step": self.step, "seconds": self.seconds, "vivid": recipe}
-        checkpoint.save(path, self.networks, self.decoder.averaged, self.optimisers, state)
+        checkpoint.save(path, self.networks, self.look.averaged, self.optimisers, state)
 
     def restore(self, path: Path) -> None:
         """Go on from a checkpoint.
@@ -129,7 +133,7 @@ class VividRun:
             WeightsError: it is none, or of other sizes.
         """
         tensors, progress = checkpoint.load(path)
-        checkpoint.restore(tensors, self.networks, self.decoder.averaged, self.optimisers)
+        checkpoint.restore(tensors, self.networks, self.look.averaged, self.optimisers)
         self.step, self.seconds = progress["step"], progress["seconds"]
 
 
@@ -140,9 +144,18 @@ def _adam(network: nn.Module, rate: float) -> torch.optim.Optimizer:
     return made
 
 
-def begun(recipe: VividTraining, release: Release, device: torch.device) -> VividRun:
-    """A run that has not made a step: the faithful decoder with a branch that adds nothing yet."""
+def begun(
+    recipe: VividTraining, release: Release, channels: Sequence[int], device: torch.device
+) -> VividRun:
+    """A run that has not made a step: the faithful look with a branch that adds nothing yet.
+
+    Args:
+        recipe: of the run.
+        release: the model whose files are to be shown.
+        channels: of the blocks of the trunk.
+        device: where.
+    """
     torch.manual_seed(recipe.seed)
-    decoder = look_like(release.model.tokenizer, recipe.finest_width).decoder
-    networks = nn.ModuleDict({DECODER: decoder, DISCRIMINATOR: Discriminator()})
+    look = look_like(release.model.tokenizer, recipe.finest_width, REFINED)
+    networks = nn.ModuleDict({LOOK: look, DISCRIMINATOR: Discriminator(channels)})
     return VividRun(recipe, channels_last(networks.to(device)), device)

@@ -1,27 +1,62 @@
-"""One step of training the vivid look: what the decoder is shown, and updates of both networks."""
+"""One step of training the vivid look: what it is shown, and updates of both networks."""
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from sbtcodec.grid import Box
 from sbtcodec.models.release import Release
 from sbtcodec.rdo.soft_symbols import leaky_clamp
 from sbtcodec.runtime.precision import fast_bf16
-from sbtcodec.tokenizer.layers import channels_last
+from sbtcodec.tokenizer.layers import channels_last, pixel_rows
+from sbtcodec.tokenizer.look import Look
+from sbtcodec.tokenizer.noise import PERIOD, noise_at
 from sbtcodec.training.config import SYMBOLS
 from sbtcodec.training.objective import forward_of
 from sbtcodec.training.state import descend, follow
 from sbtcodec.training.step import TrainingPass
-from sbtcodec.training.vivid_losses import (
-    VggFeatures,
-    feature_distance,
-    fold_traces,
-    judged_wrongly,
-)
+from sbtcodec.training.trunk_losses import VggFeatures, feature_distance, texture_distance
+from sbtcodec.training.vivid_losses import fold_traces, judged_wrongly
 from sbtcodec.training.vivid_state import VividRun, VividTraining
 
 
+class Arrived(NamedTuple):
+    """What a decoder has of crops; those of global tokens alone come first.
+
+    Attributes:
+        features: of the predictor, for crops of global tokens alone, float32 [A, C, H, W].
+        predicted: local tokens of these before the last refinement, [A, local_channels, H, W].
+        detailed: local tokens of the others, [B - A, local_channels, H, W].
+        weights: of the anchors of the quality, [B, gain_anchors].
+        layers: detail layers, int64 [B].
+        faithful: pictures of the faithful look, float32 [B, 3, 16H, 16W] in 0..1.
+        noise: as at some place of a picture, [B, C, H, W].
+    """
+
+    features: Tensor
+    predicted: Tensor
+    detailed: Tensor
+    weights: Tensor
+    layers: Tensor
+    faithful: Tensor
+    noise: Tensor
+
+
+def shown_by(look: Look, arrived: Arrived) -> Tensor:
+    """Pictures of a look, float32 [B, 3, 16H, 16W], about 0..1, not clamped."""
+    y_hat = arrived.detailed
+    if len(arrived.features):
+        refiner = look.refiner(0)
+        assert refiner is not None
+        alone = arrived.predicted + refiner(arrived.features, arrived.predicted).float()
+        y_hat = pixel_rows(torch.cat([alone, y_hat]))
+    shown: Tensor = look.decoder(y_hat, arrived.weights, arrived.layers, noise=arrived.noise)
+    return shown.float()
+
+
 class Crops:
-    """What the decoder is shown of crops: as files have them, at the qualities of a step."""
+    """What a decoder has of crops: as files would say, at the qualities of a step."""
 
     def __init__(self, release: Release, recipe: VividTraining, device: torch.device) -> None:
         """Take the frozen networks of a release."""
@@ -30,44 +65,41 @@ class Crops:
         self.coding: TrainingPass = forward_of(release.model, SYMBOLS)
 
     @torch.no_grad()
-    def shown(self, x: Tensor, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def arrived(self, x: Tensor, step: int) -> Arrived:
         """Code crops.
 
         Args:
             x: float32 [B, 3, H, W] in [0, 1].
             step: decides qualities and layers, with the seed.
-
-        Returns:
-            y_hat float32 [B, local_channels, H / 16, W / 16], anchor weights, layers int64 [B],
-            and x_hat float32 [B, 3, H, W] of the faithful look, clamped.
         """
-        c, count = self.recipe, len(x)
+        c, count, t = self.recipe, len(x), self.tokenizer
         rng = torch.Generator().manual_seed(c.seed * 10_000_019 + step)
-        code = (torch.rand(count, generator=rng) ** 1.5 * c.highest_code).floor()
-        alone = torch.rand(count, generator=rng) < c.alone_share
-        t = self.tokenizer
-        layers = torch.where(alone, 0, t.config.layers).to(self.device)
-        code = code.to(self.device)
-        noise = x.new_zeros(count, t.config.local_channels, x.shape[2] // 16, x.shape[3] // 16)
-        # frozen integer networks are exact: in float32
-        y_hat = self.coding.coded(x, code, layers, noise).y_hat
-        weights = t.anchor_weights(code)
-        faithful = t.decoder(y_hat, weights, layers).float().clamp(0, 1)
-        return y_hat, weights, layers, faithful
+        code = (torch.rand(count, generator=rng) ** 1.5 * c.highest_code).floor().to(self.device)
+        alone = int((torch.rand(count, generator=rng) < c.alone_share).sum())
+        layers = torch.full((count,), t.config.layers, device=self.device)
+        layers[:alone] = 0
+        none = x.new_zeros(count, t.config.local_channels, x.shape[2] // 16, x.shape[3] // 16)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=fast_bf16(self.device.type)):
+            coded = self.coding.coded(x, code, layers, none)
+            weights = t.anchor_weights(code)
+            faithful = t.decoder(coded.y_hat, weights, layers).float().clamp(0, 1)
+            known = t.predictor(coded.values[:alone]) if alone else (x[:0], x[:0])
+        features, predicted = (part.float() for part in known)
+        detailed = pixel_rows(coded.y_hat[alone:])
+        corners = torch.randint(PERIOD, (count, 2), generator=rng).tolist()
+        height, width = coded.y_hat.shape[2:]
+        boxes = [Box(top, left, top + height, left + width) for top, left in corners]
+        noise = torch.cat([noise_at(box, self.device) for box in boxes])
+        return Arrived(features, predicted, detailed, weights, layers, faithful, noise)
 
 
-def update(
-    run: VividRun,
-    x: Tensor,
-    shown: tuple[Tensor, Tensor, Tensor, Tensor],
-    features: VggFeatures,
-) -> dict[str, float]:
+def update(run: VividRun, x: Tensor, arrived: Arrived, features: VggFeatures) -> dict[str, float]:
     """One step of both networks.
 
     Args:
         run: is changed.
         x: crops, float32 [B, 3, H, W] in [0, 1].
-        shown: of `Crops.shown`.
+        arrived: of these, of `Crops`.
         features: of the trunk.
 
     Returns:
@@ -77,30 +109,39 @@ def update(
         WeightsError: a gradient is not finite.
     """
     c, kind = run.recipe, run.device.type
-    y_hat, weights, layers, faithful = shown
     bf16 = fast_bf16(kind)
-    decoder, discriminator = run.decoder, run.discriminator
+    look, discriminator = run.look, run.discriminator
+    assert isinstance(look.model, Look)
     with torch.autocast(kind, torch.bfloat16, enabled=bf16):
-        made = decoder.model(y_hat, weights, layers)
-    made = leaky_clamp(made.float(), 0.0, 1.0)
+        made = shown_by(look.model, arrived)
+    made = leaky_clamp(made, 0.0, 1.0)
     with torch.no_grad():
         wanted = features(x)
+    found = features(made)
     parts = {
-        "vgg": feature_distance(features(made), wanted),
+        "vgg": feature_distance(found, wanted),
+        "texture": texture_distance(found, wanted),
         "mse": (made - x).square().mean(),
         "folds": fold_traces(made, x),
     }
-    loss = c.perceptual * parts["vgg"] + c.squared_error * parts["mse"] + c.folds * parts["folds"]
+    loss = (
+        c.perceptual * parts["vgg"]
+        + c.texture * parts["texture"]
+        + c.squared_error * parts["mse"]
+        + c.folds * parts["folds"]
+    )
     if run.progress >= c.adversarial_from:
         discriminator.model.requires_grad_(requires_grad=False)
         with torch.autocast(kind, torch.bfloat16, enabled=bf16):
-            parts["fooled"] = -discriminator.model(made, faithful).float().mean()
+            parts["fooled"] = -discriminator.model(made, arrived.faithful, found).float().mean()
         discriminator.model.requires_grad_(requires_grad=True)
         loss = loss + c.adversarial * parts["fooled"]
-    descend(decoder, decoder.model, loss, 1, clip=c.clip)
-    follow(decoder, decoder.model, c.ema)
+    descend(look, look.model, loss, 1, clip=c.clip)
+    follow(look, look.model, c.ema)
     if run.progress >= c.discriminator_from:
         with torch.autocast(kind, torch.bfloat16, enabled=bf16):
-            parts["wrong"] = judged_wrongly(discriminator.model, x, made.detach(), faithful)
+            real = discriminator.model(x, arrived.faithful, wanted)
+            fake = discriminator.model(made.detach(), arrived.faithful, [h.detach() for h in found])
+        parts["wrong"] = judged_wrongly(real, fake)
         descend(discriminator, discriminator.model, parts["wrong"], 1, clip=c.clip)
     return {key: value.item() for key, value in parts.items()}
