@@ -9,15 +9,18 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from trunks import trunk
+from typer.testing import CliRunner
 
+from sbtcodec.cli import app
 from sbtcodec.errors import DatasetError, SbtError, WeightsError
+from sbtcodec.models.looks import write_look
 from sbtcodec.models.release import Release, load_release
-from sbtcodec.tokenizer.look import Look
+from sbtcodec.tokenizer.look import Look, look_like
 from sbtcodec.training import checkpoint
 from sbtcodec.training.trunk_losses import VggFeatures, feature_distance, texture_distance
 from sbtcodec.training.vivid_losses import Discriminator, fold_traces
 from sbtcodec.training.vivid_run import train_vivid
-from sbtcodec.training.vivid_state import VividTraining, begun
+from sbtcodec.training.vivid_state import REFINED, VividTraining, begun
 from sbtcodec.training.vivid_step import Crops, shown_by
 
 RECIPE = VividTraining(
@@ -153,6 +156,22 @@ def test_textures_that_differ_only_in_where_they_are_have_the_same_statistics() 
     assert float(feature_distance(moved, wanted)) > float(feature_distance(smooth, wanted))
 
 
+def test_a_run_can_start_from_the_weights_of_a_look(release: Release, tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    trained = look_like(release.model.tokenizer, RECIPE.finest_width, REFINED)
+    with torch.no_grad():
+        trained.decoder.leave[0].weight.add_(0.5)
+    path = tmp_path / "look.safetensors"
+    write_look(path, trained, number=release.number, digest=release.digest.hex())
+    run = begun(RECIPE, release, CHANNELS, CPU, warm_start=path)
+    for found in (run.look.model.state_dict(), run.look.averaged):
+        torch.testing.assert_close(
+            found["decoder.leave.0.weight"], trained.decoder.leave[0].weight, rtol=1e-3, atol=1e-3
+        )
+    with pytest.raises(WeightsError, match="not of this recipe's sizes"):
+        begun(replace(RECIPE, finest_width=16), release, CHANNELS, CPU, warm_start=path)
+
+
 def test_what_is_missing_is_told(
     release: Release, photographs: Path, trunk_file: Path, tmp_path: Path
 ) -> None:
@@ -164,3 +183,23 @@ def test_what_is_missing_is_told(
     (tmp_path / "c" / "checkpoint.safetensors").write_text(json.dumps({}))
     with pytest.raises(WeightsError):
         train(release, photographs, trunk_file, tmp_path / "c", 1, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("stage", "option", "value"),
+    [
+        ("vivid", "--classes", "pictures"),
+        ("vivid", "--no-compile", None),
+        ("generator", "--trunk", "trunk.safetensors"),
+        ("generator", "--warm-start", "weights.safetensors"),
+        ("codec", "--held-out", "others"),
+    ],
+)
+def test_options_that_a_stage_does_nothing_with_are_refused(
+    stage: str, option: str, value: str | None, tmp_path: Path
+) -> None:
+    arguments = ["train", "--stage", stage, "--data", "photographs", "--out", str(tmp_path / "run")]
+    found = CliRunner().invoke(app, [*arguments, option, *([value] if value else [])])
+    assert found.exit_code == 2
+    assert "it is for --stage" in found.output
+    assert not (tmp_path / "run").exists()

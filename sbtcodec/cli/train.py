@@ -118,7 +118,8 @@ def train(
             )
         from sbtcodec.training.vivid_stage import vivid_stage
 
-        checkpoint = vivid_stage(preset, out, data=data, trunk=trunk, export=export, **told)
+        told |= {"warm_start": warm_start, "export": export}
+        checkpoint = vivid_stage(preset, out, data=data, trunk=trunk, **told)
     elif stage is not Stage.CODEC:
         if data is None and classes is None:
             raise typer.BadParameter("give --classes, or --data, or both", param_hint="'--classes'")
@@ -149,7 +150,7 @@ _TAKEN: dict[str, tuple[Stage, ...]] = {
     "--classes": (Stage.GENERATOR, Stage.PREDICTOR),
     "--held-out": (Stage.GENERATOR, Stage.PREDICTOR),
     "--trunk": (Stage.VIVID,),
-    "--warm-start": (Stage.CODEC, Stage.PREDICTOR),
+    "--warm-start": (Stage.CODEC, Stage.PREDICTOR, Stage.VIVID),
     "--no-compile": (Stage.CODEC,),
 }
 """Stages that options are for, if they are not for all."""

@@ -10,7 +10,7 @@ from sbtcodec.runtime.tensors import normal
 from sbtcodec.tokenizer.config import TokenizerConfig
 from sbtcodec.tokenizer.folding import Unfold, UnfoldingConv, UnfoldingPointwise
 from sbtcodec.tokenizer.layers import Block, Pointwise, part_of
-from sbtcodec.tokenizer.noise import PLACES2, PLACES4
+from sbtcodec.tokenizer.noise import PLACES4
 
 NOISE = 0.05  # what channels take of noise before they are trained
 
@@ -116,7 +116,8 @@ class Decoder(nn.Module):
         h = self.enter4(h) + b4
         at2 = None
         if noise is not None and self.finest is not None:
-            at4, at2 = part_of(noise, close, 1).to(h.dtype).split((PLACES4, PLACES2), 1)
+            near_by = part_of(noise, close, 1).to(h.dtype)
+            at4, at2 = near_by[:, :PLACES4], near_by[:, PLACES4:]
             h = h + self.noise4 * self.unfold4(at4)
         h = self.stage4(h)
         x_hat: Tensor = self.leave(h)

@@ -21,7 +21,7 @@ comes of them, `..._step`, what a step minimises, and `..._run`, whose `loop` th
     generator    of global tokens, from those in `token_data`
     predictor    of local tokens, from those in `local_data`, coded by `local_tokens`; `sensitivity`
                  says what their errors are worth
-    vivid        another decoder for the files that exist: `vivid_state`, `vivid_losses`
+    vivid        another decoder for the files that exist: `vivid_state`, `trunk_losses`
 
 `token_run` is what the runs of the first two have in common.
 """

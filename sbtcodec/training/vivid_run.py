@@ -27,6 +27,7 @@ def train_vivid(
     trunk: Path,
     out: Path,
     resume: bool = False,
+    warm_start: Path | None = None,
     steps: int | None = None,
     device: str = "cpu",
 ) -> Path:
@@ -39,6 +40,7 @@ def train_vivid(
         trunk: weights of a VGG-16 trunk.
         out: folder of the run.
         resume: go on from the checkpoint in `out`.
+        warm_start: weights of a look to start from.
         steps: stop after this many steps in all, whatever the time.
         device: where.
 
@@ -50,7 +52,7 @@ def train_vivid(
     """
     where = torch.device(device)
     features = VggFeatures(trunk, where)
-    run = begun(recipe, release, features.channels, where)
+    run = begun(recipe, release, features.channels, where, warm_start=warm_start)
     out.mkdir(parents=True, exist_ok=True)
     if resume:
         run.restore(out / CHECKPOINT)

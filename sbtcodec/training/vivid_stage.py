@@ -28,6 +28,7 @@ def vivid_stage(
     minutes: float | None = None,
     steps: int | None = None,
     resume: bool = False,
+    warm_start: Path | None = None,
     device: str = "auto",
     export: Path | None = None,
 ) -> Path:
@@ -41,6 +42,7 @@ def vivid_stage(
         minutes: length of the run, the preset's if not given.
         steps: stop after so many steps in all.
         resume: go on from the checkpoint in `out`.
+        warm_start: weights of a look to start from.
         device: auto, cpu or cuda.
         export: folder of models, whose default model gets this look afterwards.
 
@@ -62,6 +64,7 @@ def vivid_stage(
         trunk=trunk,
         out=out,
         resume=resume,
+        warm_start=warm_start,
         steps=steps,
         device=str(device_of(device)),
     )

@@ -7,6 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from sbtcodec.errors import WeightsError
+from sbtcodec.models.looks import read_look
 from sbtcodec.models.release import Release
 from sbtcodec.tokenizer.layers import channels_last
 from sbtcodec.tokenizer.look import look_like
@@ -55,7 +57,7 @@ class VividTraining:
     squared_error: float = 12.0
     perceptual: float = 4.0
     texture: float = 0.8
-    folds: float = 20.0
+    folds: float = 300.0
     adversarial: float = 0.15
     discriminator_from: float = 0.08
     adversarial_from: float = 0.14
@@ -145,7 +147,12 @@ def _adam(network: nn.Module, rate: float) -> torch.optim.Optimizer:
 
 
 def begun(
-    recipe: VividTraining, release: Release, channels: Sequence[int], device: torch.device
+    recipe: VividTraining,
+    release: Release,
+    channels: Sequence[int],
+    device: torch.device,
+    *,
+    warm_start: Path | None = None,
 ) -> VividRun:
     """A run that has not made a step: the faithful look with a branch that adds nothing yet.
 
@@ -154,8 +161,18 @@ def begun(
         release: the model whose files are to be shown.
         channels: of the blocks of the trunk.
         device: where.
+        warm_start: weights of a look to start from instead.
+
+    Raises:
+        WeightsError: these are none, or not of the recipe's sizes.
     """
     torch.manual_seed(recipe.seed)
     look = look_like(release.model.tokenizer, recipe.finest_width, REFINED)
+    if warm_start is not None:
+        stored = read_look(warm_start, release.model.config.tokenizer).look
+        try:
+            look.load_state_dict(stored.state_dict())
+        except RuntimeError as error:
+            raise WeightsError(f"{warm_start} is not of this recipe's sizes: {error}") from error
     networks = nn.ModuleDict({LOOK: look, DISCRIMINATOR: Discriminator(channels)})
     return VividRun(recipe, channels_last(networks.to(device)), device)
