@@ -29,7 +29,7 @@ from sbtcodec.image.files import write_atomically
 
 SIDE = 256  # of the part of a picture that is shown
 PAIRS = 4  # side by side on a blind sheet
-QUALITY = 88  # of the WebP file of a sheet
+QUALITY = 80  # of the WebP file of a sheet
 
 
 def middle(rgb: Rgb) -> Rgb:

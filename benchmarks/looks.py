@@ -42,7 +42,7 @@ from sbtcodec.evaluation.distribution import COMPONENTS, Features, features_of, 
 from sbtcodec.evaluation.metrics import Rgb, psnr, ssimulacra2
 from sbtcodec.evaluation.perceptual import VggDistance
 from sbtcodec.evaluation.qualities import GLOBALS
-from sbtcodec.evaluation.vision import load_vision_metrics
+from sbtcodec.evaluation.vision import VisionMetric, load_vision_metrics
 from sbtcodec.models.looks import look_entry
 
 RATES = (GLOBALS, "5", "10", "20", "30")
@@ -136,6 +136,11 @@ def _distance(trunk: Path) -> VggDistance:
     return VggDistance(trunk)
 
 
+@cache
+def _vision() -> tuple[VisionMetric, ...]:
+    return load_vision_metrics(("cvvdp", "flip"))
+
+
 def measure(work: Work, image: Path, *, vision: bool) -> None:
     """Measure what is not kept of an image yet, at all rates and by all codecs.
 
@@ -184,9 +189,7 @@ def _score(
         found.scores = dict(zip(SCORES, map(float, values), strict=False))
         found.features = _features(distance, x_hat)
     if vision:
-        for name, metric in zip(
-            ("JOD", "FLIP"), load_vision_metrics(("cvvdp", "flip")), strict=True
-        ):
+        for name, metric in zip(("JOD", "FLIP"), _vision(), strict=True):
             found.scores[name] = metric.measure(x, x_hat)
 
 
@@ -201,7 +204,7 @@ def report(work: Work, dataset: Dataset, codec: Codec, vision: int) -> str:
     rows, ratios = [], []
     for rate in RATES:
         means: dict[str, list[float]] = {}
-        for name in CODECS:
+        for name in work.names:
             every = [Found(kept_at(work, codec, path, rate, name)) for path in dataset.paths]
             scores = [
                 float(
@@ -281,7 +284,7 @@ def main() -> None:
     parser.add_argument("--kept", type=Path, required=True, help="folder for what was measured")
     parser.add_argument("--vision", type=int, default=0, help="images for JOD and FLIP (slow)")
     parser.add_argument(
-        "--only", nargs="+", choices=CODECS, help="measure and keep these, and print no table"
+        "--codecs", nargs="+", choices=CODECS, default=CODECS, help="both looks, and others"
     )
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     a = parser.parse_args()
@@ -289,9 +292,8 @@ def main() -> None:
         check(a.out, force=a.force)
         dataset, codec = dataset_of(a.data_dir, a.limit), _codec()
         a.kept.mkdir(parents=True, exist_ok=True)
-        work = Work(
-            a.perceptual, a.kept, max(1, torch.get_num_threads() // a.jobs), a.only or CODECS
-        )
+        threads = max(1, torch.get_num_threads() // a.jobs)
+        work = Work(a.perceptual, a.kept, threads, a.codecs)
         vision = min(a.vision, len(dataset.paths))
         with ProcessPoolExecutor(a.jobs, mp_context=get_context("spawn")) as pool:
             todo = [
@@ -300,8 +302,7 @@ def main() -> None:
             ]
             for done in tqdm(todo, disable=None):
                 done.result()
-        if not a.only:
-            publish(report(work, dataset, codec, vision), a.out, force=a.force)
+        publish(report(work, dataset, codec, vision), a.out, force=a.force)
     except SbtError as error:
         sys.exit(f"error: {error}")
 

@@ -124,12 +124,14 @@ def test_the_page_has_no_external_addresses(page):
 
 def test_the_page_holds_every_version_without_loss(page, comparison, photo):
     shown = page_pictures(page)
-    versions = (*comparison.prefixes, *comparison.others)
+    versions = (*comparison.prefixes, *comparison.looks, *comparison.others)
     assert list(shown) == ["original", *(version.key for version in versions)]
     assert np.array_equal(pixels(shown["original"]), photo)
     for version in versions:
         assert np.array_equal(pixels(shown[version.key]), version.pixels)
-        assert page.count(f'<option value="{version.key}"') == 2
+        # two looks have a viewer of their own as well
+        viewers = 2 if version in (comparison.prefixes[-1], *comparison.looks) else 1
+        assert page.count(f'<option value="{version.key}"') == 2 * viewers
 
 
 def test_names_in_the_page_are_escaped(page):
@@ -229,7 +231,7 @@ def test_the_command_writes_a_page_beside_the_file_and_tells_in_json(files, sbt)
     assert Path("cat.html").stat().st_size == told["page_bytes"]
     assert sum(told["parts"].values()) == told["bytes"] == len(sbt)
     names = [version["name"] for version in told["versions"]]
-    assert names == [*(f"sbt-{i}" for i in range(len(told["parts"]) - 1)), "jpeg"]
+    assert names == [*(f"sbt-{i}" for i in range(len(told["parts"]) - 1)), "sbt-vivid", "jpeg"]
     assert all(math.isfinite(version["psnr"]) for version in told["versions"])
 
 
