@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from sbtcodec.models.looks import add_look, kept_look, load_look, read_look, wri
 from sbtcodec.models.registry import read_manifest, write_manifest
 from sbtcodec.models.release import Release, load_release
 from sbtcodec.tokenizer.look import Look, last_steps, look_like
+from sbtcodec.training import checkpoint
 
 CPU = torch.device("cpu")
 
@@ -59,6 +61,21 @@ def test_a_look_of_the_same_name_takes_the_place_of_the_one_before(release: Rele
     put_look(folder, release, changed_look(release, finest_width=0))
     assert len(read_manifest(folder).looks) == 1
     assert load_look(release).decoder.finest is None
+
+
+@pytest.mark.skipif(os.name == "nt", reason="rights of files as POSIX has them")
+def test_weights_can_be_read_by_whom_umask_lets(release: Release, tmp_path: Path):
+    folder = tmp_path / "new"
+    folder.mkdir()
+    before = os.umask(0o022)
+    try:
+        write_look(folder / "look", changed_look(release), number=9, digest="ab")
+        checkpoint.save(folder / "run.safetensors", torch.nn.Linear(2, 2), {}, [], {})
+    finally:
+        os.umask(before)
+    for name in ("look", "run.safetensors"):
+        assert (folder / name).stat().st_mode & 0o777 == 0o644
+    assert sorted(p.name for p in folder.iterdir()) == ["look", "run.safetensors"]
 
 
 def test_a_look_that_was_not_trained_shows_what_the_model_does(release: Release):

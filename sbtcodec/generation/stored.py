@@ -24,6 +24,7 @@ from sbtcodec.models.registry import (
     write_manifest,
 )
 from sbtcodec.runtime import modes
+from sbtcodec.runtime.rights import as_new
 
 
 class StoredGenerator(NamedTuple):
@@ -55,6 +56,7 @@ def write_generator(
     half = {name: value.detach().cpu().half().contiguous() for name, value in state.items()}
     metadata = {"config": config.to_json(), "model": number, "digest": digest, "card": card}
     save_file(half, path, {k: json.dumps(v) for k, v in metadata.items()})
+    as_new(path)
 
 
 @modes.construction()

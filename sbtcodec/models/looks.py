@@ -33,6 +33,7 @@ from sbtcodec.models.registry import (
 )
 from sbtcodec.models.release import MOST_KEPT, Release, load_release
 from sbtcodec.runtime import modes
+from sbtcodec.runtime.rights import as_new
 from sbtcodec.tokenizer.config import TokenizerConfig
 from sbtcodec.tokenizer.layers import channels_last
 from sbtcodec.tokenizer.look import Look, last_steps
@@ -72,6 +73,7 @@ def write_look(
     facts = _Facts(number, digest, finest, recipe or {})._asdict()
     metadata = {"model": facts.pop("number")} | facts
     save_file(half, path, {k: json.dumps(v) for k, v in metadata.items()})
+    as_new(path)
 
 
 @modes.construction()

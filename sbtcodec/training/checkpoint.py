@@ -19,6 +19,7 @@ from sbtcodec.models.config import ModelConfig
 from sbtcodec.models.stored import read_tensors
 from sbtcodec.models.weights_file import in_natural_units
 from sbtcodec.runtime import modes
+from sbtcodec.runtime.rights import as_new
 
 
 def _optimiser_tensors(index: int, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -53,6 +54,7 @@ def save(
     copies = {k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()}
     temporary = path.with_suffix(".part")
     save_file(copies, temporary, {"progress": json.dumps(progress)})
+    as_new(temporary)
     os.replace(temporary, path)
 
 
@@ -128,6 +130,7 @@ def between(first: Path, second: Path, share: float, path: Path) -> Path:
         raise WeightsError(f"{first} and {second} are of other sizes; expected runs of one model")
     mixed = {n: torch.lerp(one[n].float(), other[n].float(), share) for n in names}
     save_file(mixed, path, {"progress": json.dumps(progress)})
+    as_new(path)
     return path
 
 

@@ -25,6 +25,7 @@ from tqdm import tqdm
 from sbtcodec.errors import DatasetError
 from sbtcodec.image.opening import open_image
 from sbtcodec.models.release import Release
+from sbtcodec.runtime.rights import as_new
 from sbtcodec.training.data import photograph_paths
 from sbtcodec.training.local_tokens import Coding, coding_of, local_tokens
 
@@ -189,6 +190,7 @@ def _compute(
             array.flush()
     about = {"model": release.model_id, "photographs": str(len(sources))}
     save_file(coding.tensors(), folder / CHANNELS, about)
+    as_new(folder / CHANNELS)
 
 
 def _read(folder: Path) -> LocalData:

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from sbtcodec.errors import WeightsError
+from sbtcodec.runtime.rights import as_new
 
 LARGEST = 15 * 2**20  # bytes of tensors in a file; the limit of 16 MiB has room for the header
 NAME = "averaged-{}.safetensors"
@@ -59,6 +60,7 @@ def split(
         path = folder / NAME.format(number)
         said = {"progress": json.dumps(progress), "part": str(number), "parts": str(len(files))}
         save_file(tensors, path.with_suffix(".part"), said)
+        as_new(path.with_suffix(".part"))
         path.with_suffix(".part").replace(path)
         paths.append(path)
     return paths
@@ -102,4 +104,5 @@ def join(folder: Path, path: Path) -> Path:
             )
         number += 1
     save_file(tensors, path, {"progress": said["progress"]})
+    as_new(path)
     return path

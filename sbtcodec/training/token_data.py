@@ -25,6 +25,7 @@ from sbtcodec.image.opening import open_image
 from sbtcodec.models.release import Release
 from sbtcodec.runtime.batches import batches
 from sbtcodec.runtime.precision import fast_bf16
+from sbtcodec.runtime.rights import as_new
 from sbtcodec.tokenizer.config import STEPS_ALONE
 from sbtcodec.tokenizer.layers import pixel_rows
 from sbtcodec.training.data import photograph_paths
@@ -120,6 +121,7 @@ def token_data(
     temporary = path.with_suffix(".part")
     arrays = {"levels": data.levels, "labels": data.labels, "photographs": data.photographs}
     save_file(arrays, temporary, {"model": release.model_id})
+    as_new(temporary)
     os.replace(temporary, path)
     return data
 
