@@ -127,7 +127,12 @@ def test_coding_of_channels_and_its_gradient(
         assert not out.symbols.requires_grad
     names = ("y_hat", "bits", "symbols", "of y", "of predicted", "of total")
     assert float((made[0][2] != 0).float().mean()) > 0.2
+    # where two symbols cost the same but for rounding, processors may choose either
+    same = (made[0][2] == made[1][2]).all(1, keepdim=True)
+    assert float(same.float().mean()) > 0.98
     for name, mine, other in zip(names, *made, strict=True):
+        kept = same if mine.ndim == 4 else same[:, 0]
+        mine, other = mine * kept, other * kept
         scale = float(mine.detach().abs().mean())
         assert scale > 0, name
         # far from zero, probabilities are differences of nearly equal numbers
