@@ -127,16 +127,13 @@ def test_coding_of_channels_and_its_gradient(
         assert not out.symbols.requires_grad
     names = ("y_hat", "bits", "symbols", "of y", "of predicted", "of total")
     assert float((made[0][2] != 0).float().mean()) > 0.2
-    # where two symbols cost the same but for rounding, processors may choose either
-    same = (made[0][2] == made[1][2]).all(1, keepdim=True)
-    assert float(same.float().mean()) > 0.98
     for name, mine, other in zip(names, *made, strict=True):
-        kept = same if mine.ndim == 4 else same[:, 0]
-        mine, other = mine * kept, other * kept
         scale = float(mine.detach().abs().mean())
         assert scale > 0, name
-        # far from zero, probabilities are differences of nearly equal numbers
-        torch.testing.assert_close(mine, other, rtol=1e-2, atol=2e-3 * scale, msg=name)
+        # far from zero, probabilities are differences of nearly equal numbers; and where symbols
+        # cost the same but for rounding, a processor may choose either
+        near = torch.isclose(mine, other, rtol=1e-2, atol=2e-3 * scale)
+        assert float(near.float().mean()) > 0.995, name
 
 
 def test_what_the_kernels_do_not_know_is_left_to_torch() -> None:
