@@ -8,17 +8,24 @@ its size, so each image is made smaller first, by the factor that serves it best
 """
 
 import argparse
-import io
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
-from benchmarks.output import add_options, check, dataset_of, heading, paragraph, publish, table
+from benchmarks.output import (
+    add_options,
+    check,
+    dataset_of,
+    heading,
+    paragraph,
+    publish,
+    table,
+    webp_of,
+)
 from benchmarks.rivals import FACTORS, Coded, Shrunk, avif_container, webp_container
 from sbtcodec.codec.codec import Codec
 from sbtcodec.container import unpack
@@ -135,9 +142,7 @@ def picture(shown: Sequence[dict[str, Coded]], originals: Sequence[Rgb]) -> byte
     filled = [
         np.pad(s, ((0, 0), (0, width - s.shape[1]), (0, 0)), constant_values=255) for s in sheets
     ]
-    buffer = io.BytesIO()
-    Image.fromarray(np.concatenate(filled)).save(buffer, "WEBP", quality=90, method=6)
-    return buffer.getvalue()
+    return webp_of(np.concatenate(filled), 90)
 
 
 def run(

@@ -8,22 +8,19 @@ SHEET.key.txt: to be read after the verdicts.
 """
 
 import argparse
-import io
 import random
 import sys
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
-from benchmarks.output import add_options, check, dataset_of
+from benchmarks.base_layer import middle
+from benchmarks.output import add_options, check, dataset_of, webp_of
 from benchmarks.rivals import Shrunk, avif_container
 from sbtcodec.codec.codec import Codec
 from sbtcodec.errors import SbtError
-from sbtcodec.evaluation.codecs import load_codec
+from sbtcodec.evaluation.codecs import SbtCodec, load_codec
 from sbtcodec.evaluation.datasets import Dataset
 from sbtcodec.evaluation.metrics import Rgb
-from sbtcodec.evaluation.qualities import GLOBALS
+from sbtcodec.evaluation.qualities import GLOBALS, parse_quality
 from sbtcodec.image.comparison import side_by_side
 from sbtcodec.image.files import write_atomically
 
@@ -32,61 +29,37 @@ PAIRS = 4  # side by side on a blind sheet
 QUALITY = 80  # of the WebP file of a sheet
 
 
-def middle(rgb: Rgb) -> Rgb:
-    """The middle SIDE by SIDE pixels."""
-    top, left = ((length - SIDE) // 2 for length in rgb.shape[:2])
-    return rgb[top : top + SIDE, left : left + SIDE]
-
-
-def coded(codec: Codec, rgb: Rgb, quality: str) -> bytes:
-    """The file of a picture; `quality` is a number or `globals`."""
-    if quality == GLOBALS:
-        return codec.compress(rgb, globals_only=True)
-    return codec.compress(rgb, quality=float(quality))
-
-
-def shown(codec: Codec, data: bytes, realism: float) -> Rgb:
-    """The picture of a file, with a look or without."""
-    return np.asarray(codec.decompress(data, realism=realism).convert("RGB"))
-
-
 def compared(codec: Codec, dataset: Dataset, names: list[str], quality: str) -> Rgb:
     """A row for each picture: the original, both looks, and AVIF of no more bytes."""
-    avif = load_codec("avif")
+    avif, faithful, vivid = load_codec("avif"), SbtCodec(codec), SbtCodec(codec, realism=1)
     panels: list[tuple[Rgb, str]] = []
     for name in names:
         rgb = dataset.image(name)
-        data = coded(codec, rgb, quality)
+        data = faithful.encode(rgb, parse_quality(quality))
         rival = Shrunk(avif, rgb).best(len(data), avif_container, free=True)
         every = [
             (rgb, "original"),
-            (shown(codec, data, 0), f"faithful, {len(data)} bytes"),
-            (shown(codec, data, 1), f"vivid, {len(data)} bytes"),
+            (faithful.decode(data), f"faithful, {len(data)} bytes"),
+            (vivid.decode(data), f"vivid, {len(data)} bytes"),
             (rival.rgb, f"AVIF, {rival.size} bytes"),
         ]
-        panels += [(middle(picture), caption) for picture, caption in every]
+        panels += [(middle(picture, SIDE), caption) for picture, caption in every]
     return side_by_side(panels, columns=4)
 
 
 def blind(codec: Codec, dataset: Dataset, quality: str, seed: int) -> tuple[Rgb, str]:
     """Pairs of both looks in an order drawn at random, and the key."""
-    drawn = random.Random(seed)
+    drawn, faithful, vivid = random.Random(seed), SbtCodec(codec), SbtCodec(codec, realism=1)
     panels: list[tuple[Rgb, str]] = []
     key = [f"model {codec.model_id}, quality {quality}, seed {seed}: which of A and B is vivid"]
     for index, (name, rgb) in enumerate(dataset.images(), 1):
-        data = coded(codec, rgb, quality)
+        data = faithful.encode(rgb, parse_quality(quality))
         first = drawn.random() < 0.5
-        for letter, realism in zip("AB", (first, not first), strict=True):
-            panels.append((middle(shown(codec, data, float(realism))), f"{index} {letter}"))
+        for letter, is_vivid in zip("AB", (first, not first), strict=True):
+            picture = (vivid if is_vivid else faithful).decode(data)
+            panels.append((middle(picture, SIDE), f"{index} {letter}"))
         key.append(f"{index} {name}: {'A' if first else 'B'}")
     return side_by_side(panels, columns=2 * PAIRS), "\n".join(key)
-
-
-def file_of(sheet: Rgb) -> bytes:
-    """The bytes of a WebP file."""
-    buffer = io.BytesIO()
-    Image.fromarray(sheet).save(buffer, "WEBP", quality=QUALITY, method=6)
-    return buffer.getvalue()
 
 
 def main() -> None:
@@ -113,7 +86,7 @@ def main() -> None:
         else:
             sheet, text = blind(codec, dataset, a.quality, a.seed)
             write_atomically(key, f"{text}\n".encode(), force=a.force)
-        write_atomically(a.out, file_of(sheet), force=a.force)
+        write_atomically(a.out, webp_of(sheet, QUALITY), force=a.force)
     except SbtError as error:
         sys.exit(f"error: {error}")
 

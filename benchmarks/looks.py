@@ -36,12 +36,13 @@ from benchmarks.output import (
 from benchmarks.rivals import Shrunk, avif_container, webp_container
 from sbtcodec.codec.codec import Codec
 from sbtcodec.errors import SbtError
-from sbtcodec.evaluation.codecs import load_codec
+from sbtcodec.evaluation.codecs import SbtCodec, load_codec
 from sbtcodec.evaluation.datasets import Dataset, load_image
 from sbtcodec.evaluation.distribution import COMPONENTS, Features, features_of, frechet_distance
 from sbtcodec.evaluation.metrics import Rgb, psnr, ssimulacra2
 from sbtcodec.evaluation.perceptual import VggDistance
-from sbtcodec.evaluation.qualities import GLOBALS
+from sbtcodec.evaluation.qualities import GLOBALS, parse_quality
+from sbtcodec.evaluation.run import bits_per_pixel
 from sbtcodec.evaluation.vision import VisionMetric, load_vision_metrics
 from sbtcodec.models.looks import look_entry
 
@@ -49,7 +50,8 @@ RATES = (GLOBALS, "5", "10", "20", "30")
 FAITHFUL, VIVID, AVIF, WEBP = CODECS = ("faithful", "vivid", "AVIF", "WebP")
 PATCH = 256  # pixels of the side of the squares whose features are compared
 REDUCED = 8  # times that pictures are made smaller before their colours are compared
-SCORES = ("bytes", "bpp", "PSNR dB", "VGG", "CIEDE2000", "SSIMULACRA2", "JOD", "FLIP")
+SEEN = ("JOD", "FLIP")  # by models of vision
+SCORES = ("bytes", "bpp", "PSNR dB", "VGG", "CIEDE2000", "SSIMULACRA2", *SEEN)
 DIGITS = (0, 4, 2, 4, 2, 1, 2, 3)
 
 
@@ -89,7 +91,7 @@ class Found:
 
     def lacks(self, *, vision: bool) -> bool:
         """Whether something of it is still to be measured."""
-        return not self.scores or (vision and "JOD" not in self.scores)
+        return not self.scores or (vision and SEEN[0] not in self.scores)
 
 
 def patches(rgb: Rgb) -> list[Rgb]:
@@ -158,18 +160,15 @@ def measure(work: Work, image: Path, *, vision: bool) -> None:
         wanted = {name: found for name, found in wanted.items() if found.lacks(vision=vision)}
         if not wanted:
             continue
-        alone = rate == GLOBALS
-        data = (
-            codec.compress(x, globals_only=True) if alone else codec.compress(x, quality=int(rate))
-        )
+        data = SbtCodec(codec).encode(x, parse_quality(rate))
         for name, found in wanted.items():
             if name in rivals:
                 shrunk, container = rivals[name]
                 coded = shrunk.best(len(data), container, free=True)
                 x_hat, size = coded.rgb, coded.size
             else:
-                shown = codec.decompress(data, realism=float(name == VIVID))
-                x_hat, size = np.asarray(shown.convert("RGB")), len(data)
+                x_hat = SbtCodec(codec, realism=float(name == VIVID)).decode(data)
+                size = len(data)
             _score(found, x, x_hat, size, _distance(work.trunk), vision=vision)
             found.keep()
 
@@ -180,7 +179,7 @@ def _score(
     if not found.scores:
         values = (
             size,
-            8 * size / (x.shape[0] * x.shape[1]),
+            bits_per_pixel(size, x),
             psnr(x, x_hat),
             distance(x, x_hat),
             colour_difference(x, x_hat),
@@ -189,7 +188,7 @@ def _score(
         found.scores = dict(zip(SCORES, map(float, values), strict=False))
         found.features = _features(distance, x_hat)
     if vision:
-        for name, metric in zip(("JOD", "FLIP"), _vision(), strict=True):
+        for name, metric in zip(SEEN, _vision(), strict=True):
             found.scores[name] = metric.measure(x, x_hat)
 
 
@@ -206,18 +205,10 @@ def report(work: Work, dataset: Dataset, codec: Codec, vision: int) -> str:
         means: dict[str, list[float]] = {}
         for name in work.names:
             every = [Found(kept_at(work, codec, path, rate, name)) for path in dataset.paths]
-            scores = [
-                float(
-                    np.mean(
-                        [f.scores[s] for f in every[: vision if s in ("JOD", "FLIP") else None]]
-                    )
-                )
-                if vision or s not in ("JOD", "FLIP")
-                else float("nan")
-                for s in SCORES
+            means[name] = [
+                *(_mean(every[: vision if s in SEEN else None], s) for s in SCORES),
+                _frechet([f.features for f in every], real),
             ]
-            frechet = _frechet([f.features for f in every], real)
-            means[name] = [*scores, frechet]
             shown = [f"{v:.{d}f}" for v, d in zip(means[name], (*DIGITS, 3), strict=True)]
             rows.append([f"{rate}, {name}", *shown])
         ratios.append(_compared(rate, means))
@@ -247,6 +238,10 @@ def report(work: Work, dataset: Dataset, codec: Codec, vision: int) -> str:
             paragraph(ratio_note),
         ]
     )
+
+
+def _mean(some: Sequence[Found], score: str) -> float:
+    return float(np.mean([found.scores[score] for found in some])) if some else float("nan")
 
 
 def _compared(rate: str, means: dict[str, list[float]]) -> list[str]:

@@ -1,13 +1,17 @@
 """What the table-printing benchmarks share: their data set, their heading, their output file."""
 
 import argparse
+import io
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+from PIL import Image
+
 from sbtcodec.codec.codec import Codec
 from sbtcodec.evaluation.datasets import Dataset, open_dataset
 from sbtcodec.evaluation.machine import describe_machine, package_versions
+from sbtcodec.evaluation.metrics import Rgb
 from sbtcodec.image.files import check_output, write_atomically
 
 WIDTH = 100
@@ -62,6 +66,13 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         for row in (headings, *rows)
     ]
     return "\n".join(lines)
+
+
+def webp_of(sheet: Rgb, quality: int) -> bytes:
+    """The bytes of a WebP file of a sheet, uint8 [H, W, 3]."""
+    buffer = io.BytesIO()
+    Image.fromarray(sheet).save(buffer, "WEBP", quality=quality, method=6)
+    return buffer.getvalue()
 
 
 def check(out: Path | None, *, force: bool) -> None:

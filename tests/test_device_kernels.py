@@ -133,7 +133,7 @@ def test_coding_of_channels_and_its_gradient(
         # far from zero, probabilities are differences of nearly equal numbers; and where symbols
         # cost the same but for rounding, a processor may choose either
         near = torch.isclose(mine, other, rtol=1e-2, atol=2e-3 * scale)
-        assert float(near.float().mean()) > 0.995, name
+        assert int((~near).sum()) <= 3, name
 
 
 def test_what_the_kernels_do_not_know_is_left_to_torch() -> None:

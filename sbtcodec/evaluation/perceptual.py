@@ -11,13 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from sbtcodec.errors import ImageError
 from sbtcodec.evaluation.metrics import Rgb, check_pair
-from sbtcodec.models.vgg_trunk import MEAN_BGR, read_trunk
+from sbtcodec.models.vgg_trunk import MEAN_BGR, after_blocks, read_trunk
 
 MIN_SIDE = 8
 """Shortest side of an image: it is halved three times."""
@@ -102,11 +101,4 @@ class VggDistance:
         """
         mean = torch.tensor(MEAN_BGR, device=self.device)
         pixels = torch.from_numpy(pictures).to(self.device).flip(3).float() - mean
-        h = pixels.permute(0, 3, 1, 2)  # channels_last
-        found = []
-        for index, block in enumerate(self.blocks):
-            h = h if index == 0 else F.max_pool2d(h, 2)
-            for weight, bias in block:
-                h = F.conv2d(h, weight, bias, padding=1).relu_()
-            found.append(h)
-        return found
+        return after_blocks(self.blocks, pixels.permute(0, 3, 1, 2))  # channels_last

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from sbtcodec.errors import ModelMismatchError, WeightsError
@@ -24,7 +23,7 @@ from sbtcodec.models.registry import (
     write_manifest,
 )
 from sbtcodec.runtime import modes
-from sbtcodec.runtime.rights import as_new
+from sbtcodec.runtime.tensor_files import save_tensors
 
 
 class StoredGenerator(NamedTuple):
@@ -55,8 +54,7 @@ def write_generator(
     """Write a weights file; arguments as the attributes of `StoredGenerator`."""
     half = {name: value.detach().cpu().half().contiguous() for name, value in state.items()}
     metadata = {"config": config.to_json(), "model": number, "digest": digest, "card": card}
-    save_file(half, path, {k: json.dumps(v) for k, v in metadata.items()})
-    as_new(path)
+    save_tensors(half, path, {k: json.dumps(v) for k, v in metadata.items()})
 
 
 @modes.construction()

@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from sbtcodec.errors import ModelMismatchError, WeightsError
@@ -33,7 +32,7 @@ from sbtcodec.models.registry import (
 )
 from sbtcodec.models.release import MOST_KEPT, Release, load_release
 from sbtcodec.runtime import modes
-from sbtcodec.runtime.rights import as_new
+from sbtcodec.runtime.tensor_files import save_tensors
 from sbtcodec.tokenizer.config import TokenizerConfig
 from sbtcodec.tokenizer.layers import channels_last
 from sbtcodec.tokenizer.look import Look, last_steps
@@ -72,8 +71,7 @@ def write_look(
     finest = look.decoder.finest_width
     facts = _Facts(number, digest, finest, recipe or {})._asdict()
     metadata = {"model": facts.pop("number")} | facts
-    save_file(half, path, {k: json.dumps(v) for k, v in metadata.items()})
-    as_new(path)
+    save_tensors(half, path, {k: json.dumps(v) for k, v in metadata.items()})
 
 
 @modes.construction()

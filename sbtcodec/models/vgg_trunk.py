@@ -7,6 +7,7 @@ between blocks. The input is B, G, R in 0..255, less MEAN_BGR.
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -19,7 +20,27 @@ MEAN_BGR = (104.00699, 116.66877, 122.67892)
 """Of the pictures that it was trained on."""
 
 
-def read_trunk(path: Path, device: torch.device) -> list[list[tuple[Tensor, Tensor]]]:
+Blocks = list[list[tuple[Tensor, Tensor]]]
+"""Weights and biases, block by block."""
+
+
+def after_blocks(blocks: Blocks, h: Tensor) -> list[Tensor]:
+    """Features after each block, as they are: [B, C, H / 2^b, W / 2^b].
+
+    Args:
+        blocks: of `read_trunk`.
+        h: the input, [B, 3, H, W], of the type of the weights.
+    """
+    found = []
+    for index, block in enumerate(blocks):
+        h = h if index == 0 else F.max_pool2d(h, 2)
+        for weight, bias in block:
+            h = F.conv2d(h, weight, bias, padding=1).relu_()
+        found.append(h)
+    return found
+
+
+def read_trunk(path: Path, device: torch.device) -> Blocks:
     """Weights and biases, float32, block by block, kernels laid out for channels_last.
 
     Raises:
@@ -28,7 +49,7 @@ def read_trunk(path: Path, device: torch.device) -> list[list[tuple[Tensor, Tens
     if not path.is_file():
         msg = f"there is no file {path}; the perceptual distance takes a VGG-16 trunk (safetensors)"
         raise SbtError(msg)
-    blocks: list[list[tuple[Tensor, Tensor]]] = []
+    blocks: Blocks = []
     channels = 3
     try:
         with safe_open(path, "pt") as file:

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from sbtcodec.errors import WeightsError
@@ -19,7 +18,7 @@ from sbtcodec.models.config import ModelConfig
 from sbtcodec.models.stored import read_tensors
 from sbtcodec.models.weights_file import in_natural_units
 from sbtcodec.runtime import modes
-from sbtcodec.runtime.rights import as_new
+from sbtcodec.runtime.tensor_files import save_tensors
 
 
 def _optimiser_tensors(index: int, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -53,8 +52,7 @@ def save(
         tensors |= _optimiser_tensors(i, optimiser)
     copies = {k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()}
     temporary = path.with_suffix(".part")
-    save_file(copies, temporary, {"progress": json.dumps(progress)})
-    as_new(temporary)
+    save_tensors(copies, temporary, {"progress": json.dumps(progress)})
     os.replace(temporary, path)
 
 
@@ -129,8 +127,7 @@ def between(first: Path, second: Path, share: float, path: Path) -> Path:
     if [(n, one[n].shape) for n in names if n in one] != [(n, other[n].shape) for n in names]:
         raise WeightsError(f"{first} and {second} are of other sizes; expected runs of one model")
     mixed = {n: torch.lerp(one[n].float(), other[n].float(), share) for n in names}
-    save_file(mixed, path, {"progress": json.dumps(progress)})
-    as_new(path)
+    save_tensors(mixed, path, {"progress": json.dumps(progress)})
     return path
 
 

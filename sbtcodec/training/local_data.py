@@ -19,13 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from tqdm import tqdm
 
 from sbtcodec.errors import DatasetError
 from sbtcodec.image.opening import open_image
 from sbtcodec.models.release import Release
-from sbtcodec.runtime.rights import as_new
+from sbtcodec.runtime.tensor_files import save_tensors
 from sbtcodec.training.data import photograph_paths
 from sbtcodec.training.local_tokens import Coding, coding_of, local_tokens
 
@@ -189,8 +188,7 @@ def _compute(
             assert isinstance(array, np.memmap)
             array.flush()
     about = {"model": release.model_id, "photographs": str(len(sources))}
-    save_file(coding.tensors(), folder / CHANNELS, about)
-    as_new(folder / CHANNELS)
+    save_tensors(coding.tensors(), folder / CHANNELS, about)
 
 
 def _read(folder: Path) -> LocalData:

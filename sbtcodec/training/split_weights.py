@@ -10,11 +10,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from sbtcodec.errors import WeightsError
-from sbtcodec.runtime.rights import as_new
+from sbtcodec.runtime.tensor_files import save_tensors
 
 LARGEST = 15 * 2**20  # bytes of tensors in a file; the limit of 16 MiB has room for the header
 NAME = "averaged-{}.safetensors"
@@ -59,8 +58,7 @@ def split(
     for number, tensors in enumerate(files, 1):
         path = folder / NAME.format(number)
         said = {"progress": json.dumps(progress), "part": str(number), "parts": str(len(files))}
-        save_file(tensors, path.with_suffix(".part"), said)
-        as_new(path.with_suffix(".part"))
+        save_tensors(tensors, path.with_suffix(".part"), said)
         path.with_suffix(".part").replace(path)
         paths.append(path)
     return paths
@@ -103,6 +101,5 @@ def join(folder: Path, path: Path) -> Path:
                 "one; copy them again"
             )
         number += 1
-    save_file(tensors, path, {"progress": said["progress"]})
-    as_new(path)
+    save_tensors(tensors, path, {"progress": said["progress"]})
     return path

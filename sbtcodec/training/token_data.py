@@ -16,7 +16,6 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
@@ -25,7 +24,7 @@ from sbtcodec.image.opening import open_image
 from sbtcodec.models.release import Release
 from sbtcodec.runtime.batches import batches
 from sbtcodec.runtime.precision import fast_bf16
-from sbtcodec.runtime.rights import as_new
+from sbtcodec.runtime.tensor_files import save_tensors
 from sbtcodec.tokenizer.config import STEPS_ALONE
 from sbtcodec.tokenizer.layers import pixel_rows
 from sbtcodec.training.data import photograph_paths
@@ -120,8 +119,7 @@ def token_data(
     kept.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".part")
     arrays = {"levels": data.levels, "labels": data.labels, "photographs": data.photographs}
-    save_file(arrays, temporary, {"model": release.model_id})
-    as_new(temporary)
+    save_tensors(arrays, temporary, {"model": release.model_id})
     os.replace(temporary, path)
     return data
 

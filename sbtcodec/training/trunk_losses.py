@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sbtcodec.models.vgg_trunk import MEAN_BGR, read_trunk
+from sbtcodec.models.vgg_trunk import MEAN_BGR, after_blocks, read_trunk
 from sbtcodec.runtime.precision import fast_bf16
 from sbtcodec.tokenizer.layers import pixel_rows
 
@@ -53,14 +53,8 @@ class VggFeatures:
         Returns:
             float [B, C, H / 2^b, W / 2^b] for each block b, channels last.
         """
-        h = pixel_rows((x.flip(1) * 255 - self.mean).to(self.dtype))
-        found = []
-        for index, block in enumerate(self.blocks):
-            h = h if index == 0 else F.max_pool2d(h, 2)
-            for weight, bias in block:
-                h = F.conv2d(h, weight, bias, padding=1).relu_()
-            found.append(h)
-        return found
+        pixels = (x.flip(1) * 255 - self.mean).to(self.dtype)
+        return after_blocks(self.blocks, pixel_rows(pixels))
 
 
 def feature_distance(found: list[Tensor], wanted: list[Tensor]) -> Tensor:
