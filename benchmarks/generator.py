@@ -77,9 +77,11 @@ class Judge:
         frechet = frechet_distance(features, self.real)
         return name, f"{frechet:.3f}", f"{kernel_distance(features, self.real):.3f}"
 
-    def tokens(self, name: str, windows: NDArray[np.uint8]) -> tuple[str, str, str]:
+    def tokens(
+        self, name: str, windows: NDArray[np.uint8], *, realism: float = 0.0
+    ) -> tuple[str, str, str]:
         """The same of pictures of windows."""
-        return self.row(name, pictures(self.codec, windows))
+        return self.row(name, pictures(self.codec, windows, realism=realism))
 
 
 def note(count: int) -> str:
@@ -89,7 +91,7 @@ def note(count: int) -> str:
         nothing was trained on. Frechet: squared distance of normal distributions in 64 principal
         components of the features, in units of the photographs' variance; kernel: as KID, unbiased.
         Features: means of blocks 3 and 4 of a VGG-16 trunk; they are not those of FID, and not
-        comparable with it."""
+        comparable with it. The vivid look was trained on features of the same trunk."""
     )
 
 
@@ -98,18 +100,25 @@ def distances(arguments: argparse.Namespace, codec: Codec, generator: Generator)
     count, seed = arguments.count, arguments.seed
     judge = Judge(codec, arguments.trunk, arguments.held_out, count)
     kept = arguments.tokens
-    known = token_data(codec.release, kept, classes=arguments.classes, each=(8, 8))
+    known = token_data(codec.release, kept, classes=arguments.classes, each=(1, 1))
     strength, steps = arguments.guidance, STEPS
+    real, drawn = (
+        whole_photographs(known, count),
+        samples(generator, count, strength, steps, seed),
+    )
+    name = f"the generator, {told(generator, strength, steps)}"
     rows = [
         judge.row("other photographs", photographs(arguments.classes, count)),
-        judge.tokens("their global tokens, decoded", whole_photographs(known, count)),
-        judge.tokens(
-            f"the generator, {told(generator, strength, steps)}",
-            samples(generator, count, strength, steps, seed),
-        ),
+        judge.tokens("their global tokens, decoded", real),
+        judge.tokens(name, drawn),
         judge.tokens("the codec's integer prior", from_prior(codec, count, seed)),
         judge.tokens("tokens by their frequencies", by_frequency(known, count, seed)),
     ]
+    if codec.has_look():
+        rows += [
+            judge.tokens("photographs' global tokens, vivid", real, realism=1),
+            judge.tokens("the generator, vivid", drawn, realism=1),
+        ]
     return f"{table(('pictures', 'Frechet', 'kernel'), rows)}\n\n{note(count)}"
 
 

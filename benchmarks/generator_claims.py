@@ -1,20 +1,25 @@
 """What modelling global tokens alone spares: computation, and time to learn.
 
     python -m benchmarks.generator_claims tokens --classes FOLDER --held-out FOLDER --out RUN
-    python -m benchmarks.generator_claims learn KIND --minutes 60 --seed 0 --trunk FILE --out RUN
+    python -m benchmarks.generator_claims learn KIND --classes FOLDER --held-out FOLDER --trunk FILE
+        --out RUN [--minutes 60] [--seed 0]
     python -m benchmarks.generator_claims tables --out RUN
 
 Two transformers of one size: over the 64 global tokens of a picture of 256x256 pixels (`global`),
 and over these and the 256 local tokens of the first detail layer of a file of quality 10
 (`detail`). `tokens` codes the photographs both ways and keeps the tokens in RUN; `learn` trains one
 and appends to RUN/KIND-SEED.jsonl, every few minutes of the processor, bits a pixel of held-out
-tokens and distances of samples to held-out photographs; `tables` prints what that gives.
+tokens and distances of samples to held-out photographs, and goes on from the last such mark if it
+was stopped; `tables` prints what that gives.
 """
 
 import argparse
 import json
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -43,37 +48,51 @@ from sbtcodec.training.token_data import class_folders, square, tokens_of_square
 from sbtcodec.training.token_run import update
 
 EACH = 4  # squares of a photograph
-MARKS = (4, 8, 15, 30, 45, 60)  # minutes at which a run is measured
+MARKS = (4, 8, 15, 30, 45, 60)  # minutes at which a run is measured and kept
 SAMPLES = 250
-SAMPLING = Sampling(steps=12, guidance=2.0)
+SAMPLING = Sampling(steps=12, guidance=0.0)  # with it samples are farther from photographs
 GROUP = 10
-COUNTED = 20  # the step whose operations are counted: one is like another
+COUNTED = 20  # steps before the one whose operations are counted: one is like another
+
+
+Row = dict[str, NDArray[np.generic]]
+
+
+@cache
+def coder() -> Codec:
+    """The codec of a process that makes tokens, on one thread."""
+    torch.set_num_threads(1)
+    return Codec.load(device="cpu")
+
+
+def row_of(work: tuple[int, int, Path, int]) -> Row:
+    """Tokens of the squares of a photograph: its number, label and path, and how many squares."""
+    number, label, path, each = work
+    with open_image(path) as image:
+        rgb = image.convert("RGB")
+    rng = np.random.default_rng((1, number))
+    squares = np.stack([square(rgb, rng if i else None) for i in range(each)])
+    both = coded(coder(), squares)
+    levels = tokens_of_squares(coder().release, squares, "cpu").numpy()
+    return {"levels": levels, "first": both.levels, "q": both.q, "labels": np.full(each, label)}
 
 
 def keep_tokens(arguments: argparse.Namespace) -> None:
     """Code squares of photographs both ways; write RUN/train.npz and RUN/judged.npz."""
-    codec = Codec.load(device="cpu")
     arguments.out.mkdir(parents=True, exist_ok=True)
-    for name, folder, each in (
-        ("train", arguments.classes, EACH),
-        ("judged", arguments.held_out, 1),
-    ):
-        names = ("levels", "first", "q", "labels")
-        rows: dict[str, list[NDArray[np.generic]]] = {n: [] for n in names}
-        folders = class_folders(folder)
-        paths = [(k, p) for k, f in enumerate(folders) for p in photograph_paths(f)]
-        for number, (label, path) in enumerate(tqdm(paths, desc=name, disable=None)):
-            with open_image(path) as image:
-                rgb = image.convert("RGB")
-            rng = np.random.default_rng((1, number))
-            squares = np.stack([square(rgb, rng if i else None) for i in range(each)])
-            both = coded(codec, squares)
-            rows["levels"].append(tokens_of_squares(codec.release, squares, "cpu").numpy())
-            rows["first"].append(both.levels)
-            rows["q"].append(both.q)
-            rows["labels"].append(np.full(each, label))
-        arrays = {n: np.concatenate(v) for n, v in rows.items()}
-        np.savez_compressed(arguments.out / f"{name}.npz", **arrays)
+    with ProcessPoolExecutor(arguments.jobs, mp_context=get_context("spawn")) as pool:
+        for name, folder, each in (
+            ("judged", arguments.held_out, 1),
+            ("train", arguments.classes, EACH),
+        ):
+            paths = [
+                (k, p) for k, f in enumerate(class_folders(folder)) for p in photograph_paths(f)
+            ]
+            work = [(number, label, path, each) for number, (label, path) in enumerate(paths)]
+            done = tqdm(pool.map(row_of, work, chunksize=8), desc=name, total=len(work))
+            rows = list(done)
+            arrays = {n: np.concatenate([row[n] for row in rows]) for n in rows[0]}
+            np.savez_compressed(arguments.out / f"{name}.npz", **arrays)
 
 
 def kind_of(name: str, codec: Codec, classes: tuple[str, ...]) -> Kind:
@@ -111,7 +130,12 @@ def learn(arguments: argparse.Namespace) -> None:
     run = GeneratorRun(recipe, model, cpu, optimisers_of(model, recipe), averaged)
     trunk = VggDistance(arguments.trunk)
     real = features_of(trunk, photographs(arguments.held_out, 2 * SAMPLES))
-    operations, marks = 0, [m for m in MARKS if m <= arguments.minutes]
+    kept = arguments.out / f"{kind.name}-{seed}.safetensors"
+    if kept.is_file():
+        run.restore(kept)
+    operations = 0
+    marks = [m for m in MARKS if run.seconds < 60 * m and m <= arguments.minutes]
+    counted = run.step + COUNTED
     while marks:
         sequence = np.random.SeedSequence((seed, run.step))
         rng = torch.Generator().manual_seed(int(sequence.generate_state(1)[0]))
@@ -120,7 +144,7 @@ def learn(arguments: argparse.Namespace) -> None:
         labels = data.labels[rows].where(~hidden, torch.tensor(kind.config.any))
         start = clock(cpu)
         with torch.autocast("cpu", torch.bfloat16, enabled=fast_bf16("cpu")):
-            if run.step == COUNTED:
+            if run.step == counted:
                 with FlopCounterMode(display=False) as counter:
                     kind.loss(model, data, rows, labels, rng).backward()
                 operations = counter.get_total_flops()
@@ -141,8 +165,9 @@ def learn(arguments: argparse.Namespace) -> None:
             "frechet": round(frechet_distance(features, real), 4),
             "kernel": round(kernel_distance(features, real), 4),
         }
-        with (arguments.out / f"{kind.name}-{seed}.jsonl").open("a") as file:
+        with kept.with_suffix(".jsonl").open("a") as file:
             file.write(json.dumps(line) + "\n")
+        run.save(kept)
 
 
 def computation(codec: Codec) -> list[tuple[str, ...]]:
@@ -191,6 +216,7 @@ def main() -> None:
     parser.add_argument("--trunk", type=Path, help="a VGG-16 trunk")
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=1, help="processes that make tokens")
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
     arguments = parser.parse_args()
     {"tokens": keep_tokens, "learn": learn, "tables": tables}[arguments.what](arguments)

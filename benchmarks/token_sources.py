@@ -75,11 +75,11 @@ def from_prior(codec: Codec, count: int, seed: int) -> NDArray[np.uint8]:
     return np.stack(found)
 
 
-def pictures(codec: Codec, windows: NDArray[np.uint8]) -> Iterator[RGB]:
+def pictures(codec: Codec, windows: NDArray[np.uint8], *, realism: float = 0.0) -> Iterator[RGB]:
     """Pictures uint8 [256, 256, 3] of windows uint8 [n, 64, dims], of global tokens alone."""
     channels = codec.tokenizer.config.local_channels
     symbols = np.zeros((2 * SIDE, 2 * SIDE, channels), np.int16)
     for window in windows:
         levels = np.ascontiguousarray(window.reshape(SIDE, SIDE, -1))
         tokens = Tokens(levels, symbols, PIXELS, PIXELS, 0, 0, codec.release.number)
-        yield np.asarray(codec.detokenize(tokens))
+        yield np.asarray(codec.detokenize(tokens, realism=realism))

@@ -18,6 +18,7 @@ from sbtcodec.cli.common.options import (
     JsonOption,
     MaxPixelsOption,
     QuietOption,
+    RealismOption,
     StepsOption,
     WeightsOption,
     check_choices,
@@ -81,6 +82,7 @@ def complete(
             "--quality", "-q", min=0, max=100, help="At which an image is compressed first."
         ),
     ] = DEFAULT_QUALITY,
+    realism: RealismOption = 0.0,
     max_pixels: MaxPixelsOption = DEFAULT_MAX_PIXELS,
     device: DeviceOption = Device.AUTO,
     weights: WeightsOption = None,
@@ -101,10 +103,11 @@ def complete(
       sbtcodec complete photo.png wide.png --extend 128,0,128,0
       sbtcodec complete photo.sbt without.png --lose 96,64,128,128 --class church
       sbtcodec complete photo.png other.png --keep 0,0,256,128 --seed 7
+      sbtcodec complete photo.sbt wide.png --extend 0,64,0,64 --realism 1
     """
     choices = {"--keep": keep is not None, "--lose": bool(lose), "--extend": extend is not None}
     check_choices(choices)
-    check_numbers({"--guidance": guidance, "--quality": quality})
+    check_numbers({"--guidance": guidance, "--quality": quality, "--realism": realism})
     if not any(choices.values()):
         raise typer.BadParameter("give one of --keep, --lose and --extend")
     target = output_place(output)
@@ -116,6 +119,11 @@ def complete(
             " tokens; write an image, or give such numbers",
             param_hint="--extend",
         )
+    if extension == SBT and realism:
+        raise typer.BadParameter(
+            "files of tokens have no look; write an image, or leave it out",
+            param_hint="--realism",
+        )
     region = Region(keep, tuple(lose or ()), extend)
     work = Completion(
         region,
@@ -125,6 +133,7 @@ def complete(
         guidance=guidance,
         steps=steps,
         quality=quality,
+        realism=realism,
         max_pixels=max_pixels,
         device=device.value,
         weights=weights,

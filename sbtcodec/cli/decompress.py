@@ -23,6 +23,7 @@ from sbtcodec.cli.common.options import (
     Precision,
     PrecisionOption,
     QuietOption,
+    RealismOption,
     RecursiveOption,
     SkipExistingOption,
     check_choices,
@@ -87,17 +88,7 @@ def decompress(
             show_default=False,
         ),
     ] = 1,
-    realism: Annotated[
-        float,
-        typer.Option(
-            "--realism",
-            min=0,
-            max=1,
-            metavar="0..1",
-            help="Share of the vivid look, if the model has one: detail is synthesised.",
-            show_default="0, faithful",
-        ),
-    ] = 0.0,
+    realism: RealismOption = 0.0,
     strip: Annotated[
         bool,
         typer.Option(

@@ -16,6 +16,7 @@ from sbtcodec.cli.common.options import (
     GuidanceOption,
     JsonOption,
     QuietOption,
+    RealismOption,
     SkipExistingOption,
     StepsOption,
     WeightsOption,
@@ -56,6 +57,7 @@ def sample(
     sheet: Annotated[
         bool, typer.Option("--sheet/--no-sheet", help=f"Write {SHEET}, with all of them.")
     ] = True,
+    realism: RealismOption = 0.0,
     strip: Annotated[
         bool, typer.Option("--strip", help="Do not say in PNG files that they are synthesised.")
     ] = False,
@@ -78,13 +80,19 @@ def sample(
       sbtcodec sample pictures
       sbtcodec sample pictures --class church --n 4 --seed 7
       sbtcodec sample pictures --class tench --size 512x384 --guidance 3
+      sbtcodec sample pictures --class church --realism 1
       sbtcodec sample many --n 1000 --no-png --skip-existing
 
     Ctrl-C leaves whole files only; --skip-existing goes on from there. `sbtcodec models` lists the
     classes.
     """
     check_choices({"--force": force, "--skip-existing": skip_existing})
-    check_numbers({"--guidance": guidance})
+    check_numbers({"--guidance": guidance, "--realism": realism})
+    if realism and not (png or sheet):
+        raise typer.BadParameter(
+            "files of tokens have no look; write pictures, or leave it out",
+            param_hint="--realism",
+        )
     work = Sampling(
         folder,
         label,
@@ -93,6 +101,7 @@ def sample(
         count,
         png,
         sheet,
+        realism,
         strip,
         force,
         skip_existing,
@@ -105,19 +114,20 @@ def sample(
 
     generator = Generator.load(device.value, weights=weights)
     generator.label_of(label)  # a class that is not there is told before the codec is loaded
+    codec = Codec.load(device.value, model=generator.number, encoder=False, weights=weights)
+    codec.engine_of(generator.number, realism)  # nothing is written if it has no such look
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise OutputError(f"the folder {folder} cannot be made: {error.strerror}") from error
     work.check(numbers)
-    codec = Codec.load(device.value, model=generator.number, encoder=False, weights=weights)
     summary, start = Summary(), time.perf_counter()
     with Screen(count, count) as screen:
         try:
             for at in range(first, first + count, GROUP):
                 group = range(at, min(at + GROUP, first + count))
                 for one in work.files(group, generator, codec, guidance, steps):
-                    told = one.fields(label, seed)
+                    told = one.fields(label, seed, realism)
                     if one.written:
                         summary.add(0, one.bytes, one.bytes, one.pixels)
                     else:

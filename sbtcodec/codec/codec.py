@@ -24,6 +24,7 @@ from sbtcodec.codec.tokens import Tokens
 from sbtcodec.container import check_pixels, unpack
 from sbtcodec.errors import ArgumentError
 from sbtcodec.grid import Crop
+from sbtcodec.image.picture import Picture
 from sbtcodec.image.provenance import with_synthesised_detail
 from sbtcodec.latents.blocks import Networks
 from sbtcodec.limits import DEFAULT_MAX_PIXELS, MAX_SIDE
@@ -160,16 +161,25 @@ class Codec(Compressing, LoadedCodec):
         check_pixels(header, whole_number("max_pixels", max_pixels, 1))
         return tokens_in(self.networks_of(header.model), container)
 
-    def detokenize(self, tokens: Tokens) -> Image.Image:
+    def detokenize(self, tokens: Tokens, *, realism: float = 0.0) -> Image.Image:
         """The picture that tokens stand for, of mode RGB, or L if it is gray.
 
+        Args:
+            tokens: what `tokens_of` gave, or what was sampled.
+            realism: as for `decode`.
+
         Raises:
-            ArgumentError: they do not fit the model: other sizes, levels or layers.
-            ModelMismatchError: they are of another model, which is not installed.
+            ArgumentError: they do not fit the model: other sizes, levels or layers; or the realism
+                is out of range.
+            ModelMismatchError: they are of another model, which is not installed, or the model has
+                no vivid look.
+            WeightsError: the weights of the look are damaged.
         """
         _check_kind(tokens)
-        rgb = picture_from(self.networks_of(tokens.model), tokens)
-        return Image.fromarray(rgb[:, :, 0] if tokens.grayscale else rgb)
+        realism = number("realism", realism, 0, 1)
+        rgb = picture_from(self.engine_of(tokens.model, realism), tokens)
+        picture = Picture(rgb, grayscale=bool(tokens.grayscale))
+        return (with_synthesised_detail(picture, realism) if realism else picture).to_image()
 
     def compress_tokens(self, tokens: Tokens) -> bytes:
         """The bytes of a `.sbt` file of tokens: what `tokens_of` gave, or what was sampled.

@@ -1,5 +1,7 @@
 """From a file to tokens as arrays, and from such tokens to a picture, or to a file again."""
 
+from typing import Any
+
 import numpy as np
 
 from sbtcodec.codec.decoder import whole_picture
@@ -11,6 +13,7 @@ from sbtcodec.entropy.coder import LayerEncoder
 from sbtcodec.errors import ArgumentError
 from sbtcodec.grid import LATENTS_PER_TOKEN, tokens_of
 from sbtcodec.latents.blocks import RGB, Networks
+from sbtcodec.latents.engine import Engine
 from sbtcodec.latents.symbols import TileSymbols
 from sbtcodec.tokenizer.config import TokenizerConfig
 
@@ -42,19 +45,19 @@ def tokens_in(networks: Networks, container: Container) -> Tokens:
     return Tokens(levels, symbols, *size, header.quality, layers, header.model, header.grayscale)
 
 
-def picture_from(networks: Networks, tokens: Tokens) -> RGB:
-    """The picture uint8 [height, width, 3] that tokens of this model stand for.
+def picture_from(engine: Engine[Any], tokens: Tokens) -> RGB:
+    """The picture uint8 [height, width, 3] that tokens of the engine's model stand for.
 
     Raises:
         ArgumentError: they do not fit the model: other sizes, levels or layers.
     """
-    _check(tokens, networks.release.model.tokenizer.config)
-    with networks.inference():
+    _check(tokens, engine.symbols.config)
+    with engine.inference():
         whole = tokens_of(tokens.width, tokens.height)
-        tile = TileSymbols(networks.release.symbols, tokens.quality, whole)
+        tile = TileSymbols(engine.symbols, tokens.quality, whole)
         tile.q = np.ascontiguousarray(tokens.symbols)
         levels = np.ascontiguousarray(tokens.levels, np.int64)
-        return whole_picture(networks, tokens, levels, [tile])
+        return whole_picture(engine, tokens, levels, [tile])
 
 
 def file_of(networks: Networks, tokens: Tokens) -> bytes:

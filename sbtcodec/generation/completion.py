@@ -137,6 +137,7 @@ def completed(
     seed: int = 0,
     guidance: float = GUIDANCE,
     steps: int = STEPS,
+    realism: float = 0.0,
 ) -> Completed:
     """Complete a picture.
 
@@ -148,10 +149,11 @@ def completed(
         seed: of the draws.
         guidance: as for `Generator.sample`.
         steps: as for `Generator.sample`.
+        realism: as for `Codec.decode`, the one with which the canvas was decoded.
 
     Raises:
         ArgumentError: no token or each one is known, or an argument is out of range.
-        ModelMismatchError: the tokens are of another model.
+        ModelMismatchError: the tokens are of another model, or it has no vivid look.
     """
     known = canvas.known
     check_known(known)
@@ -161,7 +163,7 @@ def completed(
     sent = np.repeat(np.repeat(known, LATENTS_PER_TOKEN, 0), LATENTS_PER_TOKEN, 1)
     symbols = np.where(sent[:, :, None], canvas.tokens.symbols, np.int16(0))
     mixed = replace(canvas.tokens, levels=drawn.levels, symbols=symbols)
-    made = np.asarray(codec.detokenize(mixed).convert("RGB"))
+    made = np.asarray(codec.detokenize(mixed, realism=realism).convert("RGB"))
     rgb = blended(canvas.rgb, made, canvas.kept)
     rows, columns = canvas.shown.rows, canvas.shown.columns
     rgb = np.ascontiguousarray(rgb[rows, columns])

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import astuple, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,6 +94,7 @@ class Completion:
     guidance: float
     steps: int
     quality: float
+    realism: float
     max_pixels: int
     device: str
     weights: Path | None
@@ -109,6 +111,7 @@ class Completion:
             check_format(output)
         given, model, before = self._read(source)
         from sbtcodec.codec.codec import Codec
+        from sbtcodec.codec.decoder import decode_file
         from sbtcodec.generation.completion import completed
         from sbtcodec.generation.generator import Generator
 
@@ -122,7 +125,16 @@ class Completion:
             notices = given.notices
             given = codec.compress(given, self.quality)
         with naming(source):
-            decoded = codec.decode(given, max_pixels=self.max_pixels)
+            # not marked yet as of a look: only a part of it may be the picture's own
+            decoded = decode_file(
+                partial(codec.engine_of, realism=self.realism),
+                given,
+                None,
+                allow_partial=False,
+                crop=None,
+                scale=1,
+                max_pixels=self.max_pixels,
+            )
             tokens = codec.tokens_of(given, max_pixels=self.max_pixels)
         canvas = self.region.canvas(decoded, tokens)
         done = completed(
@@ -133,6 +145,7 @@ class Completion:
             seed=self.seed,
             guidance=self.guidance,
             steps=self.steps,
+            realism=self.realism,
         )
         if self.extension == SBT:
             content = codec.compress_tokens(done.tokens)
@@ -153,6 +166,7 @@ class Completion:
             "bytes": len(content),
             "class": self.label,
             "seed": self.seed,
+            "realism": self.realism,
             "tokens": done.known.size,
             "known_tokens": known,
             "synthesised_pixels": int(done.synthesised.sum()),
@@ -196,7 +210,7 @@ class Completion:
     ) -> tuple[bytes, tuple[str, ...]]:
         """The image to write, and what of the picture's own it does not have."""
         from sbtcodec.image.metadata import of_a_part
-        from sbtcodec.image.provenance import synthesised_xmp
+        from sbtcodec.image.provenance import synthesised_xmp, with_synthesised_detail
         from sbtcodec.image.saving import encode_image, fitted
 
         size = done.rgb.shape[1], done.rgb.shape[0]
@@ -218,8 +232,10 @@ class Completion:
             xmp=xmp or synthesised_xmp(in_part=True),
             notices=(),
         )
+        if self.realism:
+            whole = with_synthesised_detail(whole, self.realism)
         fitting = fitted(whole, self.extension)
-        if not xmp and fitting.xmp is None:  # our own is not missed
+        if not xmp and not self.realism and fitting.xmp is None:  # our own is not missed
             fitting = replace(fitting, notices=tuple(n for n in fitting.notices if "XMP" not in n))
         return encode_image(fitting, self.extension), (*notices, *fitting.notices)
 

@@ -118,6 +118,17 @@ StepsOption: TypeAlias = Annotated[
         "--steps", min=1, max=MAX_STEPS, metavar="N", help="Rounds of drawing for 8x8 tokens."
     ),
 ]
+RealismOption: TypeAlias = Annotated[
+    float,
+    typer.Option(
+        "--realism",
+        min=0,
+        max=1,
+        metavar="0..1",
+        help="Share of the vivid look, if the model has one: detail is synthesised.",
+        show_default="0, faithful",
+    ),
+]
 WeightsOption: TypeAlias = Annotated[
     Path | None,
     typer.Option(

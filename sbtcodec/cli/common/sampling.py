@@ -1,7 +1,7 @@
 """What `sample` writes of its pictures."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +9,8 @@ from sbtcodec.cli.common.paths import read_sbt
 from sbtcodec.image.files import check_output, write_atomically
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from PIL.Image import Image
 
     from sbtcodec.codec.codec import Codec
@@ -51,7 +53,7 @@ class Made:
         shown = "" if self.png is None else f"  {self.png.name}"
         return f"{self.sbt}  {self.bytes} bytes  {8 * self.bytes / self.pixels:.4f} bpp{shown}"
 
-    def fields(self, label: str | None, seed: int) -> dict[str, Any]:
+    def fields(self, label: str | None, seed: int, realism: float) -> dict[str, Any]:
         """The same for machines."""
         return {
             "output": self.sbt,
@@ -59,6 +61,7 @@ class Made:
             "class": label,
             "seed": seed,
             "number": self.number,
+            "realism": realism,
             "bytes": self.bytes,
             "bpp": round(8 * self.bytes / self.pixels, 6),
             "width": self.size[0],
@@ -78,6 +81,7 @@ class Sampling:
         count: pictures of the sheet.
         png: write PNG files.
         sheet: write the sheet.
+        realism: share of the vivid look in PNG files and on the sheet.
         strip: without metadata.
         force: replace what is there.
         skip_existing: leave what is there.
@@ -91,6 +95,7 @@ class Sampling:
     count: int
     png: bool
     sheet: bool
+    realism: float
     strip: bool
     force: bool
     skip_existing: bool
@@ -112,9 +117,6 @@ class Sampling:
     ) -> Iterator[Made]:
         """Draw some pictures, and write them one by one."""
         from sbtcodec.image.contact_sheet import thumbnail
-        from sbtcodec.image.picture import Picture
-        from sbtcodec.image.provenance import synthesised_xmp
-        from sbtcodec.image.saving import encode_image
 
         drawn = []
         # drawn together or not at all, so that what was left out changes nothing in the others
@@ -140,11 +142,9 @@ class Sampling:
                 data = read_sbt(sbt)
             with_png = self.png and not self._kept(png)
             if with_png or self.sheet:
-                rgb = codec.decode(data).rgb
+                rgb = codec.decode(data, realism=self.realism).rgb
                 if with_png:
-                    xmp = None if self.strip else synthesised_xmp()
-                    encoded = encode_image(Picture(rgb, xmp=xmp), ".png")
-                    write_atomically(png, encoded, force=self.force)
+                    write_atomically(png, self._encoded(rgb), force=self.force)
                 if self.sheet:
                     self.thumbnails.append(thumbnail(rgb, self.count))
             yield Made(
@@ -159,16 +159,24 @@ class Sampling:
     def write_sheet(self) -> None:
         """Write all pictures on one sheet."""
         from sbtcodec.image.contact_sheet import contact_sheet
-        from sbtcodec.image.picture import Picture
-        from sbtcodec.image.provenance import synthesised_xmp
-        from sbtcodec.image.saving import encode_image
 
         path = self.folder / SHEET
         if not self.sheet or self._kept(path):
             return
-        xmp = None if self.strip else synthesised_xmp()
-        encoded = encode_image(Picture(contact_sheet(self.thumbnails), xmp=xmp), ".png")
-        write_atomically(path, encoded, force=self.force)
+        write_atomically(path, self._encoded(contact_sheet(self.thumbnails)), force=self.force)
+
+    def _encoded(self, rgb: "NDArray[np.uint8]") -> bytes:
+        """A PNG file of pixels uint8 [H, W, 3] that says that they are synthesised, and how."""
+        from sbtcodec.image.picture import Picture
+        from sbtcodec.image.provenance import synthesised_xmp, with_synthesised_detail
+        from sbtcodec.image.saving import encode_image
+
+        picture = Picture(rgb)
+        if not self.strip:
+            picture = replace(picture, xmp=synthesised_xmp())
+            if self.realism:
+                picture = with_synthesised_detail(picture, self.realism)
+        return encode_image(picture, ".png")
 
     def _kept(self, path: Path) -> bool:
         """Whether a file is there and left as it is."""
