@@ -20,8 +20,9 @@ from sbtcodec.evaluation.curves import VISION_METRICS, bd_rate, frontier, mean_c
 from sbtcodec.evaluation.report import render_report
 from sbtcodec.evaluation.vision import load_vision_metrics
 
-CVVDP, FLIP = VISION_METRICS
+CVVDP, FLIP, *LEARNED = VISION_METRICS
 SETTINGS = {"cvvdp": "CVVDP: cvvdp 1, display x", "flip": "FLIP: flip-evaluator 1, LDR"}
+ALL = SETTINGS | {"lpips": "LPIPS: lpips 1", "dists": "DISTS: DISTS-pytorch 1"}
 CURVES = {
     "sbt": [(0.08, 25.0), (0.16, 28.0), (0.4, 32.0)],
     "jpeg": [(0.1, 25.0), (0.2, 28.0), (0.5, 32.0)],
@@ -66,7 +67,8 @@ def seen(curves=CURVES, settings=SETTINGS):
         replace(
             codec,
             measurements=tuple(
-                replace(m, cvvdp=m.psnr / 5, flip=1 / m.psnr) for m in codec.measurements
+                replace(m, cvvdp=m.psnr / 5, flip=1 / m.psnr, lpips=2 / m.psnr, dists=3 / m.psnr)
+                for m in codec.measurements
             ),
         )
         for codec in results.codecs
@@ -99,8 +101,8 @@ def test_images_that_do_not_match_are_refused_and_a_row_of_pixels_is_not_measure
 
 
 def test_an_unknown_metric_is_refused():
-    with pytest.raises(SbtError, match="no metric is called 'lpips'; there are cvvdp, flip"):
-        load_vision_metrics(["lpips"])
+    with pytest.raises(SbtError, match="called 'vmaf'; there are cvvdp, flip, lpips, dists"):
+        load_vision_metrics(["vmaf"])
 
 
 @pytest.mark.parametrize(("name", "module"), [("cvvdp", "pycvvdp"), ("flip", "flip_evaluator")])
@@ -141,10 +143,12 @@ def test_a_point_that_costs_more_without_less_flip_is_left_out():
 
 
 def test_json_keeps_scores_of_vision_and_their_settings():
-    text = document.to_json(seen())
-    assert document.from_json(text) == seen()
+    text = document.to_json(seen(settings=ALL))
+    assert document.from_json(text) == seen(settings=ALL)
     parsed = json.loads(text)
-    assert parsed["metrics"] == SETTINGS
+    assert parsed["metrics"] == ALL
+    assert parsed["summary"]["curves"]["sbt"][0]["lpips"] == pytest.approx(2 / 25, abs=1e-4)
+    assert parsed["summary"]["bd_rate"]["jpeg"]["dists"]["percent"] == pytest.approx(-20)
     assert parsed["summary"]["bd_rate"]["jpeg"]["flip"]["percent"] == pytest.approx(-20)
     assert parsed["summary"]["curves"]["sbt"][0]["cvvdp"] == 5
 
@@ -164,14 +168,16 @@ def test_tables_have_a_column_for_each_and_say_the_settings():
     assert "−20.0 % (0.040…0.031)" in text
     assert "CVVDP: cvvdp 1, display x. FLIP: flip-evaluator 1, LDR." in text
     assert "CVVDP" not in table.markdown_table(run_of(CURVES))
+    assert "| LPIPS | DISTS | encode s |" in table.markdown_table(seen(settings=ALL))
 
 
-def test_the_terminal_shows_whole_words_in_80_columns():
+@pytest.mark.parametrize("keys", [("cvvdp", "flip"), ("lpips", "dists")])
+def test_the_terminal_shows_whole_words_in_80_columns(keys):
     console = Console(width=80, file=StringIO())
-    console.print(table.rich_tables(seen()))
+    console.print(table.rich_tables(seen(settings={key: ALL[key] for key in keys})))
     shown = console.file.getvalue()
     assert "…" not in shown
-    assert {"SSIMULACRA2", "CVVDP", "JOD", "FLIP"} <= set(shown.split())
+    assert {"SSIMULACRA2", *(key.upper() for key in keys)} <= set(shown.split())
 
 
 def test_the_report_plots_each_and_says_which_way_is_better():

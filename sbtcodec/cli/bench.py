@@ -26,7 +26,11 @@ def bench(
         int, typer.Option(min=0, max=9, help="Effort of sbt, as in `compress`.")
     ] = DEFAULT_EFFORT,
     metrics: Annotated[
-        str, typer.Option(help="Further metrics: cvvdp, flip (sbtcodec[vision]).")
+        str,
+        typer.Option(
+            help="Further metrics: cvvdp, flip (sbtcodec[vision]); lpips, dists"
+            " (sbtcodec[perceptual])."
+        ),
     ] = "",
     published: Annotated[
         str,
@@ -85,7 +89,9 @@ def bench(
     pictures.
 
     Models of vision: cvvdp is ColorVideoVDP, in JOD (10 is identical), as seen on a 4K screen; flip
-    is FLIP (0 is identical) at 67 pixels a degree. Published curves are read, not measured, and
+    is FLIP (0 is identical) at 67 pixels a degree. Learned from what people judged alike: lpips
+    (AlexNet) and dists, 0 when identical, of pictures at their own size; weights of torchvision's
+    networks have to be there, nothing is downloaded. Published curves are read, not measured, and
     stand in a table of their own: vtm, hm, av1, bpg, jpeg2000, and learned codecs such as
     bmshj2018-hyperprior; a wrong name lists them all.
 

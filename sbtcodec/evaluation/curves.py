@@ -24,6 +24,8 @@ class Point:
     decode_seconds: float
     cvvdp: float = math.nan
     flip: float = math.nan
+    lpips: float = math.nan
+    dists: float = math.nan
 
     @property
     def ms_ssim_db(self) -> float:
@@ -62,6 +64,8 @@ METRICS = (
 VISION_METRICS = (
     Metric("cvvdp", "CVVDP", "JOD", lambda point: point.cvvdp, digits=2),
     Metric("flip", "FLIP", "", lambda point: point.flip, digits=3, more_is_better=False),
+    Metric("lpips", "LPIPS", "", lambda point: point.lpips, digits=3, more_is_better=False),
+    Metric("dists", "DISTS", "", lambda point: point.dists, digits=3, more_is_better=False),
 )
 """Those that are measured where they are asked for."""
 
@@ -105,6 +109,8 @@ def mean_curve(codec: CodecResults) -> Curve:
             decode_seconds=_mean(m.decode_seconds for m in group),
             cvvdp=_mean(math.nan if m.cvvdp is None else m.cvvdp for m in group),
             flip=_mean(math.nan if m.flip is None else m.flip for m in group),
+            lpips=_mean(math.nan if m.lpips is None else m.lpips for m in group),
+            dists=_mean(math.nan if m.dists is None else m.dists for m in group),
         )
         for quality, group in by_quality.items()
     )

@@ -17,13 +17,13 @@ cannot be measured and `"inf"` for the PSNR of a lossless file:
                     decode_seconds}], one a line
                     quality: a number, or "globals"; size: bytes of the file, header included;
                     bpp: 8 * size / (width * height); psnr: dB; ms_ssim: 0..1; times: seconds;
-                    where asked for also cvvdp: JOD, at most 10; flip: 0..1, less is better
-    metrics     {"cvvdp" or "flip": settings}              absent where none was asked for
+                    where asked for also cvvdp: JOD, at most 10; flip, lpips, dists: less is better
+    metrics     {"cvvdp", "flip", …: settings}           absent where none was asked for
     published   [{name, description, source, bpp, psnr, ms_ssim}]  curves that others measured, one
                 a line: lists of equal length, ms_ssim empty where unknown; absent without any
     summary     made from the rest when writing, ignored when reading
       curves    {codec: [{quality, bpp, psnr, ms_ssim, ms_ssim_db, ssimulacra2, encode_seconds,
-                decode_seconds, cvvdp, flip}]}             means over the images, by rate
+                decode_seconds, cvvdp, flip, …}]}        means over the images, by rate
       bd_rate   {baseline: {metric: {percent, low, high}}} of sbt (or the first codec) against
                 each other codec; percent below 0: sbt needs less; low, high: range compared
       bd_rate_published  the same against published curves; absent without any

@@ -1,4 +1,4 @@
-"""Packages of the extras `bench`, `vision`, `fid`: imported on first use, with helpful errors."""
+"""Packages of the extras that only measuring needs: imported on first use, with helpful errors."""
 
 import importlib
 from importlib import metadata
@@ -13,6 +13,8 @@ _EXTRAS = {
     "pillow_jxl": ("pillow-jxl-plugin", "bench"),
     "pycvvdp": ("cvvdp", "vision"),
     "flip_evaluator": ("flip-evaluator", "vision"),
+    "lpips": ("lpips", "perceptual"),
+    "DISTS_pytorch": ("DISTS-pytorch", "perceptual"),
     "torch_fidelity": ("torch-fidelity", "fid"),
 }
 """Import name: name of the package, and the extra that it is in."""

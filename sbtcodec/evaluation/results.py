@@ -31,6 +31,10 @@ class Measurement:
     """ColorVideoVDP in JOD, at most 10; None where it was not asked for."""
     flip: float | None = None
     """FLIP in 0..1, less is better; None where it was not asked for."""
+    lpips: float | None = None
+    """LPIPS of AlexNet, 0 or more, less is better; None where it was not asked for."""
+    dists: float | None = None
+    """DISTS in 0..1, less is better; None where it was not asked for."""
 
 
 @dataclass(frozen=True)

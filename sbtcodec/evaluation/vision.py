@@ -1,7 +1,8 @@
-"""Metrics made of models of human vision, which no codec here was made for: ColorVideoVDP, FLIP.
+"""Metrics that are measured where they are asked for, and that no codec here was made for.
 
-`x` is the original and `x_hat` the decoded image, both uint8 `[H, W, 3]` in 0..255, sRGB. The
-packages are those of the extra `vision`.
+Models of human vision are ColorVideoVDP and FLIP, whose packages are those of the extra `vision`;
+LPIPS and DISTS are in `learned`. `x` is the original and `x_hat` the decoded image, both uint8
+`[H, W, 3]` in 0..255, sRGB.
 """
 
 import math
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sbtcodec.errors import SbtError
+from sbtcodec.evaluation import learned
 from sbtcodec.evaluation.extras import import_extra
 from sbtcodec.evaluation.metrics import Rgb, check_pair
 
@@ -37,7 +39,7 @@ class VisionMetric:
     """A metric that is loaded, with what its numbers depend on.
 
     Attributes:
-        key: `cvvdp` or `flip`.
+        key: `cvvdp`, `flip`, `lpips` or `dists`.
         settings: package, version and viewing conditions, for the records.
         measure: the score of an original and a decoded image.
     """
@@ -48,10 +50,11 @@ class VisionMetric:
 
 
 def load_vision_metrics(names: Sequence[str]) -> tuple[VisionMetric, ...]:
-    """The metrics of these names, `cvvdp` and `flip`, ready to measure on the CPU.
+    """The metrics of these names, those of `VISION_NAMES`, ready to measure on the CPU.
 
     Raises:
         SbtError: there is no such metric, or its package is missing or does not load.
+        WeightsError: weights that it needs are missing or damaged.
     """
     for name in names:
         if name not in _LOADERS:
@@ -103,7 +106,12 @@ def _unit(image: Rgb) -> npt.NDArray[np.float32]:
     return image.astype(np.float32) / np.float32(255)
 
 
-_LOADERS: dict[str, Callable[[], VisionMetric]] = {"cvvdp": _cvvdp, "flip": _flip}
+_LOADERS: dict[str, Callable[[], VisionMetric]] = {
+    "cvvdp": _cvvdp,
+    "flip": _flip,
+    "lpips": lambda: VisionMetric("lpips", *learned.lpips()),
+    "dists": lambda: VisionMetric("dists", *learned.dists()),
+}
 
 VISION_NAMES = tuple(_LOADERS)
 """Names of the metrics, as given to `--metrics`."""
