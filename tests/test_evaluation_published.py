@@ -47,12 +47,17 @@ def test_published_curves_are_whole_and_rise_with_the_rate():
     assert {"vtm", "hm", "bmshj2018-hyperprior", "elic2022"} <= {one.name for one in curves}
     assert len({one.name for one in curves}) == len(curves)
     for one in curves:
-        assert len(one.bpp) == len(one.psnr) >= 6, one.name
+        perceptual = bool(one.lpips)
+        assert len(one.bpp) == len(one.psnr) >= (2 if perceptual else 6), one.name
         assert list(one.bpp) == sorted(one.bpp), one.name
         assert len(one.ms_ssim) in (0, len(one.bpp)), one.name
         assert all(15 < value < 60 for value in one.psnr), one.name
         assert all(0.5 < value < 1 for value in one.ms_ssim), one.name
-        assert one.source.startswith("results/image/kodak/"), one.name
+        assert perceptual or one.source.startswith("results/image/kodak/"), one.name
+        for values in (one.lpips, one.dists):  # less is better, and falls with the rate
+            assert len(values) in (0, len(one.bpp)) and (len(values) > 0) == perceptual, one.name
+            assert list(values) == sorted(values, reverse=True), one.name
+            assert all(0.02 < value < 0.5 for value in values), one.name
 
 
 def test_their_licence_lies_beside_them():
@@ -98,6 +103,33 @@ def test_what_was_not_published_is_not_compared():
     ((_, (psnr, ms_ssim)),) = table.published_rows(compared(curve(ms_ssim=False)))
     assert table.percent(psnr[1]) == "−50.0 %"
     assert table.percent(ms_ssim[1]) == "–"
+
+
+def test_learned_metrics_are_compared_where_the_run_has_them():
+    theirs = replace(curve(), lpips=(0.5, 0.4, 0.2), dists=(0.3, 0.2, 0.1))
+    plain = compared(theirs)
+    ((_, rates),) = table.published_rows(plain)
+    assert [metric.key for metric, _ in rates] == ["psnr", "ms_ssim_db"]
+    codecs = tuple(
+        replace(
+            codec,
+            measurements=tuple(
+                replace(m, lpips=value, cvvdp=5.0)
+                for m, value in zip(codec.measurements, (0.5, 0.4, 0.2), strict=False)
+            ),
+        )
+        for codec in plain.codecs
+    )
+    results = replace(plain, codecs=codecs, metrics={"lpips": "LPIPS: x", "cvvdp": "CVVDP: y"})
+    ((_, rates),) = table.published_rows(results)
+    assert [metric.key for metric, _ in rates] == ["psnr", "ms_ssim_db", "lpips"]
+    assert table.percent(rates[2][1]) == "−50.0 %"
+    assert "| PSNR | MS-SSIM | LPIPS |" in table.markdown_published(results)
+    page = render_report(results)
+    assert "theirs, published: 0.200 bpp, LPIPS 0.500" in page
+    assert "0.1000" in page.split('id="published"')[1].split("</section>")[0]
+    assert document.from_json(document.to_json(results)) == results
+    assert "dists" not in document.to_json(compared(curve()))
 
 
 def test_published_and_measured_codecs_do_not_share_a_table():

@@ -93,7 +93,7 @@ def bench(
     (AlexNet) and dists, 0 when identical, of pictures at their own size; weights of torchvision's
     networks have to be there, nothing is downloaded. Published curves are read, not measured, and
     stand in a table of their own: vtm, hm, av1, bpg, jpeg2000, and learned codecs such as
-    bmshj2018-hyperprior; a wrong name lists them all.
+    bmshj2018-hyperprior, or hific and ms-illm with lpips and dists; a wrong name lists them all.
 
     With --samples and --reference, two folders of pictures (images and .sbt files, subfolders too)
     are compared as sets, and nothing is compressed. fid is FID by torch-fidelity, whose weights of

@@ -69,8 +69,8 @@ VISION_METRICS = (
 )
 """Those that are measured where they are asked for."""
 
-PUBLISHED_METRICS = METRICS[:2]
-"""Those that published curves are compared in, as far as they have them."""
+PUBLISHED = ("psnr", "ms_ssim_db", "lpips", "dists")
+"""Keys of those that published curves are compared in, as far as they and the run have them."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,11 @@ class BdRate:
 def metrics_of(results: Results) -> tuple[Metric, ...]:
     """The metrics of a run: those of every run, then those that were asked for."""
     return METRICS + tuple(metric for metric in VISION_METRICS if metric.key in results.metrics)
+
+
+def published_metrics_of(results: Results) -> tuple[Metric, ...]:
+    """Those of a run's metrics that published curves have, or some of them."""
+    return tuple(metric for metric in metrics_of(results) if metric.key in PUBLISHED)
 
 
 def mean_curve(codec: CodecResults) -> Curve:
@@ -120,12 +125,14 @@ def mean_curve(codec: CodecResults) -> Curve:
 def published_curve(curve: PublishedCurve) -> Curve:
     """A published curve as one that was measured here: what was not published is `nan`."""
     unknown = math.nan
-    rows = zip(curve.bpp, curve.psnr, curve.ms_ssim or [unknown] * len(curve.bpp), strict=True)
+    nothing = (unknown,) * len(curve.bpp)
+    others = (values or nothing for values in (curve.ms_ssim, curve.lpips, curve.dists))
+    lists = (curve.bpp, curve.psnr, *others)
     return Curve(
         curve.name,
         tuple(
-            Point(place, bpp, psnr, ms_ssim, unknown, unknown, unknown)
-            for place, (bpp, psnr, ms_ssim) in enumerate(rows)
+            Point(place, bpp, psnr, ms_ssim, unknown, unknown, unknown, lpips=lpips, dists=dists)
+            for place, (bpp, psnr, ms_ssim, lpips, dists) in enumerate(zip(*lists, strict=True))
         ),
     )
 

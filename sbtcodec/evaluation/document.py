@@ -20,7 +20,8 @@ cannot be measured and `"inf"` for the PSNR of a lossless file:
                     where asked for also cvvdp: JOD, at most 10; flip, lpips, dists: less is better
     metrics     {"cvvdp", "flip", …: settings}           absent where none was asked for
     published   [{name, description, source, bpp, psnr, ms_ssim}]  curves that others measured, one
-                a line: lists of equal length, ms_ssim empty where unknown; absent without any
+                a line: lists of equal length, ms_ssim empty where unknown, lpips and dists where
+                known; absent without any
     summary     made from the rest when writing, ignored when reading
       curves    {codec: [{quality, bpp, psnr, ms_ssim, ms_ssim_db, ssimulacra2, encode_seconds,
                 decode_seconds, cvvdp, flip, …}]}        means over the images, by rate
@@ -43,7 +44,7 @@ from sbtcodec.evaluation.curves import (
     metrics_of,
 )
 from sbtcodec.evaluation.machine import Machine
-from sbtcodec.evaluation.published import PublishedCurve
+from sbtcodec.evaluation.published import curve_of
 from sbtcodec.evaluation.results import CodecResults, ImageInfo, Measurement, Results
 from sbtcodec.evaluation.table import published_rows
 
@@ -65,7 +66,7 @@ def to_json(results: Results) -> str:
     if not results.metrics:
         del document["metrics"]
     if results.published:
-        rows["@rows published@"] = [json.dumps(row) for row in document["published"]]
+        rows["@rows published@"] = [json.dumps(_there(row)) for row in document["published"]]
         document["published"] = "@rows published@"
     else:
         del document["published"]
@@ -127,7 +128,7 @@ def _results(document: dict[str, Any]) -> Results:
             for codec in document["codecs"]
         ),
         metrics=dict(document.get("metrics", {})),
-        published=tuple(_published(row) for row in document.get("published", ())),
+        published=tuple(curve_of(row) for row in document.get("published", ())),
     )
 
 
@@ -142,9 +143,9 @@ def _asked(row: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in row.items() if key not in _ASKED or value is not None}
 
 
-def _published(row: dict[str, Any]) -> PublishedCurve:
-    lists = {key: tuple(map(float, row[key])) for key in ("bpp", "psnr", "ms_ssim")}
-    return PublishedCurve(**(row | lists))
+def _there(row: dict[str, Any]) -> dict[str, Any]:
+    """A published curve without the learned metrics that were not published."""
+    return {key: value for key, value in row.items() if key not in _ASKED or value}
 
 
 def _summary(results: Results) -> dict[str, Any]:

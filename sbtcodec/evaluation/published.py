@@ -1,8 +1,10 @@
 """Rate-distortion curves on the Kodak set that others published: read, never measured here.
 
-They come from CompressAI, `results/image/kodak`; `published_kodak.json` has them with the commit,
+Most come from CompressAI, `results/image/kodak`; `published_kodak.json` has them with the commit,
 and beside it lies their licence. CompressAI says that its learned codecs were scored on pixels not
 rounded to 8 bits; by its later scores of rounded ones, that flatters them by 0.2 to 0.4 % of rate.
+Perceptual codecs, with LPIPS and DISTS, are in `published_perceptual.json`, each with its source;
+HiFiC, MS-ILLM and PerCo as the authors of DiffEIC measured them.
 """
 
 import json
@@ -29,6 +31,8 @@ class PublishedCurve:
         bpp: bits per pixel, increasing.
         psnr: dB over RGB, one for each rate.
         ms_ssim: 0..1, one for each rate; empty where none was published.
+        lpips: of AlexNet, one for each rate; empty where none was published.
+        dists: the same of DISTS.
     """
 
     name: str
@@ -37,11 +41,13 @@ class PublishedCurve:
     bpp: tuple[float, ...]
     psnr: tuple[float, ...]
     ms_ssim: tuple[float, ...]
+    lpips: tuple[float, ...] = ()
+    dists: tuple[float, ...] = ()
 
 
 def published_names() -> tuple[str, ...]:
     """Names of all published curves."""
-    return tuple(row["name"] for row in _document()["curves"])
+    return tuple(_curves())
 
 
 def published_curves(names: Sequence[str] = ()) -> tuple[PublishedCurve, ...]:
@@ -50,19 +56,7 @@ def published_curves(names: Sequence[str] = ()) -> tuple[PublishedCurve, ...]:
     Raises:
         SbtError: there is no curve of that name.
     """
-    document = _document()
-    origin = f"{document['repository'].partition(' ')[0]} {document['commit'][:8]}"
-    known = {
-        row["name"]: PublishedCurve(
-            name=row["name"],
-            description=row["description"],
-            source=f"{row['source']} of {origin}",
-            bpp=tuple(row["bpp"]),
-            psnr=tuple(row["psnr"]),
-            ms_ssim=tuple(row["ms_ssim"]),
-        )
-        for row in document["curves"]
-    }
+    known = _curves()
     for name in names:
         if name not in known:
             msg = f"no published curve is called {name!r}; there are {', '.join(known)}"
@@ -87,7 +81,25 @@ def check_kodak(dataset: Dataset) -> None:
 
 
 @cache
-def _document() -> dict[str, Any]:
-    text = files("sbtcodec.evaluation").joinpath("published_kodak.json").read_text("utf-8")
+def _curves() -> dict[str, PublishedCurve]:
+    """All of them by name: those of CompressAI, then the perceptual ones."""
+    ours, theirs = (_document(f"published_{name}.json") for name in ("kodak", "perceptual"))
+    origin = f"{ours['repository'].partition(' ')[0]} {ours['commit'][:8]}"
+    rows = [row | {"source": f"{row['source']} of {origin}"} for row in ours["curves"]]
+    return {row["name"]: curve_of(row) for row in (*rows, *theirs["curves"])}
+
+
+def curve_of(row: dict[str, Any]) -> PublishedCurve:
+    """A curve of what JSON has of it: texts, and lists of numbers, some of which may be missing.
+
+    Raises:
+        TypeError, ValueError: other fields, or no numbers.
+    """
+    lists = {k: tuple(map(float, v)) for k, v in row.items() if not isinstance(v, str)}
+    return PublishedCurve(**(row | lists))
+
+
+def _document(name: str) -> dict[str, Any]:
+    text = files("sbtcodec.evaluation").joinpath(name).read_text("utf-8")
     document: dict[str, Any] = json.loads(text)
     return document

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from sbtcodec.evaluation.crops import Crop, CropRow, CropSheet
 from sbtcodec.evaluation.curves import (
-    PUBLISHED_METRICS,
     Metric,
     Point,
     mean_curve,
     metrics_of,
     published_curve,
+    published_metrics_of,
 )
 from sbtcodec.evaluation.data_uris import png_uri
 from sbtcodec.evaluation.page import grouped, render_page
@@ -79,7 +79,7 @@ def render_report(results: Results, sheets: Sequence[CropSheet] = ()) -> str:
         bd_rates=list(bd_rate_rows(results)),
         published=list(published_rows(results)),
         published_caption=published_caption(results),
-        published_metrics=PUBLISHED_METRICS,
+        published_metrics=published_metrics_of(results),
         sheets=[_sheet(f"sheet-{index}", sheet) for index, sheet in enumerate(sheets)],
         point_headings=point_headings(results),
         numbers=[

@@ -10,7 +10,6 @@ from rich.table import Table
 from rich.text import Text
 
 from sbtcodec.evaluation.curves import (
-    PUBLISHED_METRICS,
     BdRate,
     Metric,
     Point,
@@ -18,6 +17,7 @@ from sbtcodec.evaluation.curves import (
     mean_curve,
     metrics_of,
     published_curve,
+    published_metrics_of,
 )
 from sbtcodec.evaluation.published import PublishedCurve
 from sbtcodec.evaluation.qualities import quality_label
@@ -62,12 +62,11 @@ def bd_rate_rows(results: Results) -> Iterator[tuple[str, tuple[RangedRate, ...]
 
 
 def published_rows(results: Results) -> Iterator[tuple[PublishedCurve, tuple[RangedRate, ...]]]:
-    """Each published curve with the subject's BD-rate against it, in `PUBLISHED_METRICS`."""
-    subject = mean_curve(results.subject)
+    """Each published curve with the subject's BD-rate against it, in `published_metrics_of`."""
+    subject, metrics = mean_curve(results.subject), published_metrics_of(results)
     for curve in results.published:
         anchor = published_curve(curve)
-        rates = ((metric, bd_rate(anchor, subject, metric)) for metric in PUBLISHED_METRICS)
-        yield curve, tuple(rates)
+        yield curve, tuple((metric, bd_rate(anchor, subject, metric)) for metric in metrics)
 
 
 def number(value: float, digits: int) -> str:
@@ -135,7 +134,7 @@ def rich_tables(results: Results) -> RenderableType:
     if results.published:
         title = f"BD-rate of {results.subject.name} against published curves"
         rows = ((curve.name, rates) for curve, rates in published_rows(results))
-        table = _rate_table("published", PUBLISHED_METRICS, rows)
+        table = _rate_table("published", published_metrics_of(results), rows)
         parts += [Text(title, style="bold"), table, Text(published_caption(results)), Text()]
     parts.append(Text(caption(results)))
     return Group(*parts)
@@ -174,7 +173,7 @@ def markdown_published(results: Results) -> str:
     """
     subject = results.subject.name
     headings = [f"BD-rate of {subject} against, as published"]
-    headings += [metric.label for metric in PUBLISHED_METRICS]
+    headings += [metric.label for metric in published_metrics_of(results)]
     rows = [
         [f"{curve.name} ({curve.description})", *map(_ranged, rates)]
         for curve, rates in published_rows(results)
