@@ -3,19 +3,17 @@
     python -m benchmarks.generator_claims tokens --classes FOLDER --held-out FOLDER --out RUN
     python -m benchmarks.generator_claims learn KIND --classes FOLDER --held-out FOLDER --trunk FILE
         --out RUN [--minutes 60] [--seed 0]
-    python -m benchmarks.generator_claims tables --out RUN
 
 Two transformers of one size: over the 64 global tokens of a picture of 256x256 pixels (`global`),
 and over these and the 256 local tokens of the first detail layer of a file of quality 10
 (`detail`). `tokens` codes the photographs both ways and keeps the tokens in RUN; `learn` trains one
 and appends to RUN/KIND-SEED.jsonl, every few minutes of the processor, bits a pixel of held-out
 tokens and distances of samples to held-out photographs, and goes on from the last such mark if it
-was stopped; `tables` prints what that gives.
+was stopped. `benchmarks.generator_claim_tables` prints what that gives.
 """
 
 import argparse
 import json
-import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import cache
@@ -31,7 +29,6 @@ from tqdm import tqdm
 
 from benchmarks.detail_generator import coded
 from benchmarks.generator_kinds import KINDS, CodedSquares, Kind, bits_a_pixel
-from benchmarks.output import place, table
 from benchmarks.token_sources import photographs
 from sbtcodec.codec.codec import Codec
 from sbtcodec.evaluation.distribution import features_of, frechet_distance, kernel_distance
@@ -170,46 +167,10 @@ def learn(arguments: argparse.Namespace) -> None:
         run.save(kept)
 
 
-def computation(codec: Codec) -> list[tuple[str, ...]]:
-    """Rows of the first table: operations, time and parameters of a sample."""
-    rows = []
-    for name in KINDS:
-        kind = kind_of(name, codec, tuple("abcdefghij"))
-        model = kind.model().eval()
-        with torch.inference_mode():
-            list(kind.drawn(model, codec, 0, [Draws(0, 0)], SAMPLING))
-            with FlopCounterMode(display=False) as counter:
-                list(kind.drawn(model, codec, 0, [Draws(0, 0)], SAMPLING))
-            start = time.perf_counter()
-            for i in range(5):
-                list(kind.drawn(model, codec, 0, [Draws(0, i)], SAMPLING))
-            seconds = (time.perf_counter() - start) / 5
-        parameters = sum(p.numel() for p in model.parameters()) / 1e6
-        numbers = f"{parameters:.1f}", f"{counter.get_total_flops() / 1e9:.1f}", f"{seconds:.2f}"
-        rows.append((name, str(kind.tokens), *numbers))
-    return rows
-
-
-def tables(arguments: argparse.Namespace) -> None:
-    """Print both tables."""
-    codec = Codec.load(device="cpu")
-    print(f"model {codec.model_id}; {place()}\n")
-    heads = ("tokens", "how many", "parameters, millions", "10^9 operations", "seconds")
-    print(table(heads, computation(codec)))
-    rows = []
-    for path in sorted(arguments.out.glob("*-*.jsonl")):
-        for line in map(json.loads, path.read_text().splitlines()):
-            operations = f"{line['training_operations'] / 1e12:.0f}"
-            row = (path.stem, line["minutes"], line["steps"], operations, line["bits_a_pixel"])
-            rows.append(tuple(map(str, (*row, line["frechet"], line["kernel"]))))
-    heads = ("run", "minutes", "steps", "10^12 operations", "bits a pixel", "Frechet", "kernel")
-    print(f"\n{table(heads, rows)}")
-
-
 def main() -> None:
-    """Do one of the three."""
+    """Do one of the two."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("tokens", "learn", "tables"))
+    parser.add_argument("what", choices=("tokens", "learn"))
     parser.add_argument("kind", nargs="?", choices=sorted(KINDS))
     parser.add_argument("--classes", type=Path, help="folder of folders of photographs")
     parser.add_argument("--held-out", type=Path, help="the same, that nothing was trained on")
@@ -219,7 +180,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="processes that make tokens")
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
     arguments = parser.parse_args()
-    {"tokens": keep_tokens, "learn": learn, "tables": tables}[arguments.what](arguments)
+    {"tokens": keep_tokens, "learn": learn}[arguments.what](arguments)
 
 
 if __name__ == "__main__":
