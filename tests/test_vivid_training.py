@@ -18,7 +18,7 @@ from sbtcodec.models.release import Release, load_release
 from sbtcodec.tokenizer.look import Look, look_like
 from sbtcodec.training import checkpoint
 from sbtcodec.training.trunk_losses import VggFeatures, feature_distance, texture_distance
-from sbtcodec.training.vivid_losses import Discriminator, fold_traces
+from sbtcodec.training.vivid_losses import Discriminator, colours_apart, fold_traces
 from sbtcodec.training.vivid_run import train_vivid
 from sbtcodec.training.vivid_state import REFINED, VividTraining, begun
 from sbtcodec.training.vivid_step import Crops, shown_by
@@ -111,6 +111,45 @@ def test_a_pattern_that_repeats_with_the_squares_is_seen() -> None:
     assert fold_traces(photograph + 0.1, photograph) < 1e-6
 
 
+def test_a_shift_of_colour_costs_and_fine_noise_does_not() -> None:
+    g = torch.Generator().manual_seed(0)
+    photograph = torch.rand(2, 3, 64, 64, generator=g)
+    shifted = photograph + torch.tensor([0.05, 0.0, -0.05])[:, None, None]
+    noisy = photograph + 0.05 * torch.randn(2, 3, 64, 64, generator=g)
+    assert colours_apart(shifted, photograph) > 20 * colours_apart(noisy, photograph)
+
+
+def test_looking_real_counts_the_less_the_more_a_file_says(release: Release) -> None:
+    x = torch.rand(40, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    recipe = replace(RECIPE, alone_share=0.25)
+    arrived = Crops(release, recipe, CPU).arrived(x, 0)
+    alone = arrived.layers == 0
+    assert alone.any() and (arrived.shares[alone] == 1).all()
+    shares = arrived.shares[~alone]
+    assert shares.min() == 0 and 0.5 < shares.max() <= 1
+    assert (shares > 0.5).sum() > 0.4 * len(shares)
+    anchors = torch.arange(arrived.weights.shape[1], dtype=torch.float32)
+    order = (arrived.weights[~alone] @ anchors).argsort()  # by quality
+    assert (shares[order].diff() <= 1e-6).all()
+
+
+@pytest.mark.usefixtures("still")
+@pytest.mark.parametrize("every", [1, 2])
+def test_a_discriminator_may_learn_less_often(
+    release: Release, photographs: Path, trunk_file: Path, tmp_path: Path, every: int
+) -> None:
+    recipe = replace(RECIPE, discriminator_every=every)
+    one, two = (
+        checkpoint.load(
+            train(release, photographs, trunk_file, tmp_path / f"{n}", n, recipe=recipe)
+        )
+        for n in (1, 2)
+    )
+    learnt = [k for k in one[0] if k.startswith("model.discriminator.") and k.endswith("bias")]
+    changed = [k for k in learnt if not torch.equal(one[0][k], two[0][k])]
+    assert learnt and bool(changed) == (every == 1)
+
+
 def test_the_trunk_of_training_measures_as_that_of_the_benchmark(
     trunk_file: Path, photo: Any
 ) -> None:
@@ -134,7 +173,11 @@ def test_gradients_of_the_distances_are_those_of_their_values() -> None:
     made, wanted = (
         [torch.rand(2, 5, 16 >> b, 32 >> b, generator=g) for b in range(4)] for _ in range(2)
     )
-    for of in (feature_distance, texture_distance):
+
+    def texture(found: list[torch.Tensor], wanted: list[torch.Tensor]) -> torch.Tensor:
+        return (texture_distance(found, wanted) * torch.tensor([0.3, 1.0])).mean()
+
+    for of in (feature_distance, texture):
         inputs = [h.clone().requires_grad_() for h in made]
         of(inputs, wanted).backward()
         for index, h in enumerate(made):

@@ -64,7 +64,7 @@ def feature_distance(found: list[Tensor], wanted: list[Tensor]) -> Tensor:
 
 
 def texture_distance(found: list[Tensor], wanted: list[Tensor]) -> Tensor:
-    """How far means and deviations over windows of WINDOW pixels are apart.
+    """How far means and deviations over windows of WINDOW pixels are apart, in each picture.
 
     The squared differences of both, relative to the mean square of each channel in what is wanted:
     0 for the same statistics, about 1 for features that are not there.
@@ -72,12 +72,15 @@ def texture_distance(found: list[Tensor], wanted: list[Tensor]) -> Tensor:
     Args:
         found: features of what was made, as of `VggFeatures`; has gradients of these.
         wanted: of the photographs, of the same shapes, sides multiples of WINDOW pixels.
+
+    Returns:
+        float32 [B].
     """
     parts = [
         _statistics_apart(a, b, WINDOW >> index)
         for index, (a, b) in enumerate(zip(found, wanted, strict=True))
     ]
-    return torch.stack(parts).mean()
+    return torch.stack(parts).mean(0)
 
 
 def _statistics_apart(a: Tensor, b: Tensor, side: int) -> Tensor:
@@ -90,7 +93,7 @@ def _statistics_apart(a: Tensor, b: Tensor, side: int) -> Tensor:
         for mean, square in ((mean_a, square_a), (mean_b, square_b))
     )
     apart = (mean_a - mean_b).square() + (deviation_a - deviation_b).square()
-    mean: Tensor = (apart / typical).mean()
+    mean: Tensor = (apart / typical).mean((1, 2, 3))
     return mean
 
 

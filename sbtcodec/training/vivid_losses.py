@@ -17,6 +17,7 @@ from sbtcodec.tokenizer.layers import pixel_rows
 
 FOLDED = 4  # pixels of the side of the squares that the discriminator has as one place
 SLOPE = 0.2  # of a leaky ReLU
+REDUCED = 8  # pixels of the side of a square that has one colour
 REGION = 8  # squares of the side of a region over which traces of them are looked for
 
 
@@ -86,9 +87,31 @@ def _convolution(c_in: int, c_out: int, size: int = 3) -> nn.Module:
     return made
 
 
-def judged_wrongly(real: Tensor, fake: Tensor) -> Tensor:
-    """The hinge loss of the discriminator's answers: to photographs, and to what was made."""
-    return F.relu(1 - real.float()).mean() + F.relu(1 + fake.float()).mean()
+def judged_wrongly(real: Tensor, fake: Tensor, shares: Tensor) -> Tensor:
+    """The hinge loss of the discriminator's answers: to photographs, and to what was made.
+
+    Args:
+        real: answers to photographs, float [B, 1, H, W].
+        fake: to what was made in their place.
+        shares: how much each counts, float [B].
+    """
+    wrong = F.relu(1 - real.float()) + F.relu(1 + fake.float())
+    return weighted(wrong.mean((1, 2, 3)), shares)
+
+
+def weighted(each: Tensor, shares: Tensor) -> Tensor:
+    """The mean of values [B] that count by shares [B] of 1, over all of the batch."""
+    return (each * shares).mean()
+
+
+def colours_apart(made: Tensor, x: Tensor) -> Tensor:
+    """The squared error of pictures reduced to squares of REDUCED pixels: that of their colours.
+
+    Args:
+        made: float32 [B, 3, H, W].
+        x: the photographs, the same shape.
+    """
+    return F.avg_pool2d(made - x, REDUCED).square().mean()
 
 
 def fold_traces(made: Tensor, x: Tensor) -> Tensor:

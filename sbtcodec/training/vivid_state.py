@@ -32,11 +32,15 @@ class VividTraining:
         finest_width: channels of the decoder's branch at stride 2.
         alone_share: share of the crops that are sent by global tokens alone.
         highest_code: quality code of details at most; low ones are more frequent.
+        faithful_from: quality code from which on texture and the discriminator do not count; below
+            it, they count the more the less a file says.
         squared_error: weight of the squared error of pixels in [0, 1].
         perceptual: weight of the distance of VGG features.
         texture: weight of `texture_distance`.
         folds: weight of `fold_traces`.
+        colour: weight of `colours_apart`.
         adversarial: weight of the discriminator's opinion.
+        discriminator_every: steps from one of the discriminator to the next.
         discriminator_from: share of the run after which the discriminator learns.
         adversarial_from: share of the run after which its opinion counts.
         learning_rate: peak of the look's AdamW.
@@ -53,12 +57,15 @@ class VividTraining:
     side: int = 256
     finest_width: int = 32
     alone_share: float = 0.35
-    highest_code: int = 130
+    highest_code: int = 255
+    faithful_from: int = 153
     squared_error: float = 12.0
     perceptual: float = 4.0
     texture: float = 0.8
     folds: float = 300.0
-    adversarial: float = 0.15
+    colour: float = 60.0
+    adversarial: float = 0.1
+    discriminator_every: int = 2
     discriminator_from: float = 0.08
     adversarial_from: float = 0.14
     learning_rate: float = 3e-4

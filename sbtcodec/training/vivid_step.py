@@ -17,8 +17,15 @@ from sbtcodec.training.objective import forward_of
 from sbtcodec.training.state import descend, follow
 from sbtcodec.training.step import TrainingPass
 from sbtcodec.training.trunk_losses import VggFeatures, feature_distance, texture_distance
-from sbtcodec.training.vivid_losses import fold_traces, judged_wrongly
+from sbtcodec.training.vivid_losses import (
+    colours_apart,
+    fold_traces,
+    judged_wrongly,
+    weighted,
+)
 from sbtcodec.training.vivid_state import VividRun, VividTraining
+
+LOW_QUALITIES = 2.5  # power of an even draw that gives qualities: half of them are below 18
 
 
 class Arrived(NamedTuple):
@@ -32,6 +39,7 @@ class Arrived(NamedTuple):
         layers: detail layers, int64 [B].
         faithful: pictures of the faithful look, float32 [B, 3, 16H, 16W] in 0..1.
         noise: as at some place of a picture, [B, C, H, W].
+        shares: how much it counts that they look real, float32 [B] in 0..1.
     """
 
     features: Tensor
@@ -41,6 +49,7 @@ class Arrived(NamedTuple):
     layers: Tensor
     faithful: Tensor
     noise: Tensor
+    shares: Tensor
 
 
 def shown_by(look: Look, arrived: Arrived) -> Tensor:
@@ -74,10 +83,13 @@ class Crops:
         """
         c, count, t = self.recipe, len(x), self.tokenizer
         rng = torch.Generator().manual_seed(c.seed * 10_000_019 + step)
-        code = (torch.rand(count, generator=rng) ** 1.5 * c.highest_code).floor().to(self.device)
+        drawn = torch.rand(count, generator=rng) ** LOW_QUALITIES
+        code = (drawn * c.highest_code).floor().to(self.device)
         alone = int((torch.rand(count, generator=rng) < c.alone_share).sum())
         layers = torch.full((count,), t.config.layers, device=self.device)
         layers[:alone] = 0
+        shares = (1 - code / c.faithful_from).clamp_min(0)
+        shares[:alone] = 1
         none = x.new_zeros(count, t.config.local_channels, x.shape[2] // 16, x.shape[3] // 16)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=fast_bf16(self.device.type)):
             coded = self.coding.coded(x, code, layers, none)
@@ -90,7 +102,7 @@ class Crops:
         height, width = coded.y_hat.shape[2:]
         boxes = [Box(top, left, top + height, left + width) for top, left in corners]
         noise = torch.cat([noise_at(box, self.device) for box in boxes])
-        return Arrived(features, predicted, detailed, weights, layers, faithful, noise)
+        return Arrived(features, predicted, detailed, weights, layers, faithful, noise, shares)
 
 
 def update(run: VividRun, x: Tensor, arrived: Arrived, features: VggFeatures) -> dict[str, float]:
@@ -120,28 +132,31 @@ def update(run: VividRun, x: Tensor, arrived: Arrived, features: VggFeatures) ->
     found = features(made)
     parts = {
         "vgg": feature_distance(found, wanted),
-        "texture": texture_distance(found, wanted),
+        "texture": weighted(texture_distance(found, wanted), arrived.shares),
         "mse": (made - x).square().mean(),
         "folds": fold_traces(made, x),
+        "colour": colours_apart(made, x),
     }
     loss = (
         c.perceptual * parts["vgg"]
         + c.texture * parts["texture"]
         + c.squared_error * parts["mse"]
         + c.folds * parts["folds"]
+        + c.colour * parts["colour"]
     )
     if run.progress >= c.adversarial_from:
         discriminator.model.requires_grad_(requires_grad=False)
         with torch.autocast(kind, torch.bfloat16, enabled=bf16):
-            parts["fooled"] = -discriminator.model(made, arrived.faithful, found).float().mean()
+            answers = discriminator.model(made, arrived.faithful, found).float()
+        parts["fooled"] = weighted(-answers.mean((1, 2, 3)), arrived.shares)
         discriminator.model.requires_grad_(requires_grad=True)
         loss = loss + c.adversarial * parts["fooled"]
     descend(look, look.model, loss, 1, clip=c.clip)
     follow(look, look.model, c.ema)
-    if run.progress >= c.discriminator_from:
+    if run.progress >= c.discriminator_from and run.step % c.discriminator_every == 0:
         with torch.autocast(kind, torch.bfloat16, enabled=bf16):
             real = discriminator.model(x, arrived.faithful, wanted)
             fake = discriminator.model(made.detach(), arrived.faithful, [h.detach() for h in found])
-        parts["wrong"] = judged_wrongly(real, fake)
+        parts["wrong"] = judged_wrongly(real, fake, arrived.shares)
         descend(discriminator, discriminator.model, parts["wrong"], 1, clip=c.clip)
     return {key: value.item() for key, value in parts.items()}
