@@ -11,6 +11,7 @@ writes anew the parts of these documents that end with `<!-- end -->` and begin 
     <!-- printed: FILE -->    what a script printed
 """
 
+import argparse
 import math
 import re
 from collections.abc import Callable
@@ -144,7 +145,15 @@ def with_measurements(document: str) -> str:
     return PART.sub(part, document)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Make the measured parts of the documents anew."""
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     for name in DOCUMENTS:
         path = ROOT / name
         path.write_text(with_measurements(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
