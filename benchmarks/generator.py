@@ -7,9 +7,9 @@
 
 `distances`: samples, of all classes alike, against 500 photographs that nothing was trained on;
 beside them other photographs, pictures of their tokens, samples of the integer prior that codes
-files, and tokens drawn by their frequencies. `guidance`: the same for guidances and numbers of
-rounds. `kodak`: bits of Kodak's global tokens under the generator and under the prior. `sheet`: a
-column of samples for each class.
+files, and tokens drawn by their frequencies; tokens and samples in the vivid look, too, if the
+model has one. `guidance`: the same for guidances and numbers of rounds. `kodak`: bits of Kodak's
+global tokens under the generator and under the prior. `sheet`: a column of samples for each class.
 """
 
 import argparse

@@ -55,7 +55,7 @@ def spent(lines: list[dict[str, float]], distance: float) -> float:
         if line["frechet"] <= distance:
             break
         before = line
-    if before is None or before["frechet"] == line["frechet"]:
+    if before is None:
         return line["training_operations"]
     share = (before["frechet"] - distance) / (before["frechet"] - line["frechet"])
     logs = [np.log(one["training_operations"]) for one in (before, line)]
@@ -69,8 +69,7 @@ def at_equal_quality(runs: Path) -> list[tuple[str, ...]]:
         seed = path.stem.rpartition("-")[2]
         lines = {}
         for name in KINDS:
-            text = (runs / f"{name}-{seed}.jsonl").read_text()
-            lines[name] = [json.loads(line) for line in text.splitlines()]
+            lines[name] = lines_of(runs / f"{name}-{seed}.jsonl")
         distance = max(min(one["frechet"] for one in each) for each in lines.values())
         each = {name: spent(lines[name], distance) for name in KINDS}
         less = f"{100 * (1 - each['global'] / each['detail']):.0f} %"
@@ -79,11 +78,17 @@ def at_equal_quality(runs: Path) -> list[tuple[str, ...]]:
     return rows
 
 
+def lines_of(path: Path) -> list[dict[str, float]]:
+    """The marks of a run, in order; of one that was made twice, the last."""
+    lines = (json.loads(line) for line in path.read_text().splitlines())
+    return list({line["minutes"]: line for line in lines}.values())
+
+
 def progress(runs: Path) -> list[tuple[str, ...]]:
     """Rows of the second table: all runs at their marks."""
     rows = []
     for path in sorted(runs.glob("*-*.jsonl")):
-        for line in map(json.loads, path.read_text().splitlines()):
+        for line in lines_of(path):
             operations = f"{line['training_operations'] / 1e12:.0f}"
             row = (path.stem, line["minutes"], line["steps"], operations, line["bits_a_pixel"])
             rows.append(tuple(map(str, (*row, line["frechet"], line["kernel"]))))

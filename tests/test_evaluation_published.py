@@ -72,6 +72,44 @@ def test_curves_come_in_the_order_asked_for_and_an_unknown_one_is_refused():
         published_curves(["vmt"])
 
 
+def test_perceptual_codecs_are_among_all_where_learned_metrics_are_compared():
+    plain, learned = published_curves(), published_curves(learned=True)
+    assert not any(one.lpips for one in plain)
+    assert {"hific", "ms-illm", "stablecodec"} <= {one.name for one in learned} - {
+        one.name for one in plain
+    }
+    assert published_curves(["hific"])[0].lpips
+    perceptual = replace(curve("hific"), lpips=(0.5, 0.4, 0.2))
+    assert "hific: perceptual, to be judged by LPIPS" in table.published_caption(
+        compared(curve(), perceptual)
+    )
+    assert "perceptual" not in table.published_caption(compared(curve()))
+    measured = replace(compared(perceptual), metrics={"lpips": "LPIPS: x"})
+    assert "perceptual" not in table.published_caption(measured)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"bpp": "0.1"},
+        {"bpp": None},
+        {"lpips": [0.5]},
+        {"psnr": [25.0, 28.0]},
+        {"ms_ssim": ["a", "b", "c"]},
+        {"name": ["theirs"]},
+        {"source": 3},
+    ],
+)
+def test_a_damaged_curve_of_a_document_is_told(change):
+    parsed = json.loads(document.to_json(compared(curve())))
+    parsed["published"][0] |= change
+    with pytest.raises(SbtError, match="not a benchmark document"):
+        document.from_json(json.dumps(parsed))
+    parsed["published"][0] = ["theirs"]
+    with pytest.raises(SbtError, match="not a benchmark document"):
+        document.from_json(json.dumps(parsed))
+
+
 def test_images_that_are_not_all_of_kodak_are_refused(tmp_path):
     for name in ("kodim01", "kodim02"):
         Image.fromarray(picture()).save(tmp_path / f"{name}.png")

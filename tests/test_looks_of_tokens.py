@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import changed_look, put_look
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from stand_in import assert_fails, runner
 
 from sbtcodec.codec.codec import Codec
@@ -114,10 +114,47 @@ def test_a_picture_is_completed_as_its_vivid_look(run, both, photo):
     kept[40:80, 50:90] = False
     decoded = both.decode(both.compress(photo), realism=1).rgb
     assert np.array_equal(pixels("out.png")[kept], decoded[kept])
+    run("complete", "photo.png", "plain.png", *LOSE)
+    drawn = ~kept
+    drawn[:60] = drawn[:, :70] = False  # away from the border, where the difference fades
+    assert (pixels("out.png")[drawn] != pixels("plain.png")[drawn]).any()
     assert MARK + "1.0" in xmp_of("out.png")
     assert "synthesised by sbtcodec, in part" in xmp_of("out.png")
     code, _, err = run("complete", "photo.png", "out.bmp", *LOSE, "--realism", 1)
     assert code == 0 and "XMP" in err
+
+
+@pytest.mark.parametrize("packet", ["<x:xmpmeta>mine</x:xmpmeta>", "<r:RDF>mine</r:RDF>"])
+def test_what_a_picture_s_own_xmp_data_says_then_is_told_once(run, photo, packet):
+    chunks = PngImagePlugin.PngInfo()
+    chunks.add_itxt("XML:com.adobe.xmp", packet)
+    Image.fromarray(photo).save("own.png", pnginfo=chunks)
+    _, _, err = run("complete", "own.png", "out.png", *LOSE, "--realism", 1)
+    xmp, added = xmp_of("out.png"), "RDF" in packet
+    assert "mine" in xmp and (MARK in xmp) == added
+    assert err.count("XMP") == (0 if added else 1)
+    assert "a part of the picture" not in err
+    for realism in (0, 1):
+        _, _, err = run("complete", "own.png", "out.bmp", "-f", *LOSE, "--realism", realism)
+        assert "XMP data is dropped" in err or "XMP" in err
+        assert "is that of the original" not in err
+
+
+def test_pictures_that_are_there_keep_their_look_and_say_so(run):
+    run("sample", "out", "--n", 1, "--quiet")
+    before = Path("out/any-1-0000.png").read_bytes()
+    Path("out/sheet.png").unlink()
+    options = ("--n", 2, "--realism", 0.5, "--skip-existing")
+    _, out, _ = run("sample", "out", *options, "--json")
+    first, second = (json.loads(line) for line in out.splitlines()[:2])
+    assert (first["state"], first["realism"]) == ("skipped", None)
+    assert (second["state"], second["realism"]) == ("done", 0.5)
+    assert Path("out/any-1-0000.png").read_bytes() == before
+    assert MARK + "0.5" in xmp_of("out/any-1-0001.png")
+    _, out, _ = run("sample", "bare", "--n", 1, "--realism", 0.5, "--strip")
+    assert "realism 0.5" in out
+    for name in os.listdir("bare"):
+        assert name.endswith(".sbt") or Image.open(f"bare/{name}").info == {}
 
 
 @pytest.mark.parametrize(

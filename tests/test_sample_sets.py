@@ -153,6 +153,14 @@ def test_processes_find_what_one_finds(folders, trunk_file, tmp_path):
 # Pictures
 
 
+def test_what_was_sampled_counts_once(tmp_path):
+    for name in ("a/1.sbt", "a/1.png", "a/2.sbt", "a/sheet.png", "b/sheet.png", "b/1.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    found = [str(path.relative_to(tmp_path)) for path in pictures_in(tmp_path)]
+    assert sorted(found) == ["a/1.png", "a/2.sbt", "b/1.png", "b/sheet.png"]
+
+
 def test_subfolders_and_files_of_all_kinds_are_taken(tmp_path, tiny_codec, monkeypatch, photo):
     monkeypatch.setattr("sbtcodec.evaluation.preparation._codec", lambda *_: tiny_codec)
     (tmp_path / "b").mkdir()

@@ -21,7 +21,7 @@ from sbtcodec.training.trunk_losses import VggFeatures, feature_distance, textur
 from sbtcodec.training.vivid_losses import Discriminator, colours_apart, fold_traces
 from sbtcodec.training.vivid_run import train_vivid
 from sbtcodec.training.vivid_state import REFINED, VividTraining, begun
-from sbtcodec.training.vivid_step import Crops, shown_by
+from sbtcodec.training.vivid_step import Crops, shown_by, update
 
 RECIPE = VividTraining(
     minutes=60, batch=1, side=64, finest_width=8, discriminator_from=0, adversarial_from=0
@@ -131,6 +131,38 @@ def test_looking_real_counts_the_less_the_more_a_file_says(release: Release) -> 
     anchors = torch.arange(arrived.weights.shape[1], dtype=torch.float32)
     order = (arrived.weights[~alone] @ anchors).argsort()  # by quality
     assert (shares[order].diff() <= 1e-6).all()
+
+
+@pytest.mark.usefixtures("still")
+def test_where_nothing_is_to_look_real_texture_and_the_discriminator_do_not_count(
+    release: Release, photographs: Path, trunk_file: Path, tmp_path: Path
+) -> None:
+    recipe = replace(RECIPE, faithful_from=1, alone_share=0.0, warmup_steps=1)
+    losses = updated(release, trunk_file, recipe)[0]
+    assert {losses[name] for name in ("texture", "fooled", "wrong")} == {0.0}
+    assert losses["vgg"] > 0 and losses["mse"] > 0 and losses["colour"] > 0
+    counted = updated(release, trunk_file, replace(recipe, faithful_from=10_000))[0]
+    assert counted["texture"] > 0 and counted["wrong"] > 0
+
+
+@pytest.mark.parametrize("term", ["colour", "folds", "texture", "adversarial", "perceptual"])
+def test_every_term_moves_the_weights(release: Release, trunk_file: Path, term: str) -> None:
+    recipe = replace(RECIPE, alone_share=1.0, warmup_steps=1)
+    (_, one), (_, other) = (
+        updated(release, trunk_file, replace(recipe, **{term: weight})) for weight in (0.0, 1e4)
+    )
+    assert any(not torch.equal(one[name], other[name]) for name in one)
+
+
+def updated(
+    release: Release, trunk_file: Path, recipe: VividTraining
+) -> tuple[dict[str, float], dict[str, torch.Tensor]]:
+    """Losses of a first step, and the parameters of the look after it."""
+    features = VggFeatures(trunk_file, CPU)
+    run, crops = begun(recipe, release, features.channels, CPU), Crops(release, recipe, CPU)
+    x = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    losses = update(run, x, crops.arrived(x, 0), features)
+    return losses, {k: v.detach() for k, v in run.look.model.named_parameters()}
 
 
 @pytest.mark.usefixtures("still")

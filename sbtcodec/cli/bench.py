@@ -34,7 +34,10 @@ def bench(
     ] = "",
     published: Annotated[
         str,
-        typer.Option(help="Published curves to compare with on Kodak: vtm,hm,... or `all`."),
+        typer.Option(
+            help="Published curves to compare with on Kodak: vtm,hm,... or `all`; perceptual"
+            " codecs are among all with --metrics lpips or dists."
+        ),
     ] = "",
     samples: Annotated[
         Path | None, typer.Option(help="Folder of sampled pictures, to compare as a set.")
@@ -145,7 +148,9 @@ def bench(
     for name in shown:
         images.path(name)  # an unknown image has to be reported before the work, not after it
     names = _words(published)
-    curves = published_curves(() if names == ["all"] else names) if names else ()
+    learned = bool({"lpips", "dists"} & set(_words(metrics)))
+    asked = () if names == ["all"] else names
+    curves = published_curves(asked, learned=learned) if names else ()
     if curves:
         check_kodak(images)
     vision = load_vision_metrics(_words(metrics))

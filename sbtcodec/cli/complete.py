@@ -95,8 +95,8 @@ def complete(
     A generator draws the global tokens that are not known, given those that are: the tokens whose
     32 x 32 pixels are kept as a whole. Pixels that are kept stay exactly as they were decoded; an
     image is compressed and decoded first. What is drawn starts without an edge and has no detail
-    but what is predicted. Images say in their XMP data that a part is synthesised. An .sbt file as
-    OUT holds the global tokens of the completed picture alone.
+    but what is predicted, or synthesised (--realism). Images say in their XMP data that a part is
+    synthesised. An .sbt file as OUT holds the global tokens of the completed picture alone.
 
     \b
     Examples:

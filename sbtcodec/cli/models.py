@@ -28,7 +28,8 @@ def models(
     has that number and that digest reads the file. The default model encodes; of older ones, which
     files may still need, the decoder alone may be there. A model may have a generator, which makes
     pictures of its own, of the classes that are listed: see sample and complete. Beside the
-    faithful look of its files it may have a vivid one: see decompress --realism.
+    faithful look of its files it may have a vivid one: see --realism of decompress, sample and
+    complete.
 
     \b
     Examples:

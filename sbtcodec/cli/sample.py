@@ -24,10 +24,10 @@ from sbtcodec.cli.common.options import (
     check_numbers,
 )
 from sbtcodec.cli.common.report import Screen, number, to_json
-from sbtcodec.cli.common.sampling import SHEET, Sampling
+from sbtcodec.cli.common.sampling import Sampling
 from sbtcodec.cli.common.summary import Summary
 from sbtcodec.errors import OutputError
-from sbtcodec.generation.config import GUIDANCE, STEPS
+from sbtcodec.generation.config import GUIDANCE, SHEET, STEPS
 
 
 def sample(
@@ -83,7 +83,8 @@ def sample(
       sbtcodec sample pictures --class church --realism 1
       sbtcodec sample many --n 1000 --no-png --skip-existing
 
-    Ctrl-C leaves whole files only; --skip-existing goes on from there. `sbtcodec models` lists the
+    Ctrl-C leaves whole files only; --skip-existing goes on from there, and pictures that are there
+    keep the look that they have. `sbtcodec models` lists the
     classes.
     """
     check_choices({"--force": force, "--skip-existing": skip_existing})
@@ -127,7 +128,7 @@ def sample(
             for at in range(first, first + count, GROUP):
                 group = range(at, min(at + GROUP, first + count))
                 for one in work.files(group, generator, codec, guidance, steps):
-                    told = one.fields(label, seed, realism)
+                    told = one.fields(label, seed)
                     if one.written:
                         summary.add(0, one.bytes, one.bytes, one.pixels)
                     else:

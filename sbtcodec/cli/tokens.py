@@ -58,7 +58,7 @@ def tokens(
     The .npz holds `levels`, uint8 [h, w, dims]: the level of each dimension of the global tokens,
     one token for 32 x 32 pixels; `symbols`, int16 [2h, 2w, channels]: residuals of the local tokens
     to their prediction, in steps; and `about`, a JSON text of the other facts. In Python,
-    sbtcodec.Tokens.load reads it and Codec.detokenize makes a picture of it.
+    sbtcodec.Tokens.load reads it and Codec.detokenize makes a picture of it, in either look.
 
     \b
     Examples:

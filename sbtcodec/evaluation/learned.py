@@ -64,7 +64,7 @@ class Backbone:
 ALEXNET = Backbone("AlexNet", "alexnet-owt-7be5be79.pth")
 VGG16 = Backbone("VGG-16", "vgg16-397923af.pth")
 
-LPIPS_MIN_SIDE = 32
+LPIPS_MIN_SIDE = 31
 """Shortest side for LPIPS: of less, nothing reaches the last layer of AlexNet."""
 
 DISTS_MIN_SIDE = 16
@@ -77,7 +77,7 @@ Loaded = tuple[str, Callable[[Rgb, Rgb], float]]
 def lpips() -> Loaded:
     """LPIPS of Zhang et al. 2018 (arXiv 1801.03924), AlexNet, version 0.1: 0 when identical.
 
-    Of whole pictures at their own size. An image with a side under 32 pixels is `nan`.
+    Of whole pictures at their own size. An image with a side under 31 pixels is `nan`.
 
     Raises:
         SbtError: the package is missing or does not load.
@@ -123,12 +123,15 @@ def _built(backbone: Backbone, build: Callable[[], nn.Module]) -> nn.Module:
     """A package's network, of weights that are there.
 
     Raises:
+        SbtError: the package does not find its own.
         WeightsError: the file does not hold them.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of how they ask torchvision for weights
             network = build()
+    except FileNotFoundError as error:  # the backbone's file was there before
+        raise SbtError(f"a file of the package is missing ({error}); install it anew") from error
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WeightsError(

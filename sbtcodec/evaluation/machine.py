@@ -20,6 +20,8 @@ _PACKAGES = (
     "pillow-jxl-plugin",
     "cvvdp",
     "flip-evaluator",
+    "lpips",
+    "DISTS-pytorch",
     "torch-fidelity",
     "torchvision",
 )

@@ -4,7 +4,7 @@ Most come from CompressAI, `results/image/kodak`; `published_kodak.json` has the
 and beside it lies their licence. CompressAI says that its learned codecs were scored on pixels not
 rounded to 8 bits; by its later scores of rounded ones, that flatters them by 0.2 to 0.4 % of rate.
 Perceptual codecs, with LPIPS and DISTS, are in `published_perceptual.json`, each with its source;
-HiFiC, MS-ILLM and PerCo as the authors of DiffEIC measured them.
+HiFiC, MS-ILLM, PerCo and RDEIC as the authors of DiffEIC measured them.
 """
 
 import json
@@ -50,8 +50,15 @@ def published_names() -> tuple[str, ...]:
     return tuple(_curves())
 
 
-def published_curves(names: Sequence[str] = ()) -> tuple[PublishedCurve, ...]:
+def published_curves(
+    names: Sequence[str] = (), *, learned: bool = False
+) -> tuple[PublishedCurve, ...]:
     """Published curves by name, in the order asked for; all of them where no name is given.
+
+    Args:
+        names: short names.
+        learned: whether LPIPS or DISTS are compared. Else perceptual codecs, which give up PSNR for
+            what these see, are not among all, and have to be named.
 
     Raises:
         SbtError: there is no curve of that name.
@@ -61,7 +68,8 @@ def published_curves(names: Sequence[str] = ()) -> tuple[PublishedCurve, ...]:
         if name not in known:
             msg = f"no published curve is called {name!r}; there are {', '.join(known)}"
             raise SbtError(msg)
-    return tuple(known[name] for name in dict.fromkeys(names or known))
+    every = (name for name, curve in known.items() if learned or not curve.lpips)
+    return tuple(known[name] for name in dict.fromkeys(names or every))
 
 
 def check_kodak(dataset: Dataset) -> None:
@@ -90,13 +98,22 @@ def _curves() -> dict[str, PublishedCurve]:
 
 
 def curve_of(row: dict[str, Any]) -> PublishedCurve:
-    """A curve of what JSON has of it: texts, and lists of numbers, some of which may be missing.
+    """A curve of what JSON has of it: texts, and lists of numbers; those of LPIPS may be missing.
 
     Raises:
-        TypeError, ValueError: other fields, or no numbers.
+        KeyError, TypeError, ValueError: fields are missing, or not what they should be.
     """
-    lists = {k: tuple(map(float, v)) for k, v in row.items() if not isinstance(v, str)}
-    return PublishedCurve(**(row | lists))
+    texts: dict[str, Any] = {key: row[key] for key in ("name", "description", "source")}
+    keys = ("bpp", "psnr", "ms_ssim", *(key for key in ("lpips", "dists") if key in row))
+    lists = {key: row[key] for key in keys}
+    if not all(isinstance(text, str) for text in texts.values()):
+        raise TypeError("name, description and source are to be texts")
+    if not all(isinstance(values, list) for values in lists.values()):
+        raise TypeError(f"{', '.join(lists)} are to be lists of numbers")
+    if any(len(values) not in (0, len(row["bpp"])) for values in lists.values()):
+        raise ValueError("lists of a published curve are to be of one length")
+    fields = texts | {key: tuple(map(float, values)) for key, values in lists.items()}
+    return PublishedCurve(**fields)
 
 
 def _document(name: str) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from sbtcodec.evaluation.feature_networks import (
     computed,
 )
 from sbtcodec.evaluation.preparation import Preparation
+from sbtcodec.generation.config import SHEET
 from sbtcodec.image.files import write_atomically
 from sbtcodec.image.listing import DATASET_SUFFIXES, listed
 
@@ -59,6 +60,9 @@ class _Part:
 def pictures_in(folder: Path, limit: int | None = None) -> tuple[Path, ...]:
     """Paths of the pictures in a folder and its subfolders: `.sbt` files and images.
 
+    Of what `sbtcodec sample` wrote, each picture counts once: an image stands for the `.sbt` file
+    of its name beside it, as it shows one of its looks, and the sheet of all is left out.
+
     Args:
         folder: where to look; hidden files are left out, see `listed`.
         limit: take only the first so many.
@@ -74,7 +78,12 @@ def pictures_in(folder: Path, limit: int | None = None) -> tuple[Path, ...]:
     for file in found:
         if file.problem:
             raise DatasetError(file.problem)
-    return tuple(file.path for file in found)[:limit]
+    paths = [file.path for file in found]
+    tokens = [path for path in paths if path.suffix.lower() == ".sbt"]
+    images = {path.with_suffix("") for path in paths if path.suffix.lower() != ".sbt"}
+    twice = {path for path in tokens if path.with_suffix("") in images}
+    twice |= {path.with_name(SHEET) for path in tokens}
+    return tuple(path for path in paths if path not in twice)[:limit]
 
 
 def sampled(

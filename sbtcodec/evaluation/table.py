@@ -111,7 +111,14 @@ def caption(results: Results) -> str:
 def published_caption(results: Results) -> str:
     """One sentence that says where the published curves come from."""
     origins = dict.fromkeys(curve.source.rpartition(" of ")[2] for curve in results.published)
-    return f"{PUBLISHED_NOTE}: means over the 24 Kodak images, from {', '.join(origins)}."
+    text = f"{PUBLISHED_NOTE}: means over the 24 Kodak images, from {', '.join(origins)}."
+    perceptual = [curve.name for curve in results.published if curve.lpips]
+    if perceptual and not {"lpips", "dists"} & set(results.metrics):
+        text += (
+            f" {', '.join(perceptual)}: perceptual, to be judged by LPIPS and DISTS, which this run"
+            " does not have, and not by PSNR."
+        )
+    return text
 
 
 def rich_tables(results: Results) -> RenderableType:
@@ -123,6 +130,8 @@ def rich_tables(results: Results) -> RenderableType:
             table.padding = 0  # ten columns fit into 80, with headings of two lines
         for heading in point_headings(results):
             shown = heading.replace(" ", "\n") if results.metrics else heading
+            if len(results.metrics) > 2:
+                shown = shown.replace("MS-SSIM", "MS-\nSSIM").replace("SSIMULA", "SSIMU-\nLA")
             table.add_column(shown, justify="right")
         for point in mean_curve(codec).points:
             table.add_row(*point_cells(point, results))

@@ -154,6 +154,7 @@ def completed(
     Raises:
         ArgumentError: no token or each one is known, or an argument is out of range.
         ModelMismatchError: the tokens are of another model, or it has no vivid look.
+        WeightsError: the weights of the look are damaged.
     """
     known = canvas.known
     check_known(known)

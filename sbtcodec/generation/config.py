@@ -17,6 +17,9 @@ STEPS, MAX_STEPS = 12, 64
 GUIDANCE, MAX_GUIDANCE = 2.0, 20.0
 """How much more a picture is to look like its class: unless said otherwise, and at most."""
 
+SHEET = "sheet.png"
+"""Name of the sheet beside sampled pictures."""
+
 MAX_SAMPLE_SIDE = 2048
 """Longest side of a sampled picture, in pixels."""
 

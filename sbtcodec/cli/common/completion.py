@@ -1,7 +1,7 @@
 """What `complete` does with its picture."""
 
 import time
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from sbtcodec.cli.common.arguments import Task
+from sbtcodec.cli.common.completed_image import encoded
 from sbtcodec.cli.common.operation import Result
 from sbtcodec.cli.common.paths import (
     Place,
@@ -26,15 +27,12 @@ from sbtcodec.errors import ImageError
 from sbtcodec.grid import Box
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from sbtcodec.codec.decoder import Decoded
     from sbtcodec.codec.tokens import Tokens
-    from sbtcodec.generation.completion import Canvas, Completed
+    from sbtcodec.generation.completion import Canvas
     from sbtcodec.image.picture import Picture
 
 SBT = ".sbt"
-SYNTHESISED = "a part of the picture is synthesised"
 ALONE = (
     "the file holds the global tokens of the completed picture alone: what was kept has no"
     " details, transparency or metadata there"
@@ -119,6 +117,8 @@ class Completion:
             generator = Generator.load(self.device, model=model, weights=self.weights)
         generator.label_of(self.label)  # told before the codec is loaded
         codec = Codec.load(self.device, model=generator.number, weights=self.weights)
+        with naming(source):  # whether there is such a look is told before the work
+            codec.engine_of(generator.number, self.realism)
         start = time.perf_counter()
         notices: tuple[str, ...] = ()
         if not isinstance(given, bytes):
@@ -151,7 +151,9 @@ class Completion:
             content = codec.compress_tokens(done.tokens)
             notices += (ALONE,)
         else:
-            content, more = self._encoded(decoded.picture, done, canvas)
+            content, more = encoded(
+                decoded.picture, done, canvas, self.extension, realism=self.realism
+            )
             notices += (*((decoded.notice,) if decoded.notice else ()), *more)
         seconds = time.perf_counter() - start
         with shared.writing():
@@ -174,9 +176,10 @@ class Completion:
             "notices": list(notices),
         }
         share = 100 * done.synthesised.mean()
+        look = f"  realism {self.realism:g}" if self.realism else ""
         line = (
             f"{output}  {width} x {height} pixels, {share:.0f} % synthesised"
-            f"  {done.known.size - known} of {done.known.size} tokens drawn"
+            f"  {done.known.size - known} of {done.known.size} tokens drawn{look}"
             f"  {number(len(content))} bytes  {seconds:.2f} s"
         )
         return Result(line, fields, before, len(content), len(given), pixels, notices)
@@ -204,52 +207,3 @@ class Completion:
                 picture = load_image(found, max_pixels=self.max_pixels)
         self.region.check(picture.rgb.shape[1], picture.rgb.shape[0], self.max_pixels)
         return picture, None, before
-
-    def _encoded(
-        self, picture: "Picture", done: "Completed", canvas: "Canvas"
-    ) -> tuple[bytes, tuple[str, ...]]:
-        """The image to write, and what of the picture's own it does not have."""
-        from sbtcodec.image.metadata import of_a_part
-        from sbtcodec.image.provenance import synthesised_xmp, with_synthesised_detail
-        from sbtcodec.image.saving import encode_image, fitted
-
-        size = done.rgb.shape[1], done.rgb.shape[0]
-        exif, xmp, lost = of_a_part(picture.exif, picture.xmp, size, why=SYNTHESISED)
-        notices = [*picture.notices, *lost]
-        if xmp:
-            notices.append(
-                f"the XMP data is that of the original: it does not say that {SYNTHESISED}"
-            )
-        alpha = None
-        if picture.alpha is not None:
-            notices.append("what is synthesised is opaque")
-            alpha = _alpha(picture.alpha, canvas, done)
-        whole = replace(
-            picture,
-            rgb=done.rgb,
-            alpha=alpha,
-            exif=exif,
-            xmp=xmp or synthesised_xmp(in_part=True),
-            notices=(),
-        )
-        if self.realism:
-            whole = with_synthesised_detail(whole, self.realism)
-        fitting = fitted(whole, self.extension)
-        if not xmp and not self.realism and fitting.xmp is None:  # our own is not missed
-            fitting = replace(fitting, notices=tuple(n for n in fitting.notices if "XMP" not in n))
-        return encode_image(fitting, self.extension), (*notices, *fitting.notices)
-
-
-def _alpha(
-    alpha: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]", canvas: "Canvas", done: "Completed"
-) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
-    """Transparency of the completed picture: that of what is kept, and none elsewhere."""
-    import numpy as np
-
-    whole = np.full(canvas.kept.shape, 255, np.uint8)
-    rows, columns = np.flatnonzero(canvas.kept.any(1)), np.flatnonzero(canvas.kept.any(0))
-    if alpha.shape == whole.shape:
-        whole[canvas.kept] = alpha[canvas.kept]
-    else:  # grown: what is kept is all of the picture
-        whole[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = alpha
-    return np.ascontiguousarray(whole[canvas.shown.rows, canvas.shown.columns])

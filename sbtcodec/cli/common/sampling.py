@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sbtcodec.cli.common.paths import read_sbt
+from sbtcodec.generation.config import SHEET
 from sbtcodec.image.files import check_output, write_atomically
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from sbtcodec.codec.codec import Codec
     from sbtcodec.generation.generator import Generator
 
-SHEET = "sheet.png"
 ANY = "any"  # in names of files, where no class was asked for
 
 
@@ -31,6 +31,7 @@ class Made:
         bytes: of the `.sbt` file.
         size: width and height in pixels.
         written: False if all of it was there already.
+        realism: share of the vivid look in the PNG file; None if that was there already.
     """
 
     number: int
@@ -39,6 +40,7 @@ class Made:
     bytes: int
     size: tuple[int, int]
     written: bool
+    realism: float | None
 
     @property
     def pixels(self) -> int:
@@ -51,9 +53,11 @@ class Made:
         if not self.written:
             return f"{self.sbt}  exists already, skipped"
         shown = "" if self.png is None else f"  {self.png.name}"
-        return f"{self.sbt}  {self.bytes} bytes  {8 * self.bytes / self.pixels:.4f} bpp{shown}"
+        look = f"  realism {self.realism:g}" if self.realism else ""
+        bpp = 8 * self.bytes / self.pixels
+        return f"{self.sbt}  {self.bytes} bytes  {bpp:.4f} bpp{shown}{look}"
 
-    def fields(self, label: str | None, seed: int, realism: float) -> dict[str, Any]:
+    def fields(self, label: str | None, seed: int) -> dict[str, Any]:
         """The same for machines."""
         return {
             "output": self.sbt,
@@ -61,7 +65,7 @@ class Made:
             "class": label,
             "seed": seed,
             "number": self.number,
-            "realism": realism,
+            "realism": self.realism,
             "bytes": self.bytes,
             "bpp": round(8 * self.bytes / self.pixels, 6),
             "width": self.size[0],
@@ -154,6 +158,7 @@ class Sampling:
                 len(data),
                 self.size,
                 written or with_png,
+                self.realism if with_png or not self.png else None,
             )
 
     def write_sheet(self) -> None:
