@@ -17,6 +17,7 @@ from sbtcodec.generation.config import AUTOREGRESSIVE, SIDE, WINDOW, GeneratorCo
 from sbtcodec.generation.generator import Generator
 from sbtcodec.generation.transformer import Transformer
 from sbtcodec.models.release import Release, load_release
+from sbtcodec.runtime.memory import SPARE
 from sbtcodec.training import checkpoint, generator_stage, token_data
 from sbtcodec.training.generator_run import (
     GeneratorTraining,
@@ -65,6 +66,18 @@ def test_a_resumed_run_equals_an_unbroken_one(data: TokenData, tmp_path: Path) -
     assert about["generator"] == CONFIG.to_json() | {"levels": [4, 3, 2], "classes": ["a", "b"]}
     assert a.keys() == b.keys()
     assert all(torch.equal(value, b[name]) for name, value in a.items())
+
+
+def test_memory_that_is_free_is_bounded_now_and_then(
+    data: TokenData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[int] = []
+    monkeypatch.setattr("sbtcodec.training.loop.give_back", called.append)
+    train(data, tmp_path / "seldom", 2)
+    assert called == []
+    monkeypatch.setattr("sbtcodec.training.loop.SECONDS_PER_LOG_LINE", 0)
+    train(data, tmp_path / "often", 2)
+    assert called == [SPARE, SPARE]
 
 
 @pytest.mark.parametrize("order", ["masked", AUTOREGRESSIVE])

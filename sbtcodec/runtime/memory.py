@@ -21,14 +21,21 @@ class _Mallinfo2(ctypes.Structure):
     _fields_ = [(name, ctypes.c_size_t) for name in _FIELDS]
 
 
-def give_back() -> None:
+SPARE = 1 << 30
+"""Bytes that training keeps: steps differ in what they take, and pieces of all sizes add up."""
+
+
+def give_back(beyond: int = WORTH) -> None:
     """Give free memory back where the C library keeps much of it: glibc does, in small pieces.
 
     Takes milliseconds, and those that use the memory next as many; elsewhere it does nothing.
+
+    Args:
+        beyond: bytes that may stay free.
     """
     if (heaps := _heaps()) is not None:
         free, trim = heaps
-        if free() >= WORTH:
+        if free() >= beyond:
             trim()
 
 
@@ -37,7 +44,8 @@ def keep() -> None:
 
     A step takes and frees hundreds of large tensors. glibc asks the system for each and gives it
     back, which clears every page anew: a third of the time of a step whose products are fast.
-    Elsewhere this does nothing.
+    Elsewhere this does nothing. Loops call `give_back(SPARE)` now and then: where steps take other
+    sizes each time, what is kept between the pieces in use grows by gigabytes.
     """
     try:
         set_option = ctypes.CDLL(None).mallopt

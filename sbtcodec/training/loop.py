@@ -10,6 +10,7 @@ import torch
 import torch.distributed as dist
 from tqdm import tqdm
 
+from sbtcodec.runtime.memory import SPARE, give_back
 from sbtcodec.training.processes import clock
 from sbtcodec.training.run import CHECKPOINT, LOG, SECONDS_PER_CHECKPOINT, SECONDS_PER_LOG_LINE
 
@@ -77,7 +78,7 @@ def learn(
     """
     path = out / CHECKPOINT
     bar = tqdm(total=100, unit="%", disable=None if rank == 0 else True, desc="training")
-    logged = saved = time.monotonic()
+    logged = saved = trimmed = time.monotonic()
     measured = run.seconds
     sums: dict[str, list[float]] = {}
     while run.progress < 1 and (steps is None or run.step < steps):
@@ -91,6 +92,9 @@ def learn(
             seconds = torch.tensor([run.seconds], dtype=torch.float64, device=run.device)
             dist.broadcast(seconds, 0)
             run.seconds = float(seconds)
+        if now - trimmed > SECONDS_PER_LOG_LINE:
+            give_back(SPARE)
+            trimmed = now
         if rank == 0 and now - logged > SECONDS_PER_LOG_LINE:
             line = {"step": run.step, "minutes": round(run.seconds / 60, 2)}
             line |= {key: round(sum(v) / len(v), 5) for key, v in sums.items()}

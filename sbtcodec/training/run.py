@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from sbtcodec.models.config import ModelConfig
+from sbtcodec.runtime.memory import SPARE, give_back
 from sbtcodec.runtime.precision import fast_bf16
 from sbtcodec.tokenizer.layers import pixel_rows
 from sbtcodec.training import checkpoint
@@ -165,7 +166,7 @@ def _loop(
 ) -> None:
     """Steps until the time is over, with a log line and a checkpoint every now and then."""
     bar = tqdm(total=100, unit="%", disable=None if rank == 0 else True, desc="training")
-    logged = saved = time.monotonic()
+    logged = saved = trimmed = time.monotonic()
     pixels = 0
     while run.progress < 1 and (steps is None or run.step < steps):
         start = time.monotonic()
@@ -177,6 +178,9 @@ def _loop(
         run.seconds += min(now - start, LONGEST_STEP)
         if world > 1:
             follow_first(run)
+        if now - trimmed > SECONDS_PER_LOG_LINE:
+            give_back(SPARE)
+            trimmed = now
         if rank == 0 and now - logged > SECONDS_PER_LOG_LINE:
             bar.set_postfix_str(log_line(run, out / LOG, pixels, now - logged)[:60])
             bar.update(int(100 * run.progress) - bar.n)
