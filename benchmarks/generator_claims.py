@@ -36,6 +36,7 @@ from sbtcodec.evaluation.perceptual import VggDistance
 from sbtcodec.generation.draws import Draws
 from sbtcodec.generation.filling import Sampling
 from sbtcodec.image.opening import open_image
+from sbtcodec.runtime.memory import SPARE, give_back
 from sbtcodec.runtime.precision import fast_bf16
 from sbtcodec.training.data import photograph_paths
 from sbtcodec.training.generator_run import GeneratorRun, optimisers_of
@@ -49,7 +50,7 @@ MARKS = (4, 8, 15, 30, 45, 60)  # minutes at which a run is measured and kept
 SAMPLES = 250
 SAMPLING = Sampling(steps=12, guidance=0.0)  # with it samples are farther from photographs
 GROUP = 10
-COUNTED = 20  # steps before the one whose operations are counted: one is like another
+COUNTED = 20  # steps before one whose operations are counted (all are alike), and from trim to trim
 
 
 Row = dict[str, NDArray[np.generic]]
@@ -149,6 +150,8 @@ def learn(arguments: argparse.Namespace) -> None:
         update(run, loss, 1)
         run.step += 1
         run.seconds += clock(cpu) - start
+        if run.step % COUNTED == 0:
+            give_back(SPARE)
         if run.seconds < 60 * marks[0]:
             continue
         mean = kind.model()
