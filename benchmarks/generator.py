@@ -3,7 +3,7 @@
     python -m benchmarks.generator distances --classes FOLDER --held-out FOLDER --trunk FILE
     python -m benchmarks.generator guidance  --held-out FOLDER --trunk FILE [--grid 0:12 1:12]
     python -m benchmarks.generator kodak     --data-dir KODAK
-    python -m benchmarks.generator sheet     --picture FILE
+    python -m benchmarks.generator sheet     --picture FILE [--realism 1]
 
 `distances`: samples, of all classes alike, against 500 photographs that nothing was trained on;
 beside them other photographs, pictures of their tokens, samples of the integer prior that codes
@@ -174,7 +174,8 @@ def sheet(arguments: argparse.Namespace, codec: Codec, generator: Generator) -> 
         made = generator.sample(
             arguments.each, label=name, seed=arguments.seed, guidance=arguments.guidance
         )
-        small = [codec.detokenize(t).resize((128, 128), Image.Resampling.LANCZOS) for t in made]
+        shown = [codec.detokenize(t, realism=arguments.realism) for t in made]
+        small = [picture.resize((128, 128), Image.Resampling.LANCZOS) for picture in shown]
         columns.append(np.concatenate([np.asarray(p) for p in small]))
     Image.fromarray(np.concatenate(columns, 1)).save(arguments.picture)
 
@@ -194,6 +195,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=COUNT, help="pictures of each kind")
     parser.add_argument("--each", type=int, default=8, help="samples of a class in the sheet")
     parser.add_argument("--guidance", type=float, default=GUIDANCE)
+    parser.add_argument("--realism", type=float, default=0.0, help="of the sheet")
     parser.add_argument("--grid", nargs="+", default=GRID, help="of guidances and rounds")
     parser.add_argument("--out", type=Path, help="write the table to this file as well")
     parser.add_argument("--force", action="store_true", help="replace existing files")
