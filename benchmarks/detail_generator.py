@@ -114,7 +114,9 @@ def coded(codec: Codec, pictures: NDArray[np.uint8]) -> DetailWindows:
     return DetailWindows(np.stack(levels), np.stack(symbols))
 
 
-def picture(codec: Codec, levels: NDArray[np.int64], q: NDArray[np.int64]) -> NDArray[np.uint8]:
+def picture(
+    codec: Codec, levels: NDArray[np.int64], q: NDArray[np.int64], realism: float = 0.0
+) -> NDArray[np.uint8]:
     """The picture uint8 [256, 256, 3] of levels [N, dims] and symbols [L, channels]."""
     channels = codec.tokenizer.config.group_slice(0)
     total = codec.tokenizer.config.local_channels
@@ -122,7 +124,8 @@ def picture(codec: Codec, levels: NDArray[np.int64], q: NDArray[np.int64]) -> ND
     symbols[:, :, channels] = q.reshape(2 * SIDE, 2 * SIDE, -1)
     grid = levels.reshape(SIDE, SIDE, -1).astype(np.uint8)
     number = codec.release.number
-    return np.asarray(codec.detokenize(Tokens(grid, symbols, PIXELS, PIXELS, QUALITY, 1, number)))
+    tokens = Tokens(grid, symbols, PIXELS, PIXELS, QUALITY, 1, number)
+    return np.asarray(codec.detokenize(tokens, realism=realism))
 
 
 @torch.inference_mode()

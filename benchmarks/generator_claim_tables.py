@@ -95,6 +95,16 @@ def progress(runs: Path) -> list[tuple[str, ...]]:
     return rows
 
 
+def vividly(runs: Path) -> list[tuple[str, ...]]:
+    """Rows of the fourth table: runs by pictures in the vivid look."""
+    rows = []
+    for path in sorted(runs.glob("*.vivid.json")):
+        line = json.loads(path.read_text())
+        name = path.name.partition(".")[0]
+        rows.append((name, *(str(line[key]) for key in ("minutes", "frechet", "kernel"))))
+    return rows
+
+
 def note() -> str:
     """What the distances are."""
     return paragraph(
@@ -103,7 +113,7 @@ def note() -> str:
         of a file of quality 10. {SAMPLES} samples of all ten classes, drawn in {SAMPLING.steps}
         rounds without guidance, against {2 * SAMPLES} photographs that nothing was trained on;
         distances as of `benchmarks.generator`. Minutes are those of one thread of the processor;
-        operations those of training up to then, and in the last table up to the distance that both
+        operations those of training up to then, and in the third table up to the distance that both
         runs of a seed reach, between marks in proportion."""
     )
 
@@ -125,6 +135,7 @@ def main() -> None:
         table(sample, computation(codec)),
         table(runs, progress(arguments.runs)),
         table(equal, at_equal_quality(arguments.runs)),
+        table(("in the vivid look", "minutes", "Frechet", "kernel"), vividly(arguments.runs)),
         note(),
     )
     publish("\n\n".join(parts), arguments.out, force=arguments.force)

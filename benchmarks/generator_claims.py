@@ -3,13 +3,15 @@
     python -m benchmarks.generator_claims tokens --classes FOLDER --held-out FOLDER --out RUN
     python -m benchmarks.generator_claims learn KIND --classes FOLDER --held-out FOLDER --trunk FILE
         --out RUN [--minutes 60] [--seed 0]
+    python -m benchmarks.generator_claims vivid KIND ... (as learn)
 
 Two transformers of one size: over the 64 global tokens of a picture of 256x256 pixels (`global`),
 and over these and the 256 local tokens of the first detail layer of a file of quality 10
 (`detail`). `tokens` codes the photographs both ways and keeps the tokens in RUN; `learn` trains one
 and appends to RUN/KIND-SEED.jsonl, every few minutes of the processor, bits a pixel of held-out
 tokens and distances of samples to held-out photographs, and goes on from the last such mark if it
-was stopped. `benchmarks.generator_claim_tables` prints what that gives.
+was stopped; `vivid` measures what it has learnt by pictures in the vivid look.
+`benchmarks.generator_claim_tables` prints what that gives.
 """
 
 import argparse
@@ -35,9 +37,11 @@ from sbtcodec.evaluation.distribution import features_of, frechet_distance, kern
 from sbtcodec.evaluation.perceptual import VggDistance
 from sbtcodec.generation.draws import Draws
 from sbtcodec.generation.filling import Sampling
+from sbtcodec.image.files import write_atomically
 from sbtcodec.image.opening import open_image
 from sbtcodec.runtime.memory import SPARE, give_back
 from sbtcodec.runtime.precision import fast_bf16
+from sbtcodec.training import checkpoint
 from sbtcodec.training.data import photograph_paths
 from sbtcodec.training.generator_run import GeneratorRun, optimisers_of
 from sbtcodec.training.generator_stage import PRESETS
@@ -102,7 +106,9 @@ def kind_of(name: str, codec: Codec, classes: tuple[str, ...]) -> Kind:
 
 
 @torch.inference_mode()
-def sampled(kind: Kind, model: nn.Module, codec: Codec, seed: int) -> list[NDArray[np.uint8]]:
+def sampled(
+    kind: Kind, model: nn.Module, codec: Codec, seed: int, realism: float = 0.0
+) -> list[NDArray[np.uint8]]:
     """SAMPLES pictures uint8 [256, 256, 3], of all classes alike."""
     made: list[NDArray[np.uint8]] = []
     each = SAMPLES // len(kind.config.classes)
@@ -110,7 +116,7 @@ def sampled(kind: Kind, model: nn.Module, codec: Codec, seed: int) -> list[NDArr
         numbers = [label * each + i for i in range(each)]
         for at in range(0, each, GROUP):
             draws = [Draws(seed, n) for n in numbers[at : at + GROUP]]
-            made += kind.drawn(model, codec, label, draws, SAMPLING)
+            made += kind.drawn(model, codec, label, draws, SAMPLING, realism)
     return made
 
 
@@ -170,10 +176,29 @@ def learn(arguments: argparse.Namespace) -> None:
         run.save(kept)
 
 
+def vivid(arguments: argparse.Namespace) -> None:
+    """Measure what a run has learnt so far by pictures in the vivid look."""
+    seed, codec = arguments.seed, Codec.load(device="cpu")
+    kind = kind_of(arguments.kind, codec, tuple(f.name for f in class_folders(arguments.classes)))
+    kept = arguments.out / f"{kind.name}-{seed}.safetensors"
+    tensors, progress = checkpoint.load(kept)
+    model = kind.model()
+    model.load_state_dict({k[4:]: v for k, v in tensors.items() if k.startswith("ema.")})
+    trunk = VggDistance(arguments.trunk)
+    real = features_of(trunk, photographs(arguments.held_out, 2 * SAMPLES))
+    features = features_of(trunk, sampled(kind, model.eval(), codec, seed, realism=1))
+    line = {
+        "minutes": round(progress["seconds"] / 60),
+        "frechet": round(frechet_distance(features, real), 4),
+        "kernel": round(kernel_distance(features, real), 4),
+    }
+    write_atomically(kept.with_suffix(".vivid.json"), json.dumps(line).encode(), force=True)
+
+
 def main() -> None:
-    """Do one of the two."""
+    """Do one of the three."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("tokens", "learn"))
+    parser.add_argument("what", choices=("tokens", "learn", "vivid"))
     parser.add_argument("kind", nargs="?", choices=sorted(KINDS))
     parser.add_argument("--classes", type=Path, help="folder of folders of photographs")
     parser.add_argument("--held-out", type=Path, help="the same, that nothing was trained on")
@@ -183,7 +208,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="processes that make tokens")
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
     arguments = parser.parse_args()
-    {"tokens": keep_tokens, "learn": learn}[arguments.what](arguments)
+    {"tokens": keep_tokens, "learn": learn, "vivid": vivid}[arguments.what](arguments)
 
 
 if __name__ == "__main__":

@@ -91,14 +91,20 @@ class GlobalTokens:
         return [(model(levels, known, data.labels[rows]), levels, known, model.head)]
 
     def drawn(
-        self, model: nn.Module, codec: Codec, label: int, draws: list[Draws], sampling: Sampling
+        self,
+        model: nn.Module,
+        codec: Codec,
+        label: int,
+        draws: list[Draws],
+        sampling: Sampling,
+        realism: float = 0.0,
     ) -> Iterator[RGB]:
         """Pictures uint8 [256, 256, 3] of a class."""
         assert isinstance(model, Transformer)
         empty = np.zeros((len(draws), WINDOW, len(self.config.levels)), np.int64)
         known = np.zeros(empty.shape[:2], bool)
         made = Filler(model, label, sampling).fill(empty, known, draws)
-        return pictures(codec, made.astype(np.uint8))
+        return pictures(codec, made.astype(np.uint8), realism=realism)
 
 
 class DetailTokens:
@@ -145,13 +151,19 @@ class DetailTokens:
         return [(features, levels, known, model.first.head), (local, q, known_q, model.head)]
 
     def drawn(
-        self, model: nn.Module, codec: Codec, label: int, draws: list[Draws], sampling: Sampling
+        self,
+        model: nn.Module,
+        codec: Codec,
+        label: int,
+        draws: list[Draws],
+        sampling: Sampling,
+        realism: float = 0.0,
     ) -> Iterator[RGB]:
         """Pictures uint8 [256, 256, 3] of a class."""
         assert isinstance(model, DetailTransformer)
         levels, q = detail.sampled(model, draws, label, sampling)
         for one, symbols in zip(levels, q, strict=True):
-            yield detail.picture(codec, one, symbols)
+            yield detail.picture(codec, one, symbols, realism)
 
 
 Kind = GlobalTokens | DetailTokens
