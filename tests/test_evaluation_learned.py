@@ -121,7 +121,9 @@ def test_the_settings_name_package_network_and_weights(packages, weights, cache,
 
 def test_a_package_without_its_own_weights_is_told(packages, weights):
     packages.unlink()
-    with pytest.raises(SbtError, match="DISTS-pytorch does not have its weights in .*install it"):
+    with pytest.raises(
+        SbtError, match="DISTS-pytorch does not have its weights in .*install it anew"
+    ):
         load_vision_metrics(["dists"])
 
 

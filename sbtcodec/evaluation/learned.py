@@ -112,8 +112,8 @@ def dists() -> Loaded:
         network.load_state_dict({k: stored[k] for k in ("alpha", "beta")}, strict=False)
     except Exception as error:
         raise SbtError(
-            f"the package DISTS-pytorch does not have its weights in {own} ({error}); install it"
-            " anew: pip install --force-reinstall --no-deps DISTS-pytorch"
+            f"the package DISTS-pytorch does not have its weights in {own} ({error}); uninstall it,"
+            " and install it anew"
         ) from error
     settings = f"DISTS: DISTS-pytorch {metadata.version('DISTS-pytorch')}, {weights}"
     return settings, _measure(network, DISTS_MIN_SIDE)
