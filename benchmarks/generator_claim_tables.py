@@ -67,13 +67,11 @@ def at_equal_quality(runs: Path) -> list[tuple[str, ...]]:
     rows = []
     for path in sorted(runs.glob("global-*.jsonl")):
         seed = path.stem.rpartition("-")[2]
-        lines = {}
-        for name in KINDS:
-            lines[name] = lines_of(runs / f"{name}-{seed}.jsonl")
-        distance = max(min(one["frechet"] for one in each) for each in lines.values())
-        each = {name: spent(lines[name], distance) for name in KINDS}
-        less = f"{100 * (1 - each['global'] / each['detail']):.0f} %"
-        numbers = (f"{each[name] / 1e12:.0f}" for name in KINDS)
+        lines = {name: lines_of(runs / f"{name}-{seed}.jsonl") for name in KINDS}
+        distance = max(min(mark["frechet"] for mark in marks) for marks in lines.values())
+        operations = {name: spent(marks, distance) for name, marks in lines.items()}
+        less = f"{100 * (1 - operations['global'] / operations['detail']):.0f} %"
+        numbers = (f"{count / 1e12:.0f}" for count in operations.values())
         rows.append((seed, f"{distance:.3f}", *numbers, less))
     return rows
 

@@ -54,8 +54,8 @@ MARKS = (4, 8, 15, 30, 45, 60)  # minutes at which a run is measured and kept
 SAMPLES = 250
 SAMPLING = Sampling(steps=12, guidance=0.0)  # with it samples are farther from photographs
 GROUP = 10
-COUNTED = 20  # steps before one whose operations are counted (all are alike), and from trim to trim
-
+COUNTED = 20  # steps before the one whose operations are counted: one is like another
+TRIMMED = 20  # steps after which free memory is given back: they differ in what they take
 
 Row = dict[str, NDArray[np.generic]]
 
@@ -120,11 +120,33 @@ def sampled(
     return made
 
 
+class Learner:
+    """What both commands that look at a run have: its kind, its files, and how it is judged."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        """Load the codec, and take the features of the photographs to judge by."""
+        self.codec, self.seed = Codec.load(device="cpu"), arguments.seed
+        classes = tuple(f.name for f in class_folders(arguments.classes))
+        self.kind = kind_of(arguments.kind, self.codec, classes)
+        self.kept = arguments.out / f"{self.kind.name}-{self.seed}.safetensors"
+        self.trunk = VggDistance(arguments.trunk)
+        self.real = features_of(self.trunk, photographs(arguments.held_out, 2 * SAMPLES))
+
+    def distances(self, model: nn.Module, realism: float = 0.0) -> dict[str, float]:
+        """How far samples are from photographs."""
+        made = sampled(self.kind, model, self.codec, self.seed, realism)
+        features = features_of(self.trunk, made)
+        return {
+            "frechet": round(frechet_distance(features, self.real), 4),
+            "kernel": round(kernel_distance(features, self.real), 4),
+        }
+
+
 def learn(arguments: argparse.Namespace) -> None:
     """Train one transformer, and measure it at the marks."""
-    seed, codec = arguments.seed, Codec.load(device="cpu")
+    learner = Learner(arguments)
+    kind, seed, kept = learner.kind, learner.seed, learner.kept
     data, judged = (CodedSquares(arguments.out / f"{n}.npz") for n in ("train", "judged"))
-    kind = kind_of(arguments.kind, codec, tuple(f.name for f in class_folders(arguments.classes)))
     recipe, _ = PRESETS["small"]
     recipe = replace(recipe, minutes=arguments.minutes, seed=seed, batch=kind.batch)
     torch.manual_seed(seed)
@@ -132,9 +154,6 @@ def learn(arguments: argparse.Namespace) -> None:
     averaged = {k: v.detach().clone() for k, v in model.named_parameters()}
     cpu = torch.device("cpu")
     run = GeneratorRun(recipe, model, cpu, optimisers_of(model, recipe), averaged)
-    trunk = VggDistance(arguments.trunk)
-    real = features_of(trunk, photographs(arguments.held_out, 2 * SAMPLES))
-    kept = arguments.out / f"{kind.name}-{seed}.safetensors"
     if kept.is_file():
         run.restore(kept)
     operations = 0
@@ -156,20 +175,18 @@ def learn(arguments: argparse.Namespace) -> None:
         update(run, loss, 1)
         run.step += 1
         run.seconds += clock(cpu) - start
-        if run.step % COUNTED == 0:
+        if run.step % TRIMMED == 0:
             give_back(SPARE)
         if run.seconds < 60 * marks[0]:
             continue
         mean = kind.model()
         mean.load_state_dict(averaged)
-        features = features_of(trunk, sampled(kind, mean, codec, seed))
         line = {
             "minutes": marks.pop(0),
             "steps": run.step,
             "training_operations": operations * run.step,
             "bits_a_pixel": round(bits_a_pixel(kind, mean, judged), 5),
-            "frechet": round(frechet_distance(features, real), 4),
-            "kernel": round(kernel_distance(features, real), 4),
+            **learner.distances(mean),
         }
         with kept.with_suffix(".jsonl").open("a") as file:
             file.write(json.dumps(line) + "\n")
@@ -178,21 +195,15 @@ def learn(arguments: argparse.Namespace) -> None:
 
 def vivid(arguments: argparse.Namespace) -> None:
     """Measure what a run has learnt so far by pictures in the vivid look."""
-    seed, codec = arguments.seed, Codec.load(device="cpu")
-    kind = kind_of(arguments.kind, codec, tuple(f.name for f in class_folders(arguments.classes)))
-    kept = arguments.out / f"{kind.name}-{seed}.safetensors"
-    tensors, progress = checkpoint.load(kept)
-    model = kind.model()
+    learner = Learner(arguments)
+    tensors, progress = checkpoint.load(learner.kept)
+    model = learner.kind.model()
     model.load_state_dict({k[4:]: v for k, v in tensors.items() if k.startswith("ema.")})
-    trunk = VggDistance(arguments.trunk)
-    real = features_of(trunk, photographs(arguments.held_out, 2 * SAMPLES))
-    features = features_of(trunk, sampled(kind, model.eval(), codec, seed, realism=1))
     line = {
         "minutes": round(progress["seconds"] / 60),
-        "frechet": round(frechet_distance(features, real), 4),
-        "kernel": round(kernel_distance(features, real), 4),
+        **learner.distances(model.eval(), realism=1),
     }
-    write_atomically(kept.with_suffix(".vivid.json"), json.dumps(line).encode(), force=True)
+    write_atomically(learner.kept.with_suffix(".vivid.json"), json.dumps(line).encode(), force=True)
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from sbtcodec.evaluation.curves import VISION_METRICS, bd_rate, frontier, mean_c
 from sbtcodec.evaluation.report import render_report
 from sbtcodec.evaluation.vision import load_vision_metrics
 
-CVVDP, FLIP, *LEARNED = VISION_METRICS
+CVVDP, FLIP, *_ = VISION_METRICS
 SETTINGS = {"cvvdp": "CVVDP: cvvdp 1, display x", "flip": "FLIP: flip-evaluator 1, LDR"}
 ALL = SETTINGS | {"lpips": "LPIPS: lpips 1", "dists": "DISTS: DISTS-pytorch 1"}
 CURVES = {

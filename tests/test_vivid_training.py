@@ -133,9 +133,8 @@ def test_looking_real_counts_the_less_the_more_a_file_says(release: Release) -> 
     assert (shares[order].diff() <= 1e-6).all()
 
 
-@pytest.mark.usefixtures("still")
 def test_where_nothing_is_to_look_real_texture_and_the_discriminator_do_not_count(
-    release: Release, photographs: Path, trunk_file: Path, tmp_path: Path
+    release: Release, trunk_file: Path
 ) -> None:
     recipe = replace(RECIPE, faithful_from=1, alone_share=0.0, warmup_steps=1)
     losses = updated(release, trunk_file, recipe)[0]

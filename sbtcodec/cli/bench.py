@@ -137,7 +137,7 @@ def bench(
     from sbtcodec.evaluation import crops as pieces
     from sbtcodec.evaluation import datasets, document, run, table
     from sbtcodec.evaluation.codecs import load_codec
-    from sbtcodec.evaluation.published import check_kodak, published_curves
+    from sbtcodec.evaluation.published import LEARNED, check_kodak, published_curves
     from sbtcodec.evaluation.report import render_report
     from sbtcodec.evaluation.vision import load_vision_metrics
 
@@ -148,7 +148,7 @@ def bench(
     for name in shown:
         images.path(name)  # an unknown image has to be reported before the work, not after it
     names = _words(published)
-    learned = bool({"lpips", "dists"} & set(_words(metrics)))
+    learned = bool(set(LEARNED) & set(_words(metrics)))
     asked = () if names == ["all"] else names
     curves = published_curves(asked, learned=learned) if names else ()
     if curves:

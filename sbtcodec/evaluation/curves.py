@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sbtcodec.evaluation.extras import import_extra
 from sbtcodec.evaluation.metrics import decibels
-from sbtcodec.evaluation.published import PublishedCurve
+from sbtcodec.evaluation.published import LEARNED, PublishedCurve
 from sbtcodec.evaluation.qualities import Quality
 from sbtcodec.evaluation.results import CodecResults, Measurement, Results
 
@@ -69,7 +69,7 @@ VISION_METRICS = (
 )
 """Those that are measured where they are asked for."""
 
-PUBLISHED = ("psnr", "ms_ssim_db", "lpips", "dists")
+PUBLISHED = ("psnr", "ms_ssim_db", *LEARNED)
 """Keys of those that published curves are compared in, as far as they and the run have them."""
 
 

@@ -18,9 +18,9 @@ import torch
 from numpy.typing import NDArray
 
 from sbtcodec.errors import ImageError, WeightsError
-from sbtcodec.evaluation.download import sha256_of
 from sbtcodec.evaluation.extras import import_extra
 from sbtcodec.evaluation.feature_networks import Features
+from sbtcodec.evaluation.library_weights import cached, digest_of, reason
 
 URL = (
     "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
@@ -40,7 +40,7 @@ def _version() -> str:
 
 def default_weights() -> Path:
     """Where torch-fidelity keeps the weights that it downloads, in the cache of torch."""
-    return Path(torch.hub.get_dir()) / "checkpoints" / URL.rpartition("/")[2]
+    return cached(URL.rpartition("/")[2])
 
 
 @dataclass(frozen=True)
@@ -67,15 +67,11 @@ class Inception:
         Raises:
             WeightsError: there is no such file.
         """
-        if not self.weights.is_file():
-            raise WeightsError(
-                f"FID needs the weights of Inception, and there is no file {self.weights}; download"
-                f" {URL} to that place, or pass inception=PATH"
-            )
-        try:
-            return sha256_of(self.weights)
-        except OSError as error:
-            raise WeightsError(f"{self.weights} cannot be read: {error.strerror}") from error
+        return digest_of(
+            self.weights,
+            f"FID needs the weights of Inception, and there is no file {self.weights}; download"
+            f" {URL} to that place, or pass inception=PATH",
+        )
 
     @property
     def is_known(self) -> bool:
@@ -112,10 +108,9 @@ class Inception:
                 "inception-v3-compat", [LAYER], feature_extractor_weights_path=str(self.weights)
             )
         except (RuntimeError, UnpicklingError, TypeError, ValueError, EOFError, OSError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise WeightsError(
-                f"{self.weights} does not hold torch-fidelity's weights of Inception ({reason});"
-                f" download {URL} anew, or pass inception=PATH"
+                f"{self.weights} does not hold torch-fidelity's weights of Inception"
+                f" ({reason(error)}); download {URL} anew, or pass inception=PATH"
             ) from error
         return LoadedInception(network.to(self.device), self.device)
 

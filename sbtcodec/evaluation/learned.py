@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from sbtcodec.errors import SbtError, WeightsError
-from sbtcodec.evaluation.download import sha256_of
 from sbtcodec.evaluation.extras import import_extra
+from sbtcodec.evaluation.library_weights import cached, digest_of, reason
 from sbtcodec.evaluation.metrics import Rgb, check_pair
 
 URL = "https://download.pytorch.org/models/"
@@ -39,7 +39,7 @@ class Backbone:
     @property
     def path(self) -> Path:
         """Where torchvision keeps what it downloads, in the cache of torch."""
-        return Path(torch.hub.get_dir()) / "checkpoints" / self.file
+        return cached(self.file)
 
     @property
     def weights(self) -> str:
@@ -48,15 +48,11 @@ class Backbone:
         Raises:
             WeightsError: they are not.
         """
-        if not self.path.is_file():
-            raise WeightsError(
-                f"the weights of {self.name} are needed, and there is no file {self.path};"
-                f" download {URL}{self.file} to that place"
-            )
-        try:
-            digest = sha256_of(self.path)[:8]
-        except OSError as error:
-            raise WeightsError(f"{self.path} cannot be read: {error.strerror}") from error
+        missing = (
+            f"the weights of {self.name} are needed, and there is no file {self.path};"
+            f" download {URL}{self.file} to that place"
+        )
+        digest = digest_of(self.path, missing)[:8]
         known = self.file.partition(".")[0].endswith(digest)
         return f"{self.name} {digest}" + ("" if known else ", which are not torchvision's")
 
@@ -133,10 +129,9 @@ def _built(backbone: Backbone, build: Callable[[], nn.Module]) -> nn.Module:
     except FileNotFoundError as error:  # the backbone's file was there before
         raise SbtError(f"a file of the package is missing ({error}); install it anew") from error
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WeightsError(
-            f"{backbone.path} does not hold the weights of {backbone.name} ({reason}); download"
-            f" {URL}{backbone.file} anew"
+            f"{backbone.path} does not hold the weights of {backbone.name} ({reason(error)});"
+            f" download {URL}{backbone.file} anew"
         ) from error
     return network.eval()
 

@@ -19,6 +19,9 @@ from sbtcodec.evaluation.datasets import Dataset
 from sbtcodec.evaluation.download import sha256_of
 from sbtcodec.evaluation.kodak import KODAK_SHA256
 
+LEARNED = ("lpips", "dists")
+"""Keys of the metrics that perceptual codecs are judged by."""
+
 
 @dataclass(frozen=True)
 class PublishedCurve:
@@ -104,7 +107,7 @@ def curve_of(row: dict[str, Any]) -> PublishedCurve:
         KeyError, TypeError, ValueError: fields are missing, or not what they should be.
     """
     texts: dict[str, Any] = {key: row[key] for key in ("name", "description", "source")}
-    keys = ("bpp", "psnr", "ms_ssim", *(key for key in ("lpips", "dists") if key in row))
+    keys = ("bpp", "psnr", "ms_ssim", *(key for key in LEARNED if key in row))
     lists = {key: row[key] for key in keys}
     if not all(isinstance(text, str) for text in texts.values()):
         raise TypeError("name, description and source are to be texts")

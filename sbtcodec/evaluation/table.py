@@ -19,7 +19,7 @@ from sbtcodec.evaluation.curves import (
     published_curve,
     published_metrics_of,
 )
-from sbtcodec.evaluation.published import PublishedCurve
+from sbtcodec.evaluation.published import LEARNED, PublishedCurve
 from sbtcodec.evaluation.qualities import quality_label
 from sbtcodec.evaluation.results import Results
 
@@ -109,11 +109,11 @@ def caption(results: Results) -> str:
 
 
 def published_caption(results: Results) -> str:
-    """One sentence that says where the published curves come from."""
+    """Where the published curves come from, and what perceptual ones are not to be judged by."""
     origins = dict.fromkeys(curve.source.rpartition(" of ")[2] for curve in results.published)
     text = f"{PUBLISHED_NOTE}: means over the 24 Kodak images, from {', '.join(origins)}."
     perceptual = [curve.name for curve in results.published if curve.lpips]
-    if perceptual and not {"lpips", "dists"} & set(results.metrics):
+    if perceptual and not set(LEARNED) & set(results.metrics):
         text += (
             f" {', '.join(perceptual)}: perceptual, to be judged by LPIPS and DISTS, which this run"
             " does not have, and not by PSNR."

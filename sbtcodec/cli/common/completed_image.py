@@ -46,10 +46,11 @@ def encoded(
     if realism:
         whole = with_synthesised_detail(whole, realism)
     fitting = fitted(whole, extension)
-    if not xmp and not realism and fitting.xmp is None:  # our own is not missed
-        fitting = replace(fitting, notices=tuple(n for n in fitting.notices if "XMP" not in n))
-    if fitting.xmp is None:  # what it could not be told is dropped with it
-        fitting = replace(fitting, notices=tuple(n for n in fitting.notices if n != UNMARKED))
+    if fitting.xmp is None:
+        # what it could not be told is dropped with it, and our own is not missed
+        missed = bool(xmp or realism)
+        told = (n for n in fitting.notices if n != UNMARKED and (missed or "XMP" not in n))
+        fitting = replace(fitting, notices=tuple(told))
     elif fitting.xmp == xmp and not realism:
         notices.append(f"the XMP data is that of the original: it does not say that {SYNTHESISED}")
     return encode_image(fitting, extension), (*notices, *fitting.notices)
