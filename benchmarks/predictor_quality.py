@@ -25,9 +25,11 @@ from sbtcodec.evaluation.perceptual import VggDistance
 from sbtcodec.image.opening import open_image
 from sbtcodec.models.release import Release
 from sbtcodec.tokenizer.layers import pixel_rows
+from sbtcodec.tokenizer.predictor import Predictor
+from sbtcodec.tokenizer.predictor_sizes import PredictorSizes
 from sbtcodec.training.local_data import SIDES, square_of
 from sbtcodec.training.local_tokens import Coding, coding_of, local_tokens
-from sbtcodec.training.predictor import Predictor, PredictorSizes, load_into, trained_predictor
+from sbtcodec.training.predictor import load_into, trained_predictor
 from sbtcodec.training.sensitivity import picture_of
 
 

@@ -1,7 +1,6 @@
 """Fixtures shared by the tests: a tiny model made on the spot, the shipped one, a photograph."""
 
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,8 @@ from sbtcodec.models.codec_model import CodecModel
 from sbtcodec.models.export import export
 from sbtcodec.models.looks import add_look, write_look
 from sbtcodec.models.release import Release, load_release
-from sbtcodec.tokenizer.look import Look, last_steps, look_like
+from sbtcodec.tokenizer.look import Look, look_like
+from sbtcodec.tokenizer.predictor_sizes import PredictorSizes
 from sbtcodec.training.config import MODELS
 from sbtcodec.training.publish import add
 
@@ -86,12 +86,11 @@ def random_transformer(config: GeneratorConfig, seed: int = 5) -> Transformer:
 
 @pytest.fixture(scope="session")
 def look_weights(tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the tiny model and a stand-in for its vivid look, with refiners of its own."""
+    """A folder with the tiny model and a stand-in for its vivid look, with its own predictor."""
     folder = tmp_path_factory.mktemp("look") / "weights"
     shutil.copytree(tiny_weights, folder)
     release = load_release(folder=folder)
-    steps = last_steps(release.model.config.tokenizer)
-    put_look(folder, release, changed_look(release, steps=steps))
+    put_look(folder, release, changed_look(release, own_predictor=True))
     return folder
 
 
@@ -101,10 +100,12 @@ def look_codec(look_weights: Path) -> Codec:
     return Codec.load("cpu", precision="float32", weights=look_weights)
 
 
-def changed_look(release: Release, *, finest_width: int = 8, steps: Iterable[int] = ()) -> Look:
+def changed_look(release: Release, *, finest_width: int = 8, own_predictor: bool = False) -> Look:
     """A look whose pictures differ a little from the faithful ones, everywhere."""
     torch.manual_seed(7)
-    look = look_like(release.model.tokenizer, finest_width, steps)
+    tokenizer = release.model.tokenizer
+    sizes = PredictorSizes.of(tokenizer.config).deeper(1, 1) if own_predictor else None
+    look = look_like(tokenizer, finest_width, sizes)
     with torch.no_grad():
         for value in look.decoder.parameters():
             value.add_(0.05 * torch.randn_like(value) * (value.std() if value.numel() > 1 else 1))
@@ -112,8 +113,8 @@ def changed_look(release: Release, *, finest_width: int = 8, steps: Iterable[int
             torch.nn.init.normal_(look.decoder.finest[3].weight, std=0.05)
             torch.nn.init.normal_(look.decoder.noise4, std=0.3)
             torch.nn.init.normal_(look.decoder.noise2, std=0.3)
-        for refiner in look.refiners.values():
-            torch.nn.init.normal_(refiner.head.weight, std=0.05)
+        if look.predictor is not None:
+            torch.nn.init.normal_(look.predictor.refiner.head.weight, std=0.05)
     return look
 
 

@@ -16,7 +16,8 @@ from sbtcodec.errors import ModelMismatchError, WeightsError
 from sbtcodec.models.looks import add_look, kept_look, load_look, read_look, write_look
 from sbtcodec.models.registry import read_manifest, write_manifest
 from sbtcodec.models.release import Release, load_release
-from sbtcodec.tokenizer.look import Look, last_steps, look_like
+from sbtcodec.tokenizer.look import Look, look_like
+from sbtcodec.tokenizer.predictor_sizes import PredictorSizes
 from sbtcodec.training import checkpoint
 
 CPU = torch.device("cpu")
@@ -34,11 +35,12 @@ def release(folder: Path) -> Release:
 
 
 def test_a_look_comes_back_as_it_was_written_in_half_precision(release: Release, folder: Path):
-    look = changed_look(release, finest_width=8, steps=(0, 2))
+    look = changed_look(release, finest_width=8, own_predictor=True)
     path = put_look(folder, release, look)
     assert path.name == f"{release.name}-vivid.safetensors"
     found = load_look(release)
-    assert found.decoder.finest_width == 8 and list(found.refiners) == ["0", "2"]
+    assert look.predictor is not None and found.predictor is not None
+    assert (found.decoder.finest_width, found.predictor.sizes) == (8, look.predictor.sizes)
     for name, value in look.state_dict().items():
         assert torch.equal(found.state_dict()[name], value.half().float()), name
     stored = read_look(path, release.model.config.tokenizer)
@@ -80,19 +82,18 @@ def test_weights_can_be_read_by_whom_umask_lets(release: Release, tmp_path: Path
 
 def test_a_look_that_was_not_trained_shows_what_the_model_does(release: Release):
     tokenizer = release.model.tokenizer
-    look = look_like(tokenizer, 8, last_steps(tokenizer.config))
     config = tokenizer.config
+    look = look_like(tokenizer, 8, PredictorSizes.of(config).deeper(2, 1))
     y = torch.randn(1, config.local_channels, 4, 6)
     anchors, layers = release.anchor_weights(100)[None], torch.tensor([config.layers])
     with torch.no_grad():
         shown = look.decoder(y, anchors, layers)
         # the order of sums may differ with where weights lie in memory
         torch.testing.assert_close(shown, tokenizer.decoder(y, anchors, layers))
-        features = torch.randn(1, config.widths[2], 4, 6)
-        own = look.refiner(2)
-        assert own is not None and own is not tokenizer.refiners[2]
-        torch.testing.assert_close(own(features, y), tokenizer.refiners[2](features, y))
-    assert look.refiner(1) is None
+        assert look.predictor is not None
+        z = torch.rand(1, len(config.levels), 2, 3) * 2 - 1
+        predicted = tokenizer.predicted(z)[:, : config.coarse_channels]
+        torch.testing.assert_close(look.predictor(z), predicted)
 
 
 def test_looks_are_loaded_once(release: Release):
@@ -131,9 +132,7 @@ def test_what_holds_no_look_is_refused(release: Release, folder: Path, content: 
         read_look(release.path, release.model.config.tokenizer)  # a model's own weights
 
 
-def test_a_look_of_other_sizes_or_with_a_refiner_that_is_never_last_is_refused(
-    release: Release, folder: Path
-):
+def test_a_look_of_other_sizes_is_refused(release: Release, folder: Path):
     config, path = release.model.config.tokenizer, folder / "new.part"
     digest = release.digest.hex()
     other = replace(config, widths=(8, 8, 8))
@@ -141,8 +140,12 @@ def test_a_look_of_other_sizes_or_with_a_refiner_that_is_never_last_is_refused(
     before = (folder / "manifest.json").read_bytes()
     with pytest.raises(WeightsError, match="does not hold a look of this model"):
         add_look(folder, path)
-    write_look(path, Look(config, 0, (1,)), number=release.number, digest=digest)
-    with pytest.raises(WeightsError, match="no refinement before step 1 is the last"):
+    sizes = PredictorSizes.of(config)
+    look = Look(config, 0, sizes)
+    assert look.predictor is not None
+    look.predictor.sizes = replace(sizes, depth=sizes.depth + 1)  # which it is not
+    write_look(path, look, number=release.number, digest=digest)
+    with pytest.raises(WeightsError, match="does not hold a look of this model"):
         add_look(folder, path)
     assert (folder / "manifest.json").read_bytes() == before and path.is_file()
 
@@ -152,6 +155,10 @@ def test_a_look_of_other_sizes_or_with_a_refiner_that_is_never_last_is_refused(
     [
         {"finest_width": "-1"},
         {"finest_width": '"a"'},
+        {"predictor": None},
+        {"predictor": "3"},
+        {"predictor": '{"width": 8}'},
+        {"predictor": '{"width": "wide"}'},
         {"model": "null"},
         {"recipe": "3"},
         {"digest": None},
@@ -161,7 +168,13 @@ def test_metadata_that_is_none_of_a_look_is_refused(
     release: Release, folder: Path, changes: dict[str, str | None]
 ):
     path = folder / "new.part"
-    metadata = {"model": "1", "digest": '"ab"', "finest_width": "0", "recipe": "{}"} | changes
+    metadata = {
+        "model": "1",
+        "digest": '"ab"',
+        "finest_width": "0",
+        "recipe": "{}",
+        "predictor": "null",
+    } | changes
     look = Look(release.model.config.tokenizer)
     save_file(look.state_dict(), path, {k: v for k, v in metadata.items() if v is not None})
     with pytest.raises(WeightsError, match="does not hold a look"):

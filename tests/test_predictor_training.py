@@ -12,11 +12,13 @@ from PIL import Image
 
 from sbtcodec.errors import ArgumentError, DatasetError, WeightsError
 from sbtcodec.models.release import Release, load_release
+from sbtcodec.tokenizer.predictor import Predictor
+from sbtcodec.tokenizer.predictor_sizes import PredictorSizes
 from sbtcodec.training import checkpoint, local_data, predictor_stage
 from sbtcodec.training.local_data import LocalData, square_of
 from sbtcodec.training.local_data import local_data as tokens_of_photographs
 from sbtcodec.training.local_tokens import local_tokens
-from sbtcodec.training.predictor import Predictor, PredictorSizes, trained_predictor
+from sbtcodec.training.predictor import trained_predictor
 from sbtcodec.training.predictor_run import PredictorTraining, begun, train_predictor
 from sbtcodec.training.predictor_step import Batches, held_out_error, loss_of
 from sbtcodec.training.sensitivity import picture_of, root_of, sensitivity

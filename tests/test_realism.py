@@ -30,6 +30,7 @@ from sbtcodec.models.looks import load_look
 from sbtcodec.models.registry import read_manifest
 from sbtcodec.tokenizer.look import Look, look_like
 from sbtcodec.tokenizer.noise import PERIOD, PLACES2, PLACES4, noise_at
+from sbtcodec.tokenizer.predictor_sizes import PredictorSizes
 
 RGB = NDArray[np.uint8]
 MARK = b"detail synthesised by sbtcodec, realism "
@@ -142,22 +143,22 @@ def estimated(codec: Codec, file: bytes) -> torch.Tensor:
     return seen[0]
 
 
-def test_refiners_of_a_look_act_only_where_a_refinement_is_the_last(
+def test_the_predictor_of_a_look_acts_only_on_pictures_of_global_tokens_alone(
     look_codec: Codec, file: bytes, tmp_path: Path
 ):
-    """Between layers they would change what symbols are added to."""
-    look = look_like(look_codec.release.model.tokenizer, steps=(2,))
-    refiner = look.refiner(2)
-    assert refiner is not None
+    """Where details arrive it would change what symbols are added to."""
+    tokenizer = look_codec.release.model.tokenizer
+    look = look_like(tokenizer, sizes=PredictorSizes.of(tokenizer.config).deeper(1, 1))
+    assert look.predictor is not None
     torch.manual_seed(1)
     with torch.no_grad():
-        refiner.head.weight.normal_(std=0.2)
+        look.predictor.refiner.head.weight.normal_(std=0.2)
     codec = with_look(tmp_path / "weights", look_codec, look)
     for layers in range(LAYERS + 1):
         faithful = codec.decode(file, layers)
         vivid, half = (codec.decode(file, layers, realism=r).rgb for r in (1, 0.5))
         assert faithful.layers == layers
-        if layers == 1:
+        if layers == 0:
             assert distance(faithful.rgb, vivid) > 1
             between = (faithful.rgb.astype(float) + vivid) / 2
             assert np.abs(half - between).max() <= 1.001
@@ -171,11 +172,11 @@ def test_decoding_in_blocks_gives_the_look_of_the_whole(
     noise = np.random.default_rng(3).integers(0, 256, (13, 10, 3), np.uint8)
     image = np.asarray(Image.fromarray(noise).resize((330, 450), Image.Resampling.BICUBIC))
     data = look_codec.compress(image, 60)
-    wholes = [look_codec.decode(data, n, realism=r).rgb for n in (1, None) for r in (0.5, 1)]
+    wholes = [look_codec.decode(data, n, realism=r).rgb for n in (0, 1, None) for r in (0.5, 1)]
     monkeypatch.setattr("sbtcodec.latents.showing.COARSE_BLOCK", 10)
     monkeypatch.setattr("sbtcodec.latents.showing.FINE_BLOCK", 3)
     monkeypatch.setattr("sbtcodec.latents.bands.BAND_LATENTS", 6)
-    parts = [look_codec.decode(data, n, realism=r).rgb for n in (1, None) for r in (0.5, 1)]
+    parts = [look_codec.decode(data, n, realism=r).rgb for n in (0, 1, None) for r in (0.5, 1)]
     for whole, part in zip(wholes, parts, strict=True):
         assert np.abs(whole.astype(int) - part).max() <= 1
         assert distance(whole, part) < 0.01

@@ -20,7 +20,7 @@ from sbtcodec.training import checkpoint
 from sbtcodec.training.trunk_losses import VggFeatures, feature_distance, texture_distance
 from sbtcodec.training.vivid_losses import Discriminator, colours_apart, fold_traces
 from sbtcodec.training.vivid_run import train_vivid
-from sbtcodec.training.vivid_state import REFINED, VividTraining, begun
+from sbtcodec.training.vivid_state import VividTraining, begun, sizes_of
 from sbtcodec.training.vivid_step import Crops, shown_by, update
 
 RECIPE = VividTraining(
@@ -75,8 +75,8 @@ def test_a_run_starts_with_the_faithful_look(
     run, crops = begun(recipe, release, CHANNELS, CPU), Crops(release, recipe, CPU)
     x = torch.rand(8, 3, 64, 64, generator=torch.Generator().manual_seed(1))
     arrived = crops.arrived(x, 0)
-    assert len(arrived.features) == int((arrived.layers == 0).sum())
-    assert (len(arrived.features) > 0, len(arrived.detailed) > 0) == (alone > 0, alone < 1)
+    assert len(arrived.values) == int((arrived.layers == 0).sum())
+    assert (len(arrived.values) > 0, len(arrived.detailed) > 0) == (alone > 0, alone < 1)
     assert isinstance(run.look.model, Look)
     with torch.no_grad():
         made = shown_by(run.look.model, arrived).clamp(0, 1)
@@ -232,7 +232,8 @@ def test_textures_that_differ_only_in_where_they_are_have_the_same_statistics() 
 
 def test_a_run_can_start_from_the_weights_of_a_look(release: Release, tmp_path: Path) -> None:
     torch.manual_seed(3)
-    trained = look_like(release.model.tokenizer, RECIPE.finest_width, REFINED)
+    sizes = sizes_of(RECIPE, release.model.config.tokenizer)
+    trained = look_like(release.model.tokenizer, RECIPE.finest_width, sizes)
     with torch.no_grad():
         trained.decoder.leave[0].weight.add_(0.5)
     path = tmp_path / "look.safetensors"

@@ -50,7 +50,8 @@ def train(
         typer.Option(
             help="Recipe: base, muon, finish, structure, symbols, settle, alone, revive, encoder or"
             " tiny; of a generator, base, small, autoregressive or tiny; of a predictor, base,"
-            " half, double, fourfold, pixels or tiny; of a vivid look, base or tiny."
+            " half, double, fourfold, pixels or tiny; of a vivid look, base or tiny, and alone"
+            " for better pictures of global tokens alone."
         ),
     ] = "base",
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/base"),
@@ -112,9 +113,10 @@ def train(
         "device": device,
     }
     if stage is Stage.VIVID:
-        if data is None or trunk is None:
+        if data is None or (trunk is None and preset != "alone"):
             raise typer.BadParameter(
-                "the vivid look takes --data and --trunk", param_hint="'--data'"
+                "the vivid look takes --data and --trunk, and the preset alone --data",
+                param_hint="'--data'",
             )
         from sbtcodec.training.vivid_stage import vivid_stage
 

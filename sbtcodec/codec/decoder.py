@@ -16,7 +16,7 @@ from sbtcodec.container import Container, Header, check_pixels, unpack
 from sbtcodec.errors import ArgumentError, InvalidFileError
 from sbtcodec.grid import LATENT_STRIDE, LATENTS_PER_TOKEN, Box, Crop, part_of, tokens_of
 from sbtcodec.image.picture import Picture
-from sbtcodec.latents.engine import ATTENTION_HALO, HALO, SPREAD_HALO, Engine
+from sbtcodec.latents.engine import ATTENTION_HALO, HALO, Engine, spread_halo
 from sbtcodec.latents.symbols import TileSymbols
 from sbtcodec.runtime.memory import give_back
 from sbtcodec.tokenizer.config import WINDOW
@@ -154,10 +154,12 @@ def decode(
     all_latents = whole.times(LATENTS_PER_TOKEN)
     latents = crop.over(LATENT_STRIDE)
     # what was sent this near changes the crop's prediction or its pixels
-    refinements = 2 * model.config.layers + 1  # one after the other, and one to spare
-    reach = refinements * model.config.refine_depth
+    config, own = model.config, model.config.alone
+    refinements = 2 * config.layers + 1  # one after the other, and one to spare
+    reach = max(refinements * config.refine_depth, own.refine_depth if own else 0)
     near = latents.grown(HALO + reach, all_latents)
-    area = near.grown(SPREAD_HALO, all_latents).over(LATENTS_PER_TOKEN)
+    halo = spread_halo(max(config.predictor_depth, own.depth if own else 0))
+    area = near.grown(halo, all_latents).over(LATENTS_PER_TOKEN)
     tokens = area.grown(ATTENTION_HALO, whole).over(WINDOW).times(WINDOW).cut(whole)
     area = area.times(LATENTS_PER_TOKEN)
     with engine.inference():
@@ -173,7 +175,7 @@ def decode(
         else:
             used, losses = details_where_whole(container, detailed, drawn, wanted)
         levels = levels_in(tokens, tiles)
-        estimate = engine.predict(levels, header.quality, tokens, area)
+        estimate = engine.predict(levels, header.quality, tokens, area, alone=used == 0)
         engine.reconstruct(estimate, list(detailed.values()), used)
         tiles.clear()  # of a large picture, hundreds of megabytes
         detailed.clear()
@@ -202,7 +204,7 @@ def whole_picture(
     whole = tokens_of(header.width, header.height)
     area, layers = whole.times(LATENTS_PER_TOKEN), header.detail_layers
     with engine.inference():
-        estimate = engine.predict(levels, header.quality, whole, area)
+        estimate = engine.predict(levels, header.quality, whole, area, alone=layers == 0)
         engine.reconstruct(estimate, tiles, layers)
         rgb = engine.show(estimate, header.quality, layers, area)
     rgb = np.ascontiguousarray(rgb[: header.height, : header.width])

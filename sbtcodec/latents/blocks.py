@@ -20,8 +20,10 @@ from sbtcodec.models.release import Release
 from sbtcodec.models.symbol_model import SymbolModel
 from sbtcodec.runtime import modes
 from sbtcodec.runtime.memory import give_back
+from sbtcodec.tokenizer.decoder import Decoder
 from sbtcodec.tokenizer.half import in_bfloat16
 from sbtcodec.tokenizer.layers import channels_last
+from sbtcodec.tokenizer.predictor import Predictor
 
 RGB = NDArray[np.uint8]
 
@@ -137,16 +139,37 @@ class Networks:
         give_back()
         return adapted
 
-    def estimate(self, quality: int, levels: Tensor, tokens: Box, area: Box) -> Estimate:
-        """The prediction of an area from global tokens; arguments are those of `Estimate`."""
+    def estimate(
+        self,
+        quality: int,
+        levels: Tensor,
+        tokens: Box,
+        area: Box,
+        predictor: Predictor | None = None,
+    ) -> Estimate:
+        """The prediction of an area from global tokens; arguments are those of `Estimate`.
+
+        With a predictor of pictures of global tokens alone, it is one for these.
+        """
+        networks = predictor or self.tokenizer
         return Estimate(
-            self.release, self.tokenizer, quality, levels, tokens, area, self.device, bf16=self.bf16
+            self.release, networks, quality, levels, tokens, area, self.device, bf16=self.bf16
         )
 
-    def predict(self, levels: NDArray[np.int64], quality: int, tokens: Box, area: Box) -> Estimate:
+    def predict(
+        self,
+        levels: NDArray[np.int64],
+        quality: int,
+        tokens: Box,
+        area: Box,
+        *,
+        alone: bool = False,
+    ) -> Estimate:
         """The same from levels int64 [h, w, dims]; see `Engine`."""
         planes = torch.from_numpy(levels).permute(2, 0, 1)[None]
-        return self.estimate(quality, planes, tokens, area)
+        own = self.tokenizer.alone if alone else None
+        predictor = None if own is None else own.predictor
+        return self.estimate(quality, planes, tokens, area, predictor)
 
     def reconstruct(self, estimate: Estimate, tiles: list[TileSymbols], layers: int) -> None:
         """Bring an estimate to what the symbols of its tiles say."""
@@ -181,8 +204,15 @@ class Networks:
         """Apply the symbols of a tile; see `EncodingEngine`."""
         estimate.add(tile.latents, step, tile.symbols(step))
 
+    def decoder_of(self, estimate: Estimate) -> Decoder:
+        """What shows an estimate: a decoder of its own, where it has a predictor of its own."""
+        own = self.tokenizer.alone
+        if own is not None and estimate.tokenizer is own.predictor:
+            return own.decoder
+        return self.tokenizer.decoder
+
     def show(self, estimate: Estimate, quality: int, layers: int, latents: Box) -> RGB:
         """Pixels uint8 [16 h, 16 w, 3]; see `Engine`."""
-        parts = [Shown(self.tokenizer.decoder, estimate)]
+        parts = [Shown(self.decoder_of(estimate), estimate)]
         anchor_weights = self.release.anchor_weights(quality)
         return pixels_of(parts, anchor_weights, layers, latents, bf16=self.bf16)

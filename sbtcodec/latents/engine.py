@@ -9,19 +9,23 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sbtcodec.grid import Box
+from sbtcodec.grid import LATENTS_PER_TOKEN, Box
 from sbtcodec.latents.symbols import TileSymbols
 from sbtcodec.models.prices import Prices
 from sbtcodec.models.symbol_model import SymbolModel
 
 HALO = 8  # latents that the decoder can see around a latent
-SPREAD_HALO = 4  # latents that the predictor's convolutions can see around a block, and more
 ATTENTION_HALO = 24  # tokens that the predictor's attention can see beyond an area, and more
 
 E = TypeVar("E")
 """What an engine knows of local tokens."""
 T = TypeVar("T")
 """An engine's arrays, of NumPy or torch."""
+
+
+def spread_halo(depth: int) -> int:
+    """Latents that a predictor of so many blocks can see around a latent, in whole tokens."""
+    return -(-depth // LATENTS_PER_TOKEN) * LATENTS_PER_TOKEN
 
 
 class Engine(Protocol[E]):
@@ -36,7 +40,15 @@ class Engine(Protocol[E]):
         """For everything that decodes."""
         ...
 
-    def predict(self, levels: NDArray[np.int64], quality: int, tokens: Box, area: Box) -> E:
+    def predict(
+        self,
+        levels: NDArray[np.int64],
+        quality: int,
+        tokens: Box,
+        area: Box,
+        *,
+        alone: bool = False,
+    ) -> E:
         """What is known from global tokens alone.
 
         Args:
@@ -44,6 +56,7 @@ class Engine(Protocol[E]):
             quality: code, 0..255.
             tokens: the area, and around it what attention can see; whole windows.
             area: in latents.
+            alone: nothing is to be added; models may have networks for these pictures.
         """
         ...
 

@@ -5,8 +5,6 @@ pixel by a hair. Large pictures go through the networks in bands of rows, with e
 each that the result is that of the whole.
 """
 
-import copy
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,13 +13,14 @@ from torch import Tensor
 from sbtcodec.entropy.coder import Symbols
 from sbtcodec.grid import LATENTS_PER_TOKEN, Box, blocks
 from sbtcodec.latents.bands import bands
-from sbtcodec.latents.engine import SPREAD_HALO
+from sbtcodec.latents.engine import spread_halo
 from sbtcodec.models.release import Release
 from sbtcodec.runtime.memory import give_back
 from sbtcodec.runtime.modes import CPU
-from sbtcodec.tokenizer.bootstrap import Refiner, checkerboard, padded
+from sbtcodec.tokenizer.bootstrap import checkerboard, padded
 from sbtcodec.tokenizer.layers import joined, pixel_rows, room
 from sbtcodec.tokenizer.model import Tokenizer
+from sbtcodec.tokenizer.predictor import Predictor
 
 # What goes through the networks at once should fit the processor's cache.
 SPREAD_BLOCK = 64  # latents of the side of a block, for the predictor's convolutions
@@ -50,7 +49,7 @@ class Estimate:
     def __init__(
         self,
         release: Release,
-        tokenizer: Tokenizer,
+        tokenizer: Tokenizer | Predictor,
         quality: int,
         levels: Tensor,
         tokens: Box,
@@ -63,7 +62,8 @@ class Estimate:
 
         Args:
             release: the model.
-            tokenizer: its float networks, on `device`.
+            tokenizer: its float networks, on `device`, or those of a predictor of pictures of
+                global tokens alone: then nothing can be added.
             quality: code, 0..255.
             levels: int64 [1, dims, h, w] of `tokens`.
             tokens: the area, and around it what attention can see; whole windows.
@@ -73,6 +73,7 @@ class Estimate:
         """
         self.tokenizer, self.area, self.bf16 = tokenizer, area, bf16
         self.gains = release.gains(quality)[None, :, None, None].to(device)
+        self.fine_channels = release.model.config.tokenizer.fine_channels
         self.device = device
         predictor = self.tokenizer.predictor
         with floats(device, bf16=bf16):
@@ -84,9 +85,9 @@ class Estimate:
             self.features = room(config.widths[2], area, device, stored_in(bf16=bf16))
             self.coarse = room(config.coarse_channels, area, device)
             self.fine: Tensor | None = None
-            whole = Box(0, 0, area.height, area.width)
+            whole, halo = Box(0, 0, area.height, area.width), spread_halo(config.predictor_depth)
             for block in blocks(whole, SPREAD_BLOCK):
-                seen = block.grown(SPREAD_HALO, whole)
+                seen = block.grown(halo, whole)
                 part, inside = seen.over(LATENTS_PER_TOKEN), block.seen_from(seen)
                 found = predictor.spread_out(pixel_rows(attended[:, :, part.rows, part.columns]))
                 for planes, made in zip((self.features, self.coarse), found, strict=True):
@@ -102,28 +103,14 @@ class Estimate:
     def y_hat_in(self, rows: slice, columns: slice = slice(None)) -> Tensor:
         """Both together in a part of the area, float32 [1, local_channels, h, w], a copy."""
         coarse = self.coarse[:, :, rows, columns]
-        fine_channels = self.tokenizer.config.fine_channels
         if self.fine is None:
-            return pixel_rows(padded(coarse, fine_channels))
+            return pixel_rows(padded(coarse, self.fine_channels))
         return pixel_rows(torch.cat([coarse, self.fine[:, :, rows, columns]], 1))
 
-    def branched(self) -> "Estimate":
-        """Another estimate that knows the same, to be refined in another way.
-
-        What was sent of fine channels is shared: nothing is to be added to either.
-        """
-        other = copy.copy(self)
-        other.coarse = self.coarse.clone()
-        return other
-
-    def refine(self, step: int, refiner: Refiner | None = None) -> None:
+    def refine(self, step: int) -> None:
         """Correct the prediction of what is not known yet, before `step` (2 * layer + parity).
 
         Fine channels are not predicted: before their steps, what refining needs is given back.
-
-        Args:
-            step: what comes next.
-            refiner: instead of the model's, of the same sizes.
         """
         if step >= len(self.tokenizer.refiners):
             self.forget_features()
@@ -131,7 +118,7 @@ class Estimate:
         group, parity = divmod(step, 2)
         channels = self.tokenizer.config.group_slice(group)
         mine = channels.stop - channels.start
-        refine = refiner or self.tokenizer.refiners[step]
+        refine = self.tokenizer.refiners[step]
         above = self.coarse[:, :, :0]  # the last rows of the band before, as they were
         reach = self.tokenizer.config.refine_depth  # latents that it can see around a latent
         for rows, inside in bands(self.area, reach):
@@ -196,6 +183,6 @@ class Estimate:
             return self.coarse[:, channels, at.rows, at.columns]
         if self.fine is None:
             area = Box(0, 0, self.area.height, self.area.width)
-            self.fine = room(self.tokenizer.config.fine_channels, area, self.device).zero_()
+            self.fine = room(self.fine_channels, area, self.device).zero_()
         fine = slice(channels.start - first, channels.stop - first)
         return self.fine[:, fine, at.rows, at.columns]

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from sbtcodec.grid import Box
@@ -26,7 +27,7 @@ class Estimates:
 
     Attributes:
         faithful: for the model's own.
-        vivid: for that of the look; the same object unless this has refined it in its own way.
+        vivid: for that of the look; the same object unless this has predicted in its own way.
     """
 
     faithful: Estimate
@@ -57,34 +58,34 @@ class LookNetworks:
         """For everything that decodes."""
         return self.networks.inference()
 
-    def predict(self, levels: NDArray[np.int64], quality: int, tokens: Box, area: Box) -> Estimates:
+    def predict(
+        self,
+        levels: NDArray[np.int64],
+        quality: int,
+        tokens: Box,
+        area: Box,
+        *,
+        alone: bool = False,
+    ) -> Estimates:
         """What is known from global tokens alone; see `Engine`."""
-        estimate = self.networks.predict(levels, quality, tokens, area)
-        return Estimates(estimate, estimate)
+        planes = torch.from_numpy(levels).permute(2, 0, 1)[None]
+        own = self.look.predictor if alone else None
+        vivid = faithful = self.networks.estimate(quality, planes, tokens, area, own)
+        if alone and self.realism < 1:
+            faithful = self.networks.predict(levels, quality, tokens, area, alone=True)
+        return Estimates(faithful, vivid)
 
     def reconstruct(self, estimate: Estimates, tiles: list[TileSymbols], layers: int) -> None:
-        """Bring the estimates to what the symbols of their tiles say; see `Engine`.
-
-        The last refinement, before what is not there is shown, is the look's where it has one.
-        """
-        networks, known = self.networks, estimate.faithful
-        networks.add_layers(known, tiles, layers)
-        last = 2 * layers
-        own = self.look.refiner(last) if layers < self.symbols.config.layers else None
-        if own is None:
-            networks.refine_last(known, layers)
-            return
-        if self.realism < 1:
-            estimate.vivid = known.branched()
-            networks.refine_last(known, layers)
-        estimate.vivid.refine(last, own)
-        estimate.vivid.forget_features()
+        """Bring the estimates to what the symbols of their tiles say; see `Engine`."""
+        self.networks.reconstruct(estimate.faithful, tiles, layers)
+        if estimate.vivid is not estimate.faithful:
+            self.networks.reconstruct(estimate.vivid, tiles, layers)
 
     def show(self, estimate: Estimates, quality: int, layers: int, latents: Box) -> RGB:
         """Pixels uint8 [16 h, 16 w, 3]; see `Engine`."""
         parts = [Shown(self.look.decoder, estimate.vivid, self.realism)]
         if self.realism < 1:
-            decoder = self.networks.tokenizer.decoder
+            decoder = self.networks.decoder_of(estimate.faithful)
             parts.append(Shown(decoder, estimate.faithful, 1 - self.realism))
         anchor_weights = self.networks.release.anchor_weights(quality)
         return pixels_of(parts, anchor_weights, layers, latents, bf16=self.networks.bf16)

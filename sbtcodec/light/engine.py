@@ -31,10 +31,19 @@ class LightEngine:
         """For everything that decodes."""
         return blas.one_thread()
 
-    def predict(self, levels: NDArray[np.int64], quality: int, tokens: Box, area: Box) -> Estimate:
+    def predict(
+        self,
+        levels: NDArray[np.int64],
+        quality: int,
+        tokens: Box,
+        area: Box,
+        *,
+        alone: bool = False,
+    ) -> Estimate:
         """What is known from global tokens alone; see `Engine`."""
         del quality  # which prediction does not depend on
-        return self._networks.estimate(levels.transpose(2, 0, 1)[None], tokens, area)
+        networks = self._networks.alone if alone else self._networks
+        return networks.estimate(levels.transpose(2, 0, 1)[None], tokens, area)
 
     def reconstruct(self, estimate: Estimate, tiles: list[TileSymbols], layers: int) -> None:
         """Bring an estimate to what the symbols of its tiles say; see `Engine`."""
@@ -66,4 +75,7 @@ class LightEngine:
     def show(self, estimate: Estimate, quality: int, layers: int, latents: Box) -> RGB:
         """Pixels uint8 [16 h, 16 w, 3]; see `Engine`."""
         anchor_weights = self.anchor_weights(quality)
-        return self._networks.synthesise(estimate.y_hat, anchor_weights, layers, latents)
+        networks = self._networks
+        if estimate.config is networks.alone.config:
+            networks = networks.alone
+        return networks.synthesise(estimate.y_hat, anchor_weights, layers, latents)

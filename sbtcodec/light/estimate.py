@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sbtcodec.grid import LATENTS_PER_TOKEN, Box, blocks
 from sbtcodec.latents.bands import bands
+from sbtcodec.latents.engine import spread_halo
 from sbtcodec.light.attention import attend
 from sbtcodec.light.session import Session
 from sbtcodec.light.weights import Floats
@@ -25,6 +26,7 @@ class Estimate:
     """What is known of the local tokens of an area, from less and less prediction.
 
     Attributes:
+        config: sizes of the networks that predict.
         area: the part of the picture, in latents; whole global tokens.
         y_hat: float32 [1, local_channels, H, W] of the area: what was sent, predicted elsewhere.
     """
@@ -46,7 +48,7 @@ class Estimate:
             tokens: the area, and around it what attention can see; whole windows.
             area: in latents.
         """
-        self.area, self._config, self._networks = area, config, networks
+        self.config, self.area, self._networks = config, area, networks
         values = values_of(levels, config)
         own = area.over(LATENTS_PER_TOKEN).seen_from(tokens)
         layers = config.predictor_attention
@@ -56,8 +58,7 @@ class Estimate:
         self.y_hat[:, config.coarse_channels :] = 0  # fine channels are not predicted
         coarse = self.y_hat[:, : config.coarse_channels]
         whole = Box(0, 0, area.height, area.width)
-        # a latent for each block of layers, and whole tokens
-        halo = -(-config.predictor_depth // LATENTS_PER_TOKEN) * LATENTS_PER_TOKEN
+        halo = spread_halo(config.predictor_depth)
         for block in blocks(whole, SPREAD_BLOCK):
             seen = block.grown(halo, whole)
             part, inside = seen.over(LATENTS_PER_TOKEN), block.seen_from(seen)
@@ -70,7 +71,7 @@ class Estimate:
 
         Fine channels are not predicted: for their steps this does nothing.
         """
-        config = self._config
+        config = self.config
         if not 0 <= step < 2 * config.coarse_layers:
             return
         group, parity = divmod(step, 2)
@@ -111,7 +112,7 @@ class Estimate:
             upper left one.
         """
         group, parity = divmod(step, 2)
-        channels, at = self._config.group_slice(group), latents.seen_from(self.area)
+        channels, at = self.config.group_slice(group), latents.seen_from(self.area)
         part = np.s_[0, channels, at.rows, at.columns]
         r = (y[part] - self.y_hat[part]) * gains[channels, None, None]
         places = np.indices((latents.height, latents.width)).sum(0) % 2 == parity
@@ -137,7 +138,7 @@ class Estimate:
         """
         latents = self.area if latents is None else latents
         group, parity = divmod(step, 2)
-        channels = self._config.group_slice(group)
+        channels = self.config.group_slice(group)
         shared = self.area.cut(latents)
         at, inside = shared.seen_from(self.area), shared.seen_from(latents)
         mine = self.y_hat[0, channels, at.rows, at.columns]

@@ -4,6 +4,7 @@ The counterpart of `sbtcodec.latents.blocks`.
 """
 
 import math
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,7 +17,7 @@ from sbtcodec.light.estimate import Estimate
 from sbtcodec.light.graph import Graph
 from sbtcodec.light.session import Session, misfit
 from sbtcodec.light.weights import Floats, Part, Stored
-from sbtcodec.models.stored import read_tensors
+from sbtcodec.models.stored import ALONE, read_tensors
 from sbtcodec.runtime.cores import usable_cores
 from sbtcodec.tokenizer.config import TokenizerConfig
 
@@ -24,6 +25,13 @@ from sbtcodec.tokenizer.config import TokenizerConfig
 # but the more is computed twice around it.
 COARSE_BLOCK = 80  # layers at stride 16
 FINE_BLOCK = 32  # layers at strides 8 and 4
+
+# The networks for global tokens alone: in a weights file, and as those of a model are named.
+NAMES_ALONE = {
+    f"{ALONE}predictor.local.": "tokenizer.predictor.",
+    f"{ALONE}predictor.refiner.": "tokenizer.refiners.0.",
+    f"{ALONE}decoder.": "tokenizer.decoder.",
+}
 
 RGB: TypeAlias = NDArray[np.uint8]
 
@@ -64,6 +72,20 @@ class LightNetworks:
         """
         config, stored, _ = read_tensors(path, encoder=False)
         return cls(config.tokenizer, stored, threads)
+
+    @cached_property
+    def alone(self) -> "LightNetworks":
+        """The networks that show pictures of global tokens alone; these where there are none."""
+        own = self.config.alone
+        if own is None:
+            return self
+        stored = {
+            new + name.removeprefix(old): array
+            for old, new in NAMES_ALONE.items()
+            for name, array in self._stored.items()
+            if name.startswith(old)
+        }
+        return LightNetworks(own.within(self.config), stored, self.threads)
 
     def estimate(
         self, levels: NDArray[np.int64], tokens: Box | None = None, area: Box | None = None

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sbtcodec.tokenizer.config import TokenizerConfig
+from sbtcodec.tokenizer.predictor_sizes import PredictorSizes
 
 
 @dataclass(frozen=True)
@@ -51,4 +52,6 @@ class ModelConfig:
         sizes.setdefault("adapter_attention", 0)  # nor has model 7
         sizes.setdefault("alone_attention", 0)  # nor has sbt-8, whose number sbt-8.1 shares
         sizes.setdefault("encoder", True)
+        if sizes.get("alone") is not None:
+            sizes["alone"] = PredictorSizes(**sizes["alone"])
         return cls(tokenizer=TokenizerConfig(**sizes), **rest)

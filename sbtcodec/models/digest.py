@@ -38,7 +38,7 @@ from sbtcodec.tokenizer.config import WINDOW
 ARCHITECTURE = 1
 
 SYMBOLS = ("prior.", "scales.", "tables.", "tokenizer.predictor.", "tokenizer.refiners.")
-PICTURES = ("tokenizer.decoder.",)
+PICTURES = ("tokenizer.decoder.", "tokenizer.alone.")
 DTYPES = {"float16": "<f2", "int16": "<i2", "int32": "<i4"}
 
 Array = NDArray[Any]

@@ -4,6 +4,7 @@ The tables and the gain offsets that select them are part of a release, never re
 are decoded.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from sbtcodec.entropy.frequencies import Frequencies, gaussian_tables, octave_ta
 from sbtcodec.entropy.step_size import CODES, integer_anchor_weights
 from sbtcodec.entropy.units import ANCHOR_WEIGHT_ONE, SUM_ONE, WEIGHT_ONE
 from sbtcodec.models.config import ModelConfig
-from sbtcodec.models.stored import read_tensors
+from sbtcodec.models.stored import ALONE, read_tensors
 from sbtcodec.models.weights_file import integer_net, model_of, write_tensors
 from sbtcodec.runtime import modes
+from sbtcodec.tokenizer.look import Look
 
 
 @modes.construction()
@@ -84,6 +86,30 @@ def export(
         _, kept, _ = read_tensors(like)
         tensors |= {k: torch.from_numpy(v) for k, v in kept.items() if k.startswith("tables.")}
     return write_tensors(path, tensors, config, card)
+
+
+def export_alone(source: Path, look: Look, path: Path, *, recipe: dict[str, Any]) -> str:
+    """Write released weights with other networks for pictures of global tokens alone.
+
+    Args:
+        source: the weights; symbols, encoder and all other pictures stay what they are.
+        look: of `alone_like`, trained.
+        path: the safetensors file to write.
+        recipe: JSON, how they were trained; kept in the card.
+
+    Returns:
+        SHA-256 of the file, hexadecimal.
+
+    Raises:
+        WeightsError: `source` does not hold released weights.
+    """
+    assert look.predictor is not None
+    config, stored, card = read_tensors(source)
+    sizes = replace(config.tokenizer, alone=look.predictor.sizes)
+    tensors = {k: torch.from_numpy(v) for k, v in stored.items() if not k.startswith(ALONE)}
+    tensors |= {ALONE + k: v.detach().cpu().half() for k, v in look.state_dict().items()}
+    card = card | {"alone": recipe}
+    return write_tensors(path, tensors, replace(config, tokenizer=sizes), card)
 
 
 def export_decoder(source: Path, path: Path) -> str:

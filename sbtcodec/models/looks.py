@@ -4,9 +4,10 @@ A file has metadata and half-precision tensors:
 
     model, digest   of the model whose tokens it shows: its number, and what that stands for
     finest_width    channels of the decoder's branch at stride 2
+    predictor       sizes of its predictor, of `PredictorSizes`; null without one
     recipe          how it was trained
     decoder.*       of `Decoder(config, finest_width)`, for the sizes of that model
-    refiners.N.*    refiners of its own before step N, for the last refinement alone; may be missing
+    predictor.*     of `Predictor(predictor, config)`, for pictures of global tokens alone
 
 What selects probabilities is not in it, so a look can come, change and go without harm to files.
 """
@@ -35,7 +36,8 @@ from sbtcodec.runtime import modes
 from sbtcodec.runtime.tensor_files import save_tensors
 from sbtcodec.tokenizer.config import TokenizerConfig
 from sbtcodec.tokenizer.layers import channels_last
-from sbtcodec.tokenizer.look import Look, last_steps
+from sbtcodec.tokenizer.look import Look
+from sbtcodec.tokenizer.predictor_sizes import PredictorSizes
 
 
 class StoredLook(NamedTuple):
@@ -60,6 +62,7 @@ class _Facts(NamedTuple):
     number: int
     digest: str
     finest_width: int
+    predictor: dict[str, int] | None
     recipe: dict[str, Any]
 
 
@@ -69,7 +72,8 @@ def write_look(
     """Write a weights file; arguments as the attributes of `StoredLook`."""
     half = {k: v.detach().cpu().half().contiguous() for k, v in look.state_dict().items()}
     finest = look.decoder.finest_width
-    facts = _Facts(number, digest, finest, recipe or {})._asdict()
+    sizes = None if look.predictor is None else look.predictor.sizes.to_json()
+    facts = _Facts(number, digest, finest, sizes, recipe or {})._asdict()
     metadata = {"model": facts.pop("number")} | facts
     save_tensors(half, path, {k: json.dumps(v) for k, v in metadata.items()})
 
@@ -89,7 +93,7 @@ def read_look(path: Path, config: TokenizerConfig) -> StoredLook:
         with safe_open(path, "pt") as file:
             facts = _facts_in(file.metadata())
             state = {k: file.get_tensor(k).float() for k in file.keys()}  # noqa: SIM118
-        look = _look_of(config, facts.finest_width, state)
+        look = _look_of(config, facts, state)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise WeightsError(
             f"{path} does not hold a look of this model: {' '.join(str(error).split())}"
@@ -195,18 +199,16 @@ def _check_model(stored: StoredLook, release: Release) -> None:
         )
 
 
-def _look_of(config: TokenizerConfig, finest_width: int, state: dict[str, Tensor]) -> Look:
+def _look_of(config: TokenizerConfig, facts: _Facts, state: dict[str, Tensor]) -> Look:
     """Networks that hold the tensors of `state` themselves.
 
     Raises:
-        ValueError: there is a refiner that never is the last.
+        TypeError, ValueError: the sizes of the predictor are none.
         RuntimeError: the tensors are not those of these sizes.
     """
-    steps = sorted({int(k.split(".")[1]) for k in state if k.startswith("refiners.")})
-    if wrong := [step for step in steps if step not in last_steps(config)]:
-        raise ValueError(f"no refinement before step {wrong[0]} is the last")
+    sizes = None if facts.predictor is None else PredictorSizes(**facts.predictor)
     with torch.device("meta"):
-        look = Look(config, finest_width, steps)
+        look = Look(config, facts.finest_width, sizes)
     look.load_state_dict(state, strict=True, assign=True)
     look.requires_grad_(requires_grad=False).eval()
     return look
@@ -222,7 +224,11 @@ def _facts_in(metadata: dict[str, str] | None) -> _Facts:
     width = int(about["finest_width"])
     if width < 0:
         raise ValueError(f"finest_width is {width}, expected 0 or more")
-    return _Facts(int(about["model"]), str(about["digest"]), width, dict(about["recipe"]))
+    sizes = about["predictor"]
+    if sizes is not None:
+        sizes = {name: int(size) for name, size in dict(sizes).items()}
+    recipe = dict(about["recipe"])
+    return _Facts(int(about["model"]), str(about["digest"]), width, sizes, recipe)
 
 
 def _read_facts(path: Path) -> _Facts:

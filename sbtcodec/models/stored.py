@@ -21,6 +21,8 @@ ENCODER = tuple(
     for part in ("local_encoder", "global_encoder", "adapter", "token_adapter", "alone_adapter")
 )
 
+ALONE = "tokenizer.alone."  # networks that show pictures of global tokens alone
+
 
 def digests(path: Path) -> tuple[bytes, bytes]:
     """The digests of released weights: of what their number stands for, and of their pictures.

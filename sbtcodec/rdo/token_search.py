@@ -162,15 +162,16 @@ class _Window:
         values = t.fsq.to_values(round_ste(position))
         known = relaxed(values, levels, t.config.levels)
         bits = token_bits(self.prior(known), levels, position).sum()
-        y_hat = t.predicted(pixel_rows(values))
+        y_hat = t.predicted_alone(pixel_rows(values))
         return y_hat[..., self.latents.rows, self.latents.columns], bits, levels
 
     def _ask(self, y_hat: Tensor) -> tuple[float, Tensor]:
         """The decoder's cost in bits, and the local tokens with the least by its parabola."""
-        y_hat = y_hat.requires_grad_(True)
+        y_hat, own = y_hat.requires_grad_(True), self.tokenizer.alone
         none = torch.tensor([0], dtype=torch.int64, device=y_hat.device)
         height, width = self.x.shape[2:]
-        x_hat = self.tokenizer.decoder(pixel_rows(y_hat), self.anchor_weights, none)
+        decoder = self.tokenizer.decoder if own is None else own.decoder
+        x_hat = decoder(pixel_rows(y_hat), self.anchor_weights, none)
         x_hat = x_hat[:, :, :height, :width].float().clamp(0, 1)
         cost = self.lmbda * distortion(self.x, x_hat, MS_SSIM_SHARE)
         (gradient,) = torch.autograd.grad(cost, y_hat)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from sbtcodec.limits import MAX_DETAIL_LAYERS
+from sbtcodec.tokenizer.predictor_sizes import PredictorSizes
 
 WINDOW = 8  # global tokens per window side: 8 x 32 px = 256 px, the paper's 64 tokens
 ADAPTER_DEPTH = 2  # blocks of the adapter of local tokens; also the latents that it sees around one
@@ -43,6 +44,8 @@ class TokenizerConfig:
             taken where nothing follows the global tokens; 0 where one network takes all steps.
         gain_anchors: qualities at which the per-channel gains are learned.
         encoder: whether the networks are there that only an encoder runs.
+        alone: sizes of a predictor for pictures of global tokens alone, which have a decoder of
+            their own as well; None where the networks of all files show these, too.
     """
 
     widths: tuple[int, int, int] = (64, 128, 192)
@@ -64,6 +67,7 @@ class TokenizerConfig:
     alone_attention: int = 2
     encoder: bool = True
     fine_channels: int = 0
+    alone: PredictorSizes | None = None
 
     def __post_init__(self) -> None:
         """Reject sizes that cannot work together.

@@ -1,14 +1,17 @@
-"""A look: a decoder of its own, and refiners, for the tokens of a model that stays as it is."""
+"""A look: a decoder and a predictor of its own, for the tokens of a model that stays as it is."""
 
 import copy
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from torch import nn
 
-from sbtcodec.tokenizer.bootstrap import Refiner
 from sbtcodec.tokenizer.config import TokenizerConfig
 from sbtcodec.tokenizer.decoder import Decoder
-from sbtcodec.tokenizer.model import Tokenizer
+from sbtcodec.tokenizer.predictor import Predictor, predictor_like
+from sbtcodec.tokenizer.predictor_sizes import PredictorSizes
+
+if TYPE_CHECKING:
+    from sbtcodec.tokenizer.model import Tokenizer
 
 
 class Look(nn.Module):
@@ -16,51 +19,63 @@ class Look(nn.Module):
 
     Attributes:
         decoder: in place of the model's.
-        refiners: by the step ("0", "2", ...) before which they run, in place of the model's, where
-            nothing is sent from there on: the last refinement before a picture is shown.
+        predictor: in place of the model's predictor and first refiner, for pictures of global
+            tokens alone, where nothing is added to what they predict; None to take the model's.
     """
 
     def __init__(
-        self, config: TokenizerConfig, finest_width: int = 0, steps: Iterable[int] = ()
+        self,
+        config: TokenizerConfig,
+        finest_width: int = 0,
+        sizes: PredictorSizes | None = None,
     ) -> None:
         """Build the networks, freshly initialised.
 
         Args:
             config: sizes of the model.
             finest_width: channels of the decoder's branch at stride 2; 0 without it.
-            steps: which refiners it has: of `last_steps`.
+            sizes: of its predictor; None without one.
         """
         super().__init__()
         self.decoder = Decoder(config, finest_width)
-        self.refiners = nn.ModuleDict({str(step): Refiner(config, step // 2) for step in steps})
-
-    def refiner(self, step: int) -> Refiner | None:
-        """Its own refiner for the last refinement, before `step`; None where it has none."""
-        name = str(step)
-        if name not in self.refiners:
-            return None
-        found = self.refiners[name]
-        assert isinstance(found, Refiner)
-        return found
+        self.predictor = None if sizes is None else Predictor(sizes, config)
 
 
-def last_steps(config: TokenizerConfig) -> range:
-    """The steps before which a refinement can be the last one: those that begin a detail layer."""
-    return range(0, 2 * config.coarse_layers, 2)
-
-
-def look_like(tokenizer: Tokenizer, finest_width: int = 0, steps: Iterable[int] = ()) -> Look:
+def look_like(
+    tokenizer: "Tokenizer", finest_width: int = 0, sizes: PredictorSizes | None = None
+) -> Look:
     """A look that shows what the model itself does: where training one starts.
 
     Args:
-        tokenizer: of the model; its decoder and refiners are copied.
+        tokenizer: of the model; its networks are copied.
         finest_width: as for `Look`; the branch adds nothing yet.
-        steps: as for `Look`.
+        sizes: of its predictor, the model's or deeper; None without one.
     """
-    look = Look(tokenizer.config, finest_width, steps)
+    look = Look(tokenizer.config, finest_width)
     decoder = copy.deepcopy(tokenizer.decoder.state_dict())
     # what is the look's alone, the finest branch and its noise, stays as it was drawn
     look.decoder.load_state_dict(look.decoder.state_dict() | decoder)
-    for step, refiner in look.refiners.items():
-        refiner.load_state_dict(tokenizer.refiners[int(step)].state_dict())
+    if sizes is not None:
+        look.predictor = predictor_like(tokenizer, sizes)
+    return look
+
+
+def alone_like(tokenizer: "Tokenizer", sizes: PredictorSizes) -> Look:
+    """Networks of pictures of global tokens alone that show what the model does: where they start.
+
+    Args:
+        tokenizer: of the model; its networks are copied: those for such pictures, if they have
+            these sizes.
+        sizes: of the predictor, the model's or deeper.
+    """
+    own, inner = tokenizer.alone, sizes.within(tokenizer.config)
+    look = Look(inner, 0, sizes)
+    if own is not None and own.predictor is not None and own.predictor.sizes == sizes:
+        look.load_state_dict(own.state_dict())
+        return look
+    look.predictor = predictor_like(tokenizer, sizes)
+    mine, state = look.decoder.state_dict(), tokenizer.decoder.state_dict()
+    told = mine["condition.weight"].shape[1]  # without the layers of fine channels
+    state["condition.weight"] = state["condition.weight"][:, :told]
+    look.decoder.load_state_dict({name: state[name].clone() for name in mine})
     return look

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sbtcodec.errors import ModelMismatchError
 from sbtcodec.tokenizer.adapter import LocalAdapter
-from sbtcodec.tokenizer.bootstrap import LocalPredictor, Refiner
+from sbtcodec.tokenizer.bootstrap import LocalPredictor, Refiner, padded
 from sbtcodec.tokenizer.config import (
     NO_ENCODER,
     STEPS_ALONE,
@@ -26,6 +26,7 @@ from sbtcodec.tokenizer.fsq import FSQ, Quantised
 from sbtcodec.tokenizer.global_encoder import GlobalEncoder
 from sbtcodec.tokenizer.layers import pixel_rows
 from sbtcodec.tokenizer.local_encoder import LocalEncoder
+from sbtcodec.tokenizer.look import Look
 from sbtcodec.tokenizer.token_adapter import TokenAdapter
 
 MAX_QUALITY_CODE = 255
@@ -46,6 +47,7 @@ class Tokenizer(nn.Module):
             [Refiner(config, step // 2) for step in range(2 * config.coarse_layers)]
         )
         self.decoder = Decoder(config)
+        self.alone = Look(config.alone.within(config), 0, config.alone) if config.alone else None
         # log of 1/step size, per anchor quality and channel
         start = torch.linspace(-1.5, 2.5, config.gain_anchors, dtype=torch.float32, device="cpu")
         self.log_gains = nn.Parameter(start[:, None].repeat(1, config.local_channels))
@@ -122,6 +124,13 @@ class Tokenizer(nn.Module):
         y_hat = y_hat.float()
         refined: Tensor = y_hat + self.refiners[0](features, y_hat).float()
         return refined
+
+    def predicted_alone(self, values: Tensor) -> Tensor:
+        """The same by the networks that show such pictures, where there are ones of their own."""
+        own = self.alone and self.alone.predictor
+        if own is None:
+            return self.predicted(values)
+        return padded(own(values), self.config.fine_channels)
 
     def adapted(self, y: Tensor, y_hat: Tensor, anchor_weights: Tensor, gain: Tensor) -> Tensor:
         """Local tokens as they are sent; arguments as for `LocalAdapter`."""

@@ -6,6 +6,7 @@ moments, step count and time used are all kept, and crops and noise depend on th
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from sbtcodec.errors import WeightsError
 from sbtcodec.models.config import ModelConfig
-from sbtcodec.models.stored import read_tensors
+from sbtcodec.models.stored import ALONE, read_tensors
 from sbtcodec.models.weights_file import in_natural_units
 from sbtcodec.runtime import modes
 from sbtcodec.runtime.tensor_files import save_tensors
@@ -94,6 +95,9 @@ def averaged_weights(tensors: dict[str, Tensor], progress: dict[str, Any]) -> We
 def weights_of(path: Path) -> Weights:
     """Released weights, or the averaged weights of a checkpoint.
 
+    Networks for pictures of global tokens alone are left out: once anything else has learned, they
+    are for other tokens than there are.
+
     Raises:
         WeightsError: the file is neither.
     """
@@ -101,6 +105,8 @@ def weights_of(path: Path) -> Weights:
         config, stored, card = read_tensors(path)
     except WeightsError:
         return averaged_weights(*load(path))
+    config = replace(config, tokenizer=replace(config.tokenizer, alone=None))
+    stored = {name: array for name, array in stored.items() if not name.startswith(ALONE)}
     return Weights(config, in_natural_units(stored)[0], card.get("recipe", {}))
 
 

@@ -11,10 +11,12 @@ from torch import Tensor, nn
 from sbtcodec.runtime.precision import fast_bf16
 from sbtcodec.tokenizer.layers import channels_last
 from sbtcodec.tokenizer.model import Tokenizer
+from sbtcodec.tokenizer.predictor import Predictor
+from sbtcodec.tokenizer.predictor_sizes import PredictorSizes
 from sbtcodec.training.local_data import LocalData
 from sbtcodec.training.local_tokens import Coding
 from sbtcodec.training.loop import Measurement, learn
-from sbtcodec.training.predictor import Predictor, PredictorSizes, load_into
+from sbtcodec.training.predictor import load_into
 from sbtcodec.training.predictor_step import Batches, held_out_error, loss_of
 from sbtcodec.training.run import CHECKPOINT
 from sbtcodec.training.token_run import (

@@ -1,20 +1,40 @@
-"""The vivid look's stage of training: from photographs and a frozen model to a weights file."""
+"""The looks' stage of training: from photographs and a frozen model to a weights file.
 
+Two kinds: the vivid look, and better networks for pictures of global tokens alone, faithful as the
+model's own, which become part of it.
+"""
+
+import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from sbtcodec.errors import WeightsError
+from sbtcodec.errors import ArgumentError, WeightsError
+from sbtcodec.models.export import export_alone
 from sbtcodec.models.looks import add_look, write_look
 from sbtcodec.models.release import Release, load_release
 from sbtcodec.runtime.devices import device_of
 from sbtcodec.tokenizer.look import Look
 from sbtcodec.training import checkpoint
 from sbtcodec.training.config import recipe_of
+from sbtcodec.training.publish import add
 from sbtcodec.training.vivid_run import train_vivid
-from sbtcodec.training.vivid_state import REFINED, VividTraining
+from sbtcodec.training.vivid_state import VividTraining, sizes_of
 
+ALONE = VividTraining(
+    minutes=75.0,
+    batch=8,
+    alone_share=1.0,
+    finest_width=0,
+    perceptual=0.0,
+    texture=0.0,
+    folds=0.0,
+    colour=0.0,
+    adversarial=0.0,
+)
 PRESETS: dict[str, VividTraining] = {
     "base": VividTraining(),
+    "alone": ALONE,
     "tiny": VividTraining(minutes=1.0, batch=1, side=64, finest_width=8, warmup_steps=5),
 }
 
@@ -24,7 +44,7 @@ def vivid_stage(
     out: Path,
     *,
     data: Path,
-    trunk: Path,
+    trunk: Path | None = None,
     minutes: float | None = None,
     steps: int | None = None,
     resume: bool = False,
@@ -38,24 +58,27 @@ def vivid_stage(
         preset: a name of PRESETS.
         out: folder of the run.
         data: folder of photographs.
-        trunk: weights of a VGG-16 trunk.
+        trunk: weights of a VGG-16 trunk; not needed for the preset `alone`.
         minutes: length of the run, the preset's if not given.
         steps: stop after so many steps in all.
         resume: go on from the checkpoint in `out`.
         warm_start: weights of a look to start from.
         device: auto, cpu or cuda.
-        export: folder of models, whose default model gets this look afterwards.
+        export: folder of models, whose default model gets this look afterwards, or these networks
+            and another name: sbt-9.1 after sbt-9.
 
     Returns:
         Path of the checkpoint.
 
     Raises:
-        ArgumentError: there is no such preset.
+        ArgumentError: there is no such preset, or it needs a trunk.
         SbtError: no photographs, no trunk, a checkpoint does not fit, or a gradient is not finite.
     """
     recipe = recipe_of(preset, PRESETS)
     if minutes is not None:
         recipe = replace(recipe, minutes=minutes)
+    if recipe.needs_features and trunk is None:
+        raise ArgumentError(f"the preset {preset} needs the weights of a VGG-16 trunk; give them")
     release = load_release()
     path = train_vivid(
         recipe,
@@ -69,7 +92,10 @@ def vivid_stage(
         device=str(device_of(device)),
     )
     if export is not None:
-        add_look(export, export_look(path, release, export / "vivid.part"))
+        if recipe.alone:
+            export_networks(path, export)
+        else:
+            add_look(export, export_look(path, release, export / "vivid.part"))
     return path
 
 
@@ -84,18 +110,57 @@ def export_look(run: Path, release: Release, path: Path) -> Path:
     Raises:
         WeightsError: the checkpoint is none of a vivid look.
     """
+    look, recipe, told = averaged_look(run, release)
+    if recipe.alone:
+        raise WeightsError(f"{run} has learned no look: pictures of global tokens alone only")
+    write_look(path, look, number=release.number, digest=release.digest.hex(), recipe=told)
+    return path
+
+
+def export_networks(run: Path, folder: Path) -> Path:
+    """Give the default model of a folder the averaged networks of a checkpoint.
+
+    Args:
+        run: a checkpoint of the preset `alone`.
+        folder: of models; the model's old weights file goes.
+
+    Returns:
+        Path of the new weights file.
+
+    Raises:
+        WeightsError: the checkpoint is none of such networks, or not for this model.
+    """
+    release = load_release(folder=folder)
+    look, recipe, told = averaged_look(run, release)
+    if not recipe.alone:
+        raise WeightsError(f"{run} is not of networks for pictures of global tokens alone")
+    whole, _, part = release.name.partition(".")
+    with tempfile.TemporaryDirectory(prefix=".sbtcodec-", dir=folder) as place:
+        path = Path(place, "model.safetensors")
+        export_alone(release.path, look, path, recipe=told)
+        made = add(folder, path, number=release.number, name=f"{whole}.{int(part or 0) + 1}")
+    if made != release.path:
+        release.path.unlink()
+    return made
+
+
+def averaged_look(run: Path, release: Release) -> tuple[Look, VividTraining, dict[str, Any]]:
+    """The averaged networks of a checkpoint, its recipe, and what a weights file says of that.
+
+    Raises:
+        WeightsError: the checkpoint is none of a look, or not of one for this model.
+    """
     tensors, progress = checkpoint.load(run)
     if "vivid" not in progress:
         raise WeightsError(
             f"{run} is a checkpoint of another stage, expected one of the vivid look"
         )
-    recipe = progress["vivid"]
-    look = Look(release.model.config.tokenizer, recipe["finest_width"], REFINED)
+    recipe, config = VividTraining(**progress["vivid"]), release.model.config.tokenizer
+    sizes = sizes_of(recipe, config)
+    look = Look(sizes.within(config) if recipe.alone else config, recipe.finest_width, sizes)
     averaged = {k[4:]: v for k, v in tensors.items() if k.startswith("ema.")}
     try:
         look.load_state_dict(averaged)
     except RuntimeError as error:
         raise WeightsError(f"{run} does not fit {release.name}: {error}") from error
-    told = recipe | {"steps": progress["step"]}
-    write_look(path, look, number=release.number, digest=release.digest.hex(), recipe=told)
-    return path
+    return look, recipe, progress["vivid"] | {"steps": progress["step"]}

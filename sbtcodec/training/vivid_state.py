@@ -1,4 +1,4 @@
-"""What a training run of the vivid look holds: its recipe, two networks, and their optimisers."""
+"""What a training run of a look holds: its recipe, one or two networks, and their optimisers."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -10,14 +10,15 @@ from torch import Tensor, nn
 from sbtcodec.errors import WeightsError
 from sbtcodec.models.looks import read_look
 from sbtcodec.models.release import Release
+from sbtcodec.tokenizer.config import TokenizerConfig
 from sbtcodec.tokenizer.layers import channels_last
-from sbtcodec.tokenizer.look import look_like
+from sbtcodec.tokenizer.look import alone_like, look_like
+from sbtcodec.tokenizer.predictor_sizes import PredictorSizes
 from sbtcodec.training import checkpoint
 from sbtcodec.training.state import rate_factor_at
 from sbtcodec.training.vivid_losses import Discriminator
 
 LOOK, DISCRIMINATOR = "look", "discriminator"
-REFINED = (0,)  # steps whose refiner a look has: for pictures of global tokens alone
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class VividTraining:
         batch: crops in a step.
         side: theirs, in pixels.
         finest_width: channels of the decoder's branch at stride 2.
+        blocks: at stride 16 of its predictor, beyond the model's.
+        refining: blocks of the refiner of its predictor, beyond the model's.
         alone_share: share of the crops that are sent by global tokens alone.
         highest_code: quality code of details at most; low ones are more frequent.
         faithful_from: quality code from which on texture and the discriminator do not count; below
@@ -55,16 +58,18 @@ class VividTraining:
     seed: int = 0
     batch: int = 4
     side: int = 256
-    finest_width: int = 32
+    finest_width: int = 16
+    blocks: int = 4
+    refining: int = 2
     alone_share: float = 0.35
     highest_code: int = 255
     faithful_from: int = 153
     squared_error: float = 12.0
-    perceptual: float = 4.0
-    texture: float = 0.8
+    perceptual: float = 6.0
+    texture: float = 0.6
     folds: float = 300.0
     colour: float = 60.0
-    adversarial: float = 0.1
+    adversarial: float = 0.06
     discriminator_every: int = 2
     discriminator_from: float = 0.08
     adversarial_from: float = 0.14
@@ -74,6 +79,16 @@ class VividTraining:
     decay_share: float = 0.6
     ema: float = 0.997
     clip: float = 1.0
+
+    @property
+    def alone(self) -> bool:
+        """Whether it learns pictures of global tokens alone, and nothing else."""
+        return self.alone_share == 1 and not self.finest_width
+
+    @property
+    def needs_features(self) -> bool:
+        """Whether a loss asks for features of a trunk."""
+        return bool(self.perceptual or self.texture or self.adversarial)
 
 
 @dataclass
@@ -108,17 +123,19 @@ class VividRun:
     def __post_init__(self) -> None:
         """Make the optimisers, and begin the average."""
         c = self.recipe
-        look, discriminator = self.networks[LOOK], self.networks[DISCRIMINATOR]
+        look = self.networks[LOOK]
         averaged = {k: v.detach().clone() for k, v in look.named_parameters()}
         self.look = Learner(self, look, [_adam(look, c.learning_rate)], averaged)
-        self.discriminator = Learner(
-            self, discriminator, [_adam(discriminator, c.discriminator_rate)]
-        )
+        self.discriminator = None
+        if DISCRIMINATOR in self.networks:
+            judge = self.networks[DISCRIMINATOR]
+            self.discriminator = Learner(self, judge, [_adam(judge, c.discriminator_rate)])
 
     @property
     def optimisers(self) -> list[torch.optim.Optimizer]:
-        """Of both networks."""
-        return self.look.optimisers + self.discriminator.optimisers
+        """Of all networks."""
+        learners = [k for k in (self.look, self.discriminator) if k is not None]
+        return [optimiser for learner in learners for optimiser in learner.optimisers]
 
     @property
     def progress(self) -> float:
@@ -146,6 +163,11 @@ class VividRun:
         self.step, self.seconds = progress["step"], progress["seconds"]
 
 
+def sizes_of(recipe: VividTraining, config: TokenizerConfig) -> PredictorSizes:
+    """Sizes of the predictor of a look."""
+    return PredictorSizes.of(config).deeper(recipe.blocks, recipe.refining)
+
+
 def _adam(network: nn.Module, rate: float) -> torch.optim.Optimizer:
     made = torch.optim.AdamW(network.parameters(), rate, betas=(0.5, 0.99), weight_decay=0.0)
     for group in made.param_groups:
@@ -166,7 +188,7 @@ def begun(
     Args:
         recipe: of the run.
         release: the model whose files are to be shown.
-        channels: of the blocks of the trunk.
+        channels: of the blocks of the trunk, for a discriminator, if the recipe has one.
         device: where.
         warm_start: weights of a look to start from instead.
 
@@ -174,12 +196,19 @@ def begun(
         WeightsError: these are none, or not of the recipe's sizes.
     """
     torch.manual_seed(recipe.seed)
-    look = look_like(release.model.tokenizer, recipe.finest_width, REFINED)
+    tokenizer = release.model.tokenizer
+    sizes = sizes_of(recipe, tokenizer.config)
+    if recipe.alone:
+        look = alone_like(tokenizer, sizes)
+    else:
+        look = look_like(tokenizer, recipe.finest_width, sizes)
     if warm_start is not None:
         stored = read_look(warm_start, release.model.config.tokenizer).look
         try:
             look.load_state_dict(stored.state_dict())
         except RuntimeError as error:
             raise WeightsError(f"{warm_start} is not of this recipe's sizes: {error}") from error
-    networks = nn.ModuleDict({LOOK: look, DISCRIMINATOR: Discriminator(channels)})
+    networks = nn.ModuleDict({LOOK: look})
+    if recipe.adversarial:
+        networks[DISCRIMINATOR] = Discriminator(channels)
     return VividRun(recipe, channels_last(networks.to(device)), device)

@@ -1,14 +1,17 @@
 """One step of training the vivid look: what it is shown, and updates of both networks."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sbtcodec.grid import Box
 from sbtcodec.models.release import Release
 from sbtcodec.rdo.soft_symbols import leaky_clamp
 from sbtcodec.runtime.precision import fast_bf16
+from sbtcodec.tokenizer.bootstrap import padded
+from sbtcodec.tokenizer.config import STEPS_ALONE
 from sbtcodec.tokenizer.layers import channels_last, pixel_rows
 from sbtcodec.tokenizer.look import Look
 from sbtcodec.tokenizer.noise import PERIOD, noise_at
@@ -32,22 +35,21 @@ class Arrived(NamedTuple):
     """What a decoder has of crops; those of global tokens alone come first.
 
     Attributes:
-        features: of the predictor, for crops of global tokens alone, float32 [A, C, H, W].
-        predicted: local tokens of these before the last refinement, [A, local_channels, H, W].
+        values: of the global tokens of crops of these alone, float32 [A, dims, H / 2, W / 2].
         detailed: local tokens of the others, [B - A, local_channels, H, W].
         weights: of the anchors of the quality, [B, gain_anchors].
         layers: detail layers, int64 [B].
-        faithful: pictures of the faithful look, float32 [B, 3, 16H, 16W] in 0..1.
+        faithful: pictures of the faithful look, float32 [B, 3, 16H, 16W] in 0..1, where a
+            discriminator has a say.
         noise: as at some place of a picture, [B, C, H, W].
         shares: how much it counts that they look real, float32 [B] in 0..1.
     """
 
-    features: Tensor
-    predicted: Tensor
+    values: Tensor
     detailed: Tensor
     weights: Tensor
     layers: Tensor
-    faithful: Tensor
+    faithful: Tensor | None
     noise: Tensor
     shares: Tensor
 
@@ -55,10 +57,10 @@ class Arrived(NamedTuple):
 def shown_by(look: Look, arrived: Arrived) -> Tensor:
     """Pictures of a look, float32 [B, 3, 16H, 16W], about 0..1, not clamped."""
     y_hat = arrived.detailed
-    if len(arrived.features):
-        refiner = look.refiner(0)
-        assert refiner is not None
-        alone = arrived.predicted + refiner(arrived.features, arrived.predicted).float()
+    if len(arrived.values):
+        assert look.predictor is not None
+        alone = look.predictor(arrived.values)
+        alone = padded(alone, y_hat.shape[1] - alone.shape[1])
         y_hat = pixel_rows(torch.cat([alone, y_hat]))
     shown: Tensor = look.decoder(y_hat, arrived.weights, arrived.layers, noise=arrived.noise)
     return shown.float()
@@ -92,27 +94,40 @@ class Crops:
         shares[:alone] = 1
         none = x.new_zeros(count, t.config.local_channels, x.shape[2] // 16, x.shape[3] // 16)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=fast_bf16(self.device.type)):
-            coded = self.coding.coded(x, code, layers, none)
             weights = t.anchor_weights(code)
-            faithful = t.decoder(coded.y_hat, weights, layers).float().clamp(0, 1)
-            known = t.predictor(coded.values[:alone]) if alone else (x[:0], x[:0])
-        features, predicted = (part.float() for part in known)
-        detailed = pixel_rows(coded.y_hat[alone:])
+            if alone == count and not c.adversarial:
+                values, y_hat = self.values_alone(x), none[:0]
+            else:
+                coded = self.coding.coded(x, code, layers, none)
+                values, y_hat = coded.values[:alone], coded.y_hat
+            faithful = None
+            if c.adversarial:
+                faithful = t.decoder(y_hat, weights, layers).float().clamp(0, 1)
+        detailed = pixel_rows(y_hat[alone:])
         corners = torch.randint(PERIOD, (count, 2), generator=rng).tolist()
-        height, width = coded.y_hat.shape[2:]
+        height, width = none.shape[2:]
         boxes = [Box(top, left, top + height, left + width) for top, left in corners]
         noise = torch.cat([noise_at(box, self.device) for box in boxes])
-        return Arrived(features, predicted, detailed, weights, layers, faithful, noise, shares)
+        return Arrived(values, detailed, weights, layers, faithful, noise, shares)
+
+    def values_alone(self, x: Tensor) -> Tensor:
+        """Values of the global tokens of files of these alone, [B, dims, H / 32, W / 32]."""
+        local_encoder, global_encoder = self.tokenizer.encoders
+        y = local_encoder(x).float()
+        steps = torch.full((len(x),), STEPS_ALONE, device=self.device)
+        return self.tokenizer.fitted(y, global_encoder(y), steps, len(x)).values
 
 
-def update(run: VividRun, x: Tensor, arrived: Arrived, features: VggFeatures) -> dict[str, float]:
+def update(
+    run: VividRun, x: Tensor, arrived: Arrived, features: VggFeatures | None
+) -> dict[str, float]:
     """One step of both networks.
 
     Args:
         run: is changed.
         x: crops, float32 [B, 3, H, W] in [0, 1].
         arrived: of these, of `Crops`.
-        features: of the trunk.
+        features: of the trunk; may be missing where no loss asks for them.
 
     Returns:
         What the losses were, by name.
@@ -127,36 +142,48 @@ def update(run: VividRun, x: Tensor, arrived: Arrived, features: VggFeatures) ->
     with torch.autocast(kind, torch.bfloat16, enabled=bf16):
         made = shown_by(look.model, arrived)
     made = leaky_clamp(made, 0.0, 1.0)
-    with torch.no_grad():
-        wanted = features(x)
-    found = features(made)
-    parts = {
-        "vgg": feature_distance(found, wanted),
-        "texture": weighted(texture_distance(found, wanted), arrived.shares),
-        "mse": (made - x).square().mean(),
-        "folds": fold_traces(made, x),
-        "colour": colours_apart(made, x),
+    found, wanted = _features(c, features, made, x)
+    losses: dict[str, tuple[float, Callable[[], Tensor]]] = {
+        "vgg": (c.perceptual, lambda: feature_distance(found, wanted)),
+        "texture": (c.texture, lambda: weighted(texture_distance(found, wanted), arrived.shares)),
+        "mse": (c.squared_error, lambda: (made - x).square().mean()),
+        "folds": (c.folds, lambda: fold_traces(made, x)),
+        "colour": (c.colour, lambda: colours_apart(made, x)),
     }
-    loss = (
-        c.perceptual * parts["vgg"]
-        + c.texture * parts["texture"]
-        + c.squared_error * parts["mse"]
-        + c.folds * parts["folds"]
-        + c.colour * parts["colour"]
-    )
-    if run.progress >= c.adversarial_from:
-        discriminator.model.requires_grad_(requires_grad=False)
-        with torch.autocast(kind, torch.bfloat16, enabled=bf16):
-            answers = discriminator.model(made, arrived.faithful, found).float()
-        parts["fooled"] = weighted(-answers.mean((1, 2, 3)), arrived.shares)
-        discriminator.model.requires_grad_(requires_grad=True)
-        loss = loss + c.adversarial * parts["fooled"]
+    if discriminator is not None and run.progress >= c.adversarial_from:
+        judge = discriminator.model
+        losses["fooled"] = c.adversarial, lambda: _fooled(judge, arrived, made, found)
+    parts = {name: measured() for name, (weight, measured) in losses.items() if weight}
+    loss = torch.stack([losses[name][0] * part for name, part in parts.items()]).sum()
     descend(look, look.model, loss, 1, clip=c.clip)
     follow(look, look.model, c.ema)
-    if run.progress >= c.discriminator_from and run.step % c.discriminator_every == 0:
+    due = run.progress >= c.discriminator_from and run.step % c.discriminator_every == 0
+    if discriminator is not None and due:
         with torch.autocast(kind, torch.bfloat16, enabled=bf16):
             real = discriminator.model(x, arrived.faithful, wanted)
             fake = discriminator.model(made.detach(), arrived.faithful, [h.detach() for h in found])
         parts["wrong"] = judged_wrongly(real, fake, arrived.shares)
         descend(discriminator, discriminator.model, parts["wrong"], 1, clip=c.clip)
     return {key: value.item() for key, value in parts.items()}
+
+
+def _features(
+    recipe: VividTraining, features: VggFeatures | None, made: Tensor, x: Tensor
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Of what was made, and of the photographs; none where no loss asks for them."""
+    if not recipe.needs_features:
+        return [], []
+    assert features is not None
+    with torch.no_grad():
+        wanted = features(x)
+    return features(made), wanted
+
+
+def _fooled(judge: nn.Module, arrived: Arrived, made: Tensor, found: list[Tensor]) -> Tensor:
+    """How little the discriminator takes pictures for photographs; it learns nothing by that."""
+    kind = made.device.type
+    judge.requires_grad_(requires_grad=False)
+    with torch.autocast(kind, torch.bfloat16, enabled=fast_bf16(kind)):
+        answers = judge(made, arrived.faithful, found).float()
+    judge.requires_grad_(requires_grad=True)
+    return weighted(-answers.mean((1, 2, 3)), arrived.shares)
