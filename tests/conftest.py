@@ -8,6 +8,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from safetensors.torch import save_file
+from trunks import trunk
 
 from sbtcodec.codec.codec import Codec
 from sbtcodec.generation.config import GeneratorConfig
@@ -82,6 +84,14 @@ def random_transformer(config: GeneratorConfig, seed: int = 5) -> Transformer:
         model.head.logits.normal_(std=0.3)
         model.conditions.normal_(std=0.5)
     return model
+
+
+@pytest.fixture(scope="session")
+def trunk_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights of a small VGG trunk."""
+    path = tmp_path_factory.mktemp("trunk") / "trunk.safetensors"
+    save_file(trunk(), path)
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -10,12 +10,10 @@ import torch
 from conftest import changed_look, put_look
 from numpy.typing import NDArray
 from PIL import Image
-from typer.testing import CliRunner
 
-from sbtcodec.cli import app
 from sbtcodec.codec.codec import Codec
 from sbtcodec.codec.light_codec import LightCodec
-from sbtcodec.errors import ArgumentError, WeightsError
+from sbtcodec.errors import WeightsError
 from sbtcodec.models.export import export_alone, export_decoder
 from sbtcodec.models.registry import read_manifest
 from sbtcodec.models.release import load_release
@@ -26,7 +24,7 @@ from sbtcodec.tokenizer.predictor_sizes import PredictorSizes
 from sbtcodec.training import checkpoint
 from sbtcodec.training.publish import add
 from sbtcodec.training.vivid_run import train_vivid
-from sbtcodec.training.vivid_stage import PRESETS, export_networks, vivid_stage
+from sbtcodec.training.vivid_stage import PRESETS, export_networks
 from sbtcodec.training.vivid_state import VividTraining, begun
 
 RGB = NDArray[np.uint8]
@@ -202,11 +200,13 @@ def test_they_start_as_the_model_or_as_what_it_has(alone_codec: Codec, plain_cod
 
 
 def test_a_run_gives_the_model_its_networks_and_the_model_another_name(
-    tiny_weights: Path, photographs: Path, tmp_path: Path
+    tiny_weights: Path, photographs: Path, trunk_file: Path, tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(tiny_weights, tmp_path / "weights"))
     release = load_release(folder=folder)
-    run = train_vivid(RECIPE, release, data=photographs, trunk=None, out=tmp_path / "run", steps=12)
+    run = train_vivid(
+        RECIPE, release, data=photographs, trunk=trunk_file, out=tmp_path / "run", steps=12
+    )
     for name in ("tiny.1", "tiny.2"):
         made = export_networks(run, folder)
         assert made.name == f"{name}.safetensors"
@@ -220,12 +220,12 @@ def test_a_run_gives_the_model_its_networks_and_the_model_another_name(
 
 
 def test_only_such_networks_become_part_of_a_model(
-    tiny_weights: Path, photographs: Path, tmp_path: Path
+    tiny_weights: Path, photographs: Path, trunk_file: Path, tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(tiny_weights, tmp_path / "weights"))
     release = load_release(folder=folder)
     recipe = VividTraining(**{**vars(RECIPE), "alone_share": 0.5})
-    run = train_vivid(recipe, release, data=photographs, trunk=None, out=tmp_path, steps=1)
+    run = train_vivid(recipe, release, data=photographs, trunk=trunk_file, out=tmp_path, steps=1)
     with pytest.raises(WeightsError, match="not of networks for pictures of global tokens alone"):
         export_networks(run, folder)
     assert load_release(folder=folder).path == folder / release.path.name
@@ -236,11 +236,3 @@ def test_no_discriminator_is_trained_where_none_has_a_say(tiny_weights: Path) ->
     assert run.discriminator is None and list(run.networks) == ["look"]
     assert isinstance(run.look.model, Look)
     assert run.look.model.decoder.finest is None
-
-
-def test_a_preset_that_needs_a_trunk_says_so(photographs: Path, tmp_path: Path) -> None:
-    with pytest.raises(ArgumentError, match="needs the weights of a VGG-16 trunk"):
-        vivid_stage("base", tmp_path, data=photographs)
-    given = ["train", "--stage", "vivid", "--data", str(photographs), "--out", str(tmp_path)]
-    result = CliRunner().invoke(app, given)
-    assert result.exit_code == 2 and "--trunk" in result.output

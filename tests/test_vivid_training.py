@@ -1,14 +1,13 @@
 """Training of the vivid look: where it starts, what it learns, and that it resumes."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
-from trunks import trunk
 from typer.testing import CliRunner
 
 from sbtcodec.cli import app
@@ -18,10 +17,15 @@ from sbtcodec.models.release import Release, load_release
 from sbtcodec.tokenizer.look import Look, look_like
 from sbtcodec.training import checkpoint
 from sbtcodec.training.trunk_losses import VggFeatures, feature_distance, texture_distance
-from sbtcodec.training.vivid_losses import Discriminator, colours_apart, fold_traces
+from sbtcodec.training.vivid_losses import (
+    Discriminator,
+    colours_apart,
+    fold_traces,
+    logarithm_of_error,
+)
 from sbtcodec.training.vivid_run import train_vivid
 from sbtcodec.training.vivid_state import VividTraining, begun, sizes_of
-from sbtcodec.training.vivid_step import Crops, shown_by, update
+from sbtcodec.training.vivid_step import Crops, looked_at, shown_by, update
 
 RECIPE = VividTraining(
     minutes=60, batch=1, side=64, finest_width=8, discriminator_from=0, adversarial_from=0
@@ -33,13 +37,6 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def release() -> Release:
     return load_release()
-
-
-@pytest.fixture(scope="module")
-def trunk_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("trunk") / "trunk.safetensors"
-    save_file(trunk(), path)
-    return path
 
 
 @pytest.fixture
@@ -119,6 +116,35 @@ def test_a_shift_of_colour_costs_and_fine_noise_does_not() -> None:
     assert colours_apart(shifted, photograph) > 20 * colours_apart(noisy, photograph)
 
 
+def test_each_picture_counts_alike_where_the_logarithm_of_its_error_does() -> None:
+    x = torch.full((2, 3, 16, 16), 0.5)
+    made = x + torch.tensor([0.02, 0.2])[:, None, None, None]
+    before = logarithm_of_error(made, x)
+    for index in (0, 1):
+        better = made.clone()
+        better[index] = x[index] + (made - x)[index] / 2
+        # half the error of either picture is 6 dB, of two
+        gain = float(before - logarithm_of_error(better, x))
+        assert gain == pytest.approx(math.log(4) / 2, rel=0.05)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_features_may_be_looked_at_of_some_crops_alone(
+    release: Release, trunk_file: Path, count: int
+) -> None:
+    recipe = replace(RECIPE, alone_share=1.0, looked_at=count)
+    features = VggFeatures(trunk_file, CPU)
+    run, crops = begun(recipe, release, features.channels, CPU), Crops(release, recipe, CPU)
+    x = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    arrived = crops.arrived(x, 0)
+    seen = looked_at(recipe, features, x.clone().requires_grad_(), x, arrived)
+    assert {len(part) for part in (seen.made, seen.found[0], seen.wanted[3], seen.shares)} == {
+        count
+    }
+    losses = update(run, x, arrived, features)
+    assert losses["vgg"] > 0 and losses["wrong"] > 0
+
+
 def test_looking_real_counts_the_less_the_more_a_file_says(release: Release) -> None:
     x = torch.rand(40, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     recipe = replace(RECIPE, alone_share=0.25)
@@ -144,7 +170,10 @@ def test_where_nothing_is_to_look_real_texture_and_the_discriminator_do_not_coun
     assert counted["texture"] > 0 and counted["wrong"] > 0
 
 
-@pytest.mark.parametrize("term", ["colour", "folds", "texture", "adversarial", "perceptual"])
+@pytest.mark.parametrize(
+    "term",
+    ["colour", "folds", "texture", "adversarial", "perceptual", "squared_error", "log_error"],
+)
 def test_every_term_moves_the_weights(release: Release, trunk_file: Path, term: str) -> None:
     recipe = replace(RECIPE, alone_share=1.0, warmup_steps=1)
     (_, one), (_, other) = (

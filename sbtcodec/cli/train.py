@@ -113,10 +113,9 @@ def train(
         "device": device,
     }
     if stage is Stage.VIVID:
-        if data is None or (trunk is None and preset != "alone"):
+        if data is None or trunk is None:
             raise typer.BadParameter(
-                "the vivid look takes --data and --trunk, and the preset alone --data",
-                param_hint="'--data'",
+                "the vivid look takes --data and --trunk", param_hint="'--data'"
             )
         from sbtcodec.training.vivid_stage import vivid_stage
 

@@ -18,6 +18,7 @@ from sbtcodec.tokenizer.layers import pixel_rows
 FOLDED = 4  # pixels of the side of the squares that the discriminator has as one place
 SLOPE = 0.2  # of a leaky ReLU
 REDUCED = 8  # pixels of the side of a square that has one colour
+LEAST_ERROR = 1e-5  # 50 dB, which is added before a logarithm is taken
 REGION = 8  # squares of the side of a region over which traces of them are looked for
 
 
@@ -112,6 +113,16 @@ def colours_apart(made: Tensor, x: Tensor) -> Tensor:
         x: the photographs, the same shape.
     """
     return F.avg_pool2d(made - x, REDUCED).square().mean()
+
+
+def logarithm_of_error(made: Tensor, x: Tensor) -> Tensor:
+    """The mean of the logarithms of squared errors, one of each picture, so that each counts alike.
+
+    Args:
+        made: float32 [B, 3, H, W].
+        x: the photographs, the same shape.
+    """
+    return (made - x).square().mean((1, 2, 3)).add(LEAST_ERROR).log().mean()
 
 
 def fold_traces(made: Tensor, x: Tensor) -> Tensor:

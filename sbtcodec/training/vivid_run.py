@@ -24,7 +24,7 @@ def train_vivid(
     release: Release,
     *,
     data: Path,
-    trunk: Path | None,
+    trunk: Path,
     out: Path,
     resume: bool = False,
     warm_start: Path | None = None,
@@ -37,7 +37,7 @@ def train_vivid(
         recipe: how.
         release: the model whose files are to be shown.
         data: folder of photographs.
-        trunk: weights of a VGG-16 trunk; None for a recipe whose losses ask for no features.
+        trunk: weights of a VGG-16 trunk.
         out: folder of the run.
         resume: go on from the checkpoint in `out`.
         warm_start: weights of a look to start from.
@@ -51,9 +51,8 @@ def train_vivid(
         SbtError: no photographs, no trunk, a checkpoint does not fit, or a gradient is not finite.
     """
     where = torch.device(device)
-    features = None if trunk is None else VggFeatures(trunk, where)
-    channels = () if features is None else features.channels
-    run = begun(recipe, release, channels, where, warm_start=warm_start)
+    features = VggFeatures(trunk, where)
+    run = begun(recipe, release, features.channels, where, warm_start=warm_start)
     out.mkdir(parents=True, exist_ok=True)
     if resume:
         run.restore(out / CHECKPOINT)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sbtcodec.errors import ArgumentError, WeightsError
+from sbtcodec.errors import WeightsError
 from sbtcodec.models.export import export_alone
 from sbtcodec.models.looks import add_look, write_look
 from sbtcodec.models.release import Release, load_release
@@ -26,7 +26,10 @@ ALONE = VividTraining(
     batch=8,
     alone_share=1.0,
     finest_width=0,
-    perceptual=0.0,
+    squared_error=0.0,
+    log_error=1.0,
+    perceptual=2.0,
+    looked_at=2,
     texture=0.0,
     folds=0.0,
     colour=0.0,
@@ -44,7 +47,7 @@ def vivid_stage(
     out: Path,
     *,
     data: Path,
-    trunk: Path | None = None,
+    trunk: Path,
     minutes: float | None = None,
     steps: int | None = None,
     resume: bool = False,
@@ -58,7 +61,7 @@ def vivid_stage(
         preset: a name of PRESETS.
         out: folder of the run.
         data: folder of photographs.
-        trunk: weights of a VGG-16 trunk; not needed for the preset `alone`.
+        trunk: weights of a VGG-16 trunk.
         minutes: length of the run, the preset's if not given.
         steps: stop after so many steps in all.
         resume: go on from the checkpoint in `out`.
@@ -71,14 +74,12 @@ def vivid_stage(
         Path of the checkpoint.
 
     Raises:
-        ArgumentError: there is no such preset, or it needs a trunk.
+        ArgumentError: there is no such preset.
         SbtError: no photographs, no trunk, a checkpoint does not fit, or a gradient is not finite.
     """
     recipe = recipe_of(preset, PRESETS)
     if minutes is not None:
         recipe = replace(recipe, minutes=minutes)
-    if recipe.needs_features and trunk is None:
-        raise ArgumentError(f"the preset {preset} needs the weights of a VGG-16 trunk; give them")
     release = load_release()
     path = train_vivid(
         recipe,

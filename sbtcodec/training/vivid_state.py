@@ -38,7 +38,9 @@ class VividTraining:
         faithful_from: quality code from which on texture and the discriminator do not count; below
             it, they count the more the less a file says.
         squared_error: weight of the squared error of pixels in [0, 1].
+        log_error: weight of the logarithm of each crop's squared error, in nats: of 4.3 dB each.
         perceptual: weight of the distance of VGG features.
+        looked_at: crops of a step whose features are looked at, the first ones; 0 for all.
         texture: weight of `texture_distance`.
         folds: weight of `fold_traces`.
         colour: weight of `colours_apart`.
@@ -65,7 +67,9 @@ class VividTraining:
     highest_code: int = 255
     faithful_from: int = 153
     squared_error: float = 12.0
+    log_error: float = 0.0
     perceptual: float = 6.0
+    looked_at: int = 0
     texture: float = 0.6
     folds: float = 300.0
     colour: float = 60.0

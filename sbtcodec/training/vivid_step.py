@@ -24,6 +24,7 @@ from sbtcodec.training.vivid_losses import (
     colours_apart,
     fold_traces,
     judged_wrongly,
+    logarithm_of_error,
     weighted,
 )
 from sbtcodec.training.vivid_state import VividRun, VividTraining
@@ -118,16 +119,14 @@ class Crops:
         return self.tokenizer.fitted(y, global_encoder(y), steps, len(x)).values
 
 
-def update(
-    run: VividRun, x: Tensor, arrived: Arrived, features: VggFeatures | None
-) -> dict[str, float]:
+def update(run: VividRun, x: Tensor, arrived: Arrived, features: VggFeatures) -> dict[str, float]:
     """One step of both networks.
 
     Args:
         run: is changed.
         x: crops, float32 [B, 3, H, W] in [0, 1].
         arrived: of these, of `Crops`.
-        features: of the trunk; may be missing where no loss asks for them.
+        features: of the trunk.
 
     Returns:
         What the losses were, by name.
@@ -142,48 +141,86 @@ def update(
     with torch.autocast(kind, torch.bfloat16, enabled=bf16):
         made = shown_by(look.model, arrived)
     made = leaky_clamp(made, 0.0, 1.0)
-    found, wanted = _features(c, features, made, x)
+    seen = looked_at(c, features, made, x, arrived)
     losses: dict[str, tuple[float, Callable[[], Tensor]]] = {
-        "vgg": (c.perceptual, lambda: feature_distance(found, wanted)),
-        "texture": (c.texture, lambda: weighted(texture_distance(found, wanted), arrived.shares)),
+        "vgg": (c.perceptual, lambda: feature_distance(seen.found, seen.wanted)),
+        "texture": (c.texture, seen.texture),
         "mse": (c.squared_error, lambda: (made - x).square().mean()),
+        "log": (c.log_error, lambda: logarithm_of_error(made, x)),
         "folds": (c.folds, lambda: fold_traces(made, x)),
         "colour": (c.colour, lambda: colours_apart(made, x)),
     }
     if discriminator is not None and run.progress >= c.adversarial_from:
         judge = discriminator.model
-        losses["fooled"] = c.adversarial, lambda: _fooled(judge, arrived, made, found)
+        losses["fooled"] = c.adversarial, lambda: seen.fooled(judge)
     parts = {name: measured() for name, (weight, measured) in losses.items() if weight}
     loss = torch.stack([losses[name][0] * part for name, part in parts.items()]).sum()
     descend(look, look.model, loss, 1, clip=c.clip)
     follow(look, look.model, c.ema)
     due = run.progress >= c.discriminator_from and run.step % c.discriminator_every == 0
     if discriminator is not None and due:
-        with torch.autocast(kind, torch.bfloat16, enabled=bf16):
-            real = discriminator.model(x, arrived.faithful, wanted)
-            fake = discriminator.model(made.detach(), arrived.faithful, [h.detach() for h in found])
-        parts["wrong"] = judged_wrongly(real, fake, arrived.shares)
+        parts["wrong"] = seen.judged_wrongly(discriminator.model)
         descend(discriminator, discriminator.model, parts["wrong"], 1, clip=c.clip)
     return {key: value.item() for key, value in parts.items()}
 
 
-def _features(
-    recipe: VividTraining, features: VggFeatures | None, made: Tensor, x: Tensor
-) -> tuple[list[Tensor], list[Tensor]]:
-    """Of what was made, and of the photographs; none where no loss asks for them."""
-    if not recipe.needs_features:
-        return [], []
-    assert features is not None
-    with torch.no_grad():
-        wanted = features(x)
-    return features(made), wanted
+class LookedAt(NamedTuple):
+    """Crops of a step whose features are looked at.
+
+    Attributes:
+        made: float32 [B, 3, H, W].
+        x: the photographs, the same shape.
+        faithful: the same of the faithful look, where a discriminator has a say.
+        shares: how much it counts that they look real, float32 [B].
+        found: features of what was made; empty where no loss asks for them.
+        wanted: of the photographs.
+    """
+
+    made: Tensor
+    x: Tensor
+    faithful: Tensor | None
+    shares: Tensor
+    found: list[Tensor]
+    wanted: list[Tensor]
+
+    def texture(self) -> Tensor:
+        """How far statistics of features are apart."""
+        return weighted(texture_distance(self.found, self.wanted), self.shares)
+
+    def fooled(self, judge: nn.Module) -> Tensor:
+        """How little a discriminator takes them for photographs; it learns nothing by that."""
+        judge.requires_grad_(requires_grad=False)
+        answers = self._answers(judge, self.made, self.found)
+        judge.requires_grad_(requires_grad=True)
+        return weighted(-answers.mean((1, 2, 3)), self.shares)
+
+    def judged_wrongly(self, judge: nn.Module) -> Tensor:
+        """How often a discriminator is wrong; gradients are its own alone."""
+        real = self._answers(judge, self.x, self.wanted)
+        fake = self._answers(judge, self.made.detach(), [h.detach() for h in self.found])
+        return judged_wrongly(real, fake, self.shares)
+
+    def _answers(self, judge: nn.Module, shown: Tensor, features: list[Tensor]) -> Tensor:
+        kind = shown.device.type
+        with torch.autocast(kind, torch.bfloat16, enabled=fast_bf16(kind)):
+            answers: Tensor = judge(shown, self.faithful, features)
+        return answers.float()
 
 
-def _fooled(judge: nn.Module, arrived: Arrived, made: Tensor, found: list[Tensor]) -> Tensor:
-    """How little the discriminator takes pictures for photographs; it learns nothing by that."""
-    kind = made.device.type
-    judge.requires_grad_(requires_grad=False)
-    with torch.autocast(kind, torch.bfloat16, enabled=fast_bf16(kind)):
-        answers = judge(made, arrived.faithful, found).float()
-    judge.requires_grad_(requires_grad=True)
-    return weighted(-answers.mean((1, 2, 3)), arrived.shares)
+def looked_at(
+    recipe: VividTraining,
+    features: VggFeatures,
+    made: Tensor,
+    x: Tensor,
+    arrived: Arrived,
+) -> LookedAt:
+    """The crops whose features a recipe looks at; arguments are those of `update`."""
+    some = slice(recipe.looked_at or None)
+    faithful = None if arrived.faithful is None else arrived.faithful[some]
+    found: list[Tensor] = []
+    wanted: list[Tensor] = []
+    if recipe.needs_features:
+        with torch.no_grad():
+            wanted = features(x[some])
+        found = features(made[some])
+    return LookedAt(made[some], x[some], faithful, arrived.shares[some], found, wanted)
