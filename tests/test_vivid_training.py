@@ -125,7 +125,7 @@ def test_each_picture_counts_alike_where_the_logarithm_of_its_error_does() -> No
         better[index] = x[index] + (made - x)[index] / 2
         # half the error of either picture is 6 dB, of two
         gain = float(before - logarithm_of_error(better, x))
-        assert gain == pytest.approx(math.log(4) / 2, rel=0.05)
+        assert gain == pytest.approx(math.log(4) / 2, rel=0.1)
 
 
 @pytest.mark.parametrize("count", [1, 2])
