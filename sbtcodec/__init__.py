@@ -8,12 +8,13 @@ Importing the package is quick: torch and the weights are loaded on first use. A
 """
 
 import functools
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import sbtcodec.runtime.forking  # noqa: F401  # from now on, forked children are told
 from sbtcodec.arguments import Buffer, content_of, flag, number, shown, whole_number
 from sbtcodec.codec.rate_target import rate_target_of
-from sbtcodec.container import FileInfo, check_pixels, unpack
+from sbtcodec.container import FileInfo, Look, check_pixels, unpack
 from sbtcodec.container import describe as _describe
 from sbtcodec.errors import ArgumentError, DeviceError, SbtError
 from sbtcodec.limits import DEFAULT_MAX_PIXELS
@@ -55,6 +56,7 @@ def compress(
     target: str | tuple[str, float] | None = None,
     strip: bool = False,
     keep_invisible: bool = False,
+    look: str | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     device: str = "auto",
 ) -> bytes:
@@ -78,6 +80,8 @@ def compress(
         strip: leave out EXIF and XMP data and the colour profile, converting the colours to sRGB.
         keep_invisible: encode the colours of pixels of alpha 0 as they are; without it, they
             continue those of their neighbourhood.
+        look: "faithful" or "vivid": how the picture is meant to be seen, which `decompress` follows
+            where no realism is given.
         max_pixels: refuse larger images, before they are decoded.
         device: "auto", "cpu" or "cuda".
 
@@ -100,6 +104,8 @@ def compress(
 
     most = whole_number("max_pixels", max_pixels, 1)
     picture = as_picture(image, strip=strip, max_pixels=most)
+    if Look.meant(look):
+        picture = replace(picture, look=look)
     codec = _loaded_codec(_known(device))
     if not rate_target.search:
         return codec.compress(
@@ -122,7 +128,7 @@ def decompress(
     allow_partial: bool = False,
     crop: tuple[int, int, int, int] | None = None,
     scale: int = 1,
-    realism: float = 0.0,
+    realism: float | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     device: str = "auto",
 ) -> "Image.Image":
@@ -136,6 +142,7 @@ def decompress(
         scale: reduce the picture (or crop) by this factor: 1, 2, 4 or 8.
         realism: share of the vivid look: 0 shows what the file says, 1 looks real by synthesised
             detail, which the image's XMP data says. The model needs one, see `sbtcodec models`.
+            None shows the file as it is meant: vividly if it says so, else faithfully.
         max_pixels: refuse files that declare more pixels, before anything is allocated.
         device: "auto", "cpu" or "cuda".
 
@@ -146,7 +153,8 @@ def decompress(
     """
     content = content_of(data)
     most = whole_number("max_pixels", max_pixels, 1)
-    number("realism", realism, 0, 1)
+    if realism is not None:
+        number("realism", realism, 0, 1)
     # bad files are told before torch and the weights are loaded
     check_pixels(unpack(content, allow_partial=flag("allow_partial", allow_partial)).header, most)
     return _loaded_codec(_known(device)).decompress(

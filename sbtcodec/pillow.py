@@ -36,8 +36,9 @@ FORMAT = "SBT"
 # Where files are decoded: "auto", "cpu" or "cuda"; to be set by whoever wants another.
 DEVICE = "auto"
 
-# Share of the vivid look in what is decoded, 0 to 1; to be set by whoever wants it.
-REALISM = 0.0
+# Share of the vivid look in what is decoded, 0 to 1, to be set by whoever wants it; None to show a
+# file as it is meant, faithfully if it does not say.
+REALISM: float | None = None
 
 # What `Image.save` passes on to the codec, and what it may replace in an image's `info`.
 _CODEC_OPTIONS = (
@@ -49,6 +50,7 @@ _CODEC_OPTIONS = (
     "target",
     "strip",
     "keep_invisible",
+    "look",
     "max_pixels",
     "device",
 )

@@ -19,6 +19,7 @@ from sbtcodec.cli.common.options import (
     JobsOption,
     JsonOption,
     KeepExtensionOption,
+    LookHint,
     MaxPixelsOption,
     OutDirOption,
     OutputOption,
@@ -98,6 +99,14 @@ def compress(
         bool,
         typer.Option("--keep-invisible", help="Keep the colours of what is wholly transparent."),
     ] = False,
+    look: Annotated[
+        LookHint | None,
+        typer.Option(
+            "--look",
+            help="How it is meant to be seen; decompress does so if not told otherwise.",
+            show_default=False,
+        ),
+    ] = None,
     verify: Annotated[
         bool,
         typer.Option("--verify", help="Decode the result before it is written; tell its PSNR."),
@@ -136,7 +145,7 @@ def compress(
     --size, --bpp and --target search for the quality; the networks of the encoder run once. What is
     asked for is never exceeded, and a file that cannot be made is a failure with exit code 11.
     Scores, also that of --verify, are of what is seen: with transparency, the lesser of those over
-    black and over white.
+    black and over white. They are of the faithful look, also of a file with --look vivid.
 
     A batch ends with exit code 0 if all went well, with that of the failures if they have one in
     common, else with 1. Ctrl-C leaves whole files only; --skip-existing goes on from there.
@@ -169,7 +178,7 @@ def compress(
         effort,
         keep_invisible,
     )
-    encoder = FileEncoder(rate_target, verify=verify)
+    encoder = FileEncoder(rate_target, verify=verify, look=None if look is None else look.value)
     if engine != LOCAL:
         run_collection(
             paths,

@@ -18,12 +18,12 @@ from sbtcodec.cli.common.options import (
     JobsOption,
     JsonOption,
     MaxPixelsOption,
+    MeantRealismOption,
     OutDirOption,
     OutputOption,
     Precision,
     PrecisionOption,
     QuietOption,
-    RealismOption,
     RecursiveOption,
     SkipExistingOption,
     check_choices,
@@ -88,7 +88,7 @@ def decompress(
             show_default=False,
         ),
     ] = 1,
-    realism: RealismOption = 0.0,
+    realism: MeantRealismOption = None,
     strip: Annotated[
         bool,
         typer.Option(
@@ -113,7 +113,8 @@ def decompress(
     fails does not stop the others. All formats but jpg are written without loss.
 
     With --realism, the picture looks more like a photograph, by detail that is not in the file: XMP
-    data in the image says so. Take 0 for evidence, for measuring and for reading text.
+    data in the image says so. Take 0 for evidence, for measuring and for reading text. Without it,
+    a file that was made with --look vivid is shown vividly, and any other faithfully.
 
     \b
     Examples:
@@ -131,7 +132,7 @@ def decompress(
     common, else with 1. Ctrl-C leaves whole files only; --skip-existing goes on from there.
     """
     check_choices({"--force": force, "--skip-existing": skip_existing})
-    check_numbers({"--realism": realism})
+    check_numbers({"--realism": 0.0 if realism is None else realism})
     extension = f".{(image_format or ImageFormat.PNG).value}"
     tasks = arrange(paths, output, out_dir, sbt_files_to(extension), recursive=recursive)
     if isinstance(tasks, Task) and image_format is not None and isinstance(tasks.output, Path):

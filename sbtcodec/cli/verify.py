@@ -171,7 +171,7 @@ class _Verification:
         codec = shared.codec()
         start = time.perf_counter()
         with naming(source):
-            decoded = codec.decode(data, max_pixels=self.max_pixels)
+            decoded = codec.decode(data, realism=0, max_pixels=self.max_pixels)
             if decoded.notice is not None:
                 raise InvalidFileError(f"the file is not whole: {decoded.notice}")
         seconds = time.perf_counter() - start

@@ -19,6 +19,7 @@ from sbtcodec.codec.compressing import Compressing
 from sbtcodec.codec.concealment import Conceal
 from sbtcodec.codec.decoder import Decoded, decode_file
 from sbtcodec.codec.loading import LoadedCodec
+from sbtcodec.codec.meant import header_of, realism_meant, with_notice
 from sbtcodec.codec.tokenize import file_of, picture_from, tokens_in
 from sbtcodec.codec.tokens import Tokens
 from sbtcodec.container import check_pixels, unpack
@@ -55,7 +56,7 @@ class Codec(Compressing, LoadedCodec):
         allow_partial: bool = False,
         crop: Crop | None = None,
         scale: int = 1,
-        realism: float = 0.0,
+        realism: float | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
     ) -> Image.Image:
         """Decompress the bytes of a `.sbt` file; see `decode` for arguments and errors.
@@ -80,7 +81,7 @@ class Codec(Compressing, LoadedCodec):
         allow_partial: bool = False,
         crop: Crop | None = None,
         scale: int = 1,
-        realism: float = 0.0,
+        realism: float | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
         conceal: Conceal | None = None,
     ) -> Decoded:
@@ -97,7 +98,8 @@ class Codec(Compressing, LoadedCodec):
             scale: reduce the picture (or crop) by this factor, 1, 2, 4 or 8; colours count by
                 their alpha.
             realism: share of the vivid look in the pixels: 0 is the faithful picture, 1 one with
-                synthesised detail, which its XMP data says.
+                synthesised detail, which its XMP data says. None shows the file as it is meant:
+                vividly if it says so and the model has such a look, else faithfully.
             max_pixels: refuse files that declare more pixels, before anything is allocated.
             conceal: decode what is whole of a damaged file of several tiles, with details of the
                 others predicted, and their global tokens drawn by this if they are damaged; see
@@ -110,6 +112,10 @@ class Codec(Compressing, LoadedCodec):
             ModelMismatchError: it was made with another model, or the model has no vivid look.
             WeightsError: the weights of the look are damaged.
         """
+        missed = None
+        if realism is None:
+            header = header_of(data, allow_partial=allow_partial or conceal is not None)
+            realism, missed = realism_meant(header, vivid=self.has_look(header.model))
         realism = number("realism", realism, 0, 1)
         decoded = decode_file(
             partial(self.engine_of, realism=realism),
@@ -122,7 +128,7 @@ class Codec(Compressing, LoadedCodec):
             conceal=conceal,
         )
         if realism == 0:
-            return decoded
+            return with_notice(decoded, missed)
         marked = with_synthesised_detail(decoded.picture, realism)
         return replace(decoded, picture=marked, realism=realism)
 

@@ -3,6 +3,7 @@
 Nothing here imports torch before an effort asks for its gradients.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from sbtcodec.arguments import flag, number, whole_number
 from sbtcodec.codec.chunks import chunks_of
 from sbtcodec.codec.decoder import whole_picture
 from sbtcodec.codec.encoder import Analysis, Coding, encode, rows_of, searching
-from sbtcodec.container import code_of
+from sbtcodec.container import Look, code_of
 from sbtcodec.image.conversion import as_picture
 from sbtcodec.image.picture import Picture
 from sbtcodec.image.transparency import smoothed
@@ -44,6 +45,7 @@ class Compressing:
         effort: int = DEFAULT_EFFORT,
         max_pixels: int = DEFAULT_MAX_PIXELS,
         keep_invisible: bool = False,
+        look: str | None = None,
     ) -> bytes:
         """Compress an image into the bytes of a `.sbt` file.
 
@@ -57,9 +59,12 @@ class Compressing:
             max_pixels: refuse larger images; a picture was limited when it was loaded.
             keep_invisible: encode the colours of pixels of alpha 0 as they are; without it, they
                 continue those of their neighbourhood.
+            look: "faithful" or "vivid": how the picture is meant to be seen, which decoding follows
+                where nothing else is asked for.
 
         Raises:
-            ArgumentError: quality, effort or limit is out of range, or the image is something else.
+            ArgumentError: quality, effort or limit is out of range, or image or look is something
+                else.
             ImageError: the image has the wrong dtype, shape or size, or its transparency or
                 metadata are too large.
         """
@@ -68,7 +73,9 @@ class Compressing:
         search = search_steps_of(effort)
         if search != NONE:
             searching(self.encoding_engine())  # before anything is computed for nothing
-        analysis = self.analyse(image, max_pixels=max_pixels, keep_invisible=keep_invisible)
+        analysis = self.analyse(
+            image, max_pixels=max_pixels, keep_invisible=keep_invisible, look=look
+        )
         if search == NONE:  # which alone looks at pixels again
             for picture in (image, analysis.picture):
                 if isinstance(picture, Picture) and (picture.passing or picture is not image):
@@ -82,17 +89,21 @@ class Compressing:
         *,
         max_pixels: int = DEFAULT_MAX_PIXELS,
         keep_invisible: bool = False,
+        look: str | None = None,
     ) -> Analysis:
         """Run the encoder's networks, whose part does not depend on the quality.
 
         Arguments and errors are those of `compress`.
         """
+        Look.meant(look)
         most = whole_number("max_pixels", max_pixels, 1)
         if isinstance(image, Picture):  # whose loader had a limit of its own
             most = MAX_SIDE**2
         picture = as_picture(image, max_pixels=most)
         if not flag("keep_invisible", keep_invisible):
             picture = smoothed(picture)
+        if look is not None:
+            picture = replace(picture, look=look)
         return Analysis(picture, chunks_of(picture), *self.encoding_engine().analyse(picture.rgb))
 
     def code(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sbtcodec.codec.checks import check_bytes, seed_of
-from sbtcodec.container import FORMAT_VERSION, Chunk, Container, Header, Layer, Part, pack
+from sbtcodec.container import FORMAT_VERSION, Chunk, Container, Header, Layer, Look, Part, pack
 from sbtcodec.entropy.coder import Indices, LayerEncoder
 from sbtcodec.entropy.units import TABLES
 from sbtcodec.errors import ArgumentError
@@ -107,6 +107,7 @@ def encode(
         quality,
         detail_layers,
         grayscale=analysis.picture.grayscale,
+        look=Look.meant(analysis.picture.look),
     )
     with engine.inference():
         tiles = tuple(TileSymbols(model, quality, box) for box in header.tiles)

@@ -9,6 +9,7 @@ from sbtcodec.arguments import Buffer, number
 from sbtcodec.codec.compressing import Compressing
 from sbtcodec.codec.concealment import Conceal
 from sbtcodec.codec.decoder import Decoded, decode_file
+from sbtcodec.codec.meant import header_of, realism_meant, with_notice
 from sbtcodec.errors import ModelMismatchError, WeightsError
 from sbtcodec.grid import Crop
 from sbtcodec.limits import DEFAULT_MAX_PIXELS
@@ -57,7 +58,7 @@ class LightCodec(Compressing):
         allow_partial: bool = False,
         crop: Crop | None = None,
         scale: int = 1,
-        realism: float = 0.0,
+        realism: float | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
         conceal: Conceal | None = None,
     ) -> Decoded:
@@ -67,9 +68,13 @@ class LightCodec(Compressing):
             ModelMismatchError: realism is above 0, which takes torch, and `Codec`.
             WeightsError: the weights of its model are missing or damaged.
         """
-        if number("realism", realism, 0, 1) > 0:
+        missed = None
+        if realism is None:
+            header = header_of(data, allow_partial=allow_partial or conceal is not None)
+            _, missed = realism_meant(header, vivid=False)
+        elif number("realism", realism, 0, 1) > 0:
             raise ModelMismatchError(NEEDS_TORCH)
-        return decode_file(
+        decoded = decode_file(
             self.engine_of,
             data,
             layers,
@@ -79,6 +84,7 @@ class LightCodec(Compressing):
             max_pixels=max_pixels,
             conceal=conceal,
         )
+        return with_notice(decoded, missed)
 
     def engine_of(self, number: int) -> "LightEngine":
         """The engine of the model of that number, loaded once.

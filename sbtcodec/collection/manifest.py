@@ -50,6 +50,7 @@ class Settings:
         strip: whether metadata is left out.
         search: what the quality of each file is searched for, such as "size=20000".
         keep_invisible: whether the colours of what is wholly transparent are encoded as they are.
+        look: how pictures are meant to be seen, if that is said.
     """
 
     quality: float
@@ -59,6 +60,7 @@ class Settings:
     strip: bool = False
     search: str = ""
     keep_invisible: bool = False
+    look: str | None = None
 
     def __str__(self) -> str:
         """The settings for people."""
@@ -66,7 +68,8 @@ class Settings:
         what = "global tokens alone" if self.globals_only else what
         strip = ", without metadata" if self.strip else ""
         invisible = ", with invisible colours" if self.keep_invisible else ""
-        return f"{what}{as_setting(self.effort)}{strip}{invisible}, model {self.model}"
+        look = f", meant to be seen {self.look}" if self.look else ""
+        return f"{what}{as_setting(self.effort)}{strip}{invisible}{look}, model {self.model}"
 
 
 @dataclass(frozen=True)

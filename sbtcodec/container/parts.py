@@ -4,6 +4,8 @@ import string
 from dataclasses import dataclass
 from enum import IntEnum
 
+from sbtcodec.arguments import shown
+from sbtcodec.errors import ArgumentError
 from sbtcodec.grid import Box, tiles_of
 from sbtcodec.limits import MAX_CHUNK_BYTES, MAX_CHUNKS, MAX_DETAIL_LAYERS, MAX_SIDE
 
@@ -31,6 +33,19 @@ class Look(IntEnum):
     FAITHFUL = 1
     VIVID = 2
     RESERVED = 3
+
+    @classmethod
+    def meant(cls, name: str | None) -> "Look":
+        """The look of a name, "faithful" or "vivid"; unsaid without one.
+
+        Raises:
+            ArgumentError: it is another name.
+        """
+        if name is None:
+            return cls.UNSAID
+        if name not in ("faithful", "vivid"):
+            raise ArgumentError(f"look is {shown(name)}, expected 'faithful' or 'vivid'")
+        return cls[name.upper()]
 
 
 @dataclass(frozen=True)

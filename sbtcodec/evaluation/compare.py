@@ -88,7 +88,7 @@ def compare(
         tell(label)
         if 0 < layers == len(parts) - 2:
             label += " (whole file)"
-        decoded = codec.decode(data, layers, max_pixels=height * width)
+        decoded = codec.decode(data, layers, realism=0, max_pixels=height * width)
         x_hat = over(decoded.picture, WHITE)
         size = sum(part.size for part in parts[: layers + 2])
         prefixes.append(version(f"sbt-{layers}", label, size, x_hat))

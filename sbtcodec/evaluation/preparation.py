@@ -82,7 +82,7 @@ class Preparation:
         try:
             data = path.read_bytes()
             check_pixels(unpack(data).header, DEFAULT_MAX_PIXELS)
-            return _codec(self.device, self.precision).decode(data).rgb
+            return _codec(self.device, self.precision).decode(data, realism=0).rgb
         except OSError as error:
             raise InvalidFileError(f"{path} cannot be read: {error.strerror}") from error
         except (InvalidFileError, ModelMismatchError) as error:

@@ -41,7 +41,8 @@ def as_picture(
     if isinstance(image, Picture):
         _check_sides(image.rgb, max_pixels)
         if strip:
-            image = as_rgb(image.to_image(), strip=True, max_pixels=max_pixels)
+            bare = as_rgb(image.to_image(), strip=True, max_pixels=max_pixels)
+            image = replace(bare, look=image.look)
         return _in_order(image)
     array = _array_of(image)
     if array.dtype != np.uint8:

@@ -34,6 +34,7 @@ class Picture:
         cicp: the colour space of `rgb` as four code points of H.273: primaries, transfer function,
             0 and 1. It stands before `icc`, which says the same to programs that do not know
             it, and is None where no profile does, as for high dynamic range.
+        look: how it is meant to be seen: "faithful" or "vivid"; None if nobody said. A hint.
         passing: whether its pixels are forgotten when it is compressed or written to a file:
             nobody else needs them, and of a large picture they take much memory.
 
@@ -49,6 +50,7 @@ class Picture:
     xmp: bytes | None = None
     cicp: bytes | None = None
     passing: bool = False
+    look: str | None = None
 
     def __post_init__(self) -> None:
         """Check shapes and dtypes."""

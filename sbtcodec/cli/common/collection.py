@@ -112,6 +112,7 @@ def run_collection(
         strip,
         rate_target.search,
         rate_target.keep_invisible,
+        encoder.look,
     )
     plan = make_plan(
         sources,

@@ -11,7 +11,7 @@ from sbtcodec.cli.common.arguments import Task
 from sbtcodec.cli.common.operation import Result
 from sbtcodec.cli.common.paths import Place, check_place, naming, read_checked, write_place
 from sbtcodec.cli.common.shared_codec import SharedCodec
-from sbtcodec.container import Header
+from sbtcodec.container import Header, Look
 from sbtcodec.grid import Box
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Decompression:
         scale: factor to reduce the picture by.
         allow_partial: decode what is whole.
         concealment: draws what is damaged, if that is asked for.
-        realism: share of the vivid look.
+        realism: share of the vivid look; None as the file is meant.
         strip: write neither metadata nor profile.
         max_pixels: refuse files of more.
         force: replace outputs.
@@ -42,7 +42,7 @@ class Decompression:
     scale: int
     allow_partial: bool
     concealment: "Concealment | None"
-    realism: float
+    realism: float | None
     strip: bool
     max_pixels: int
     force: bool
@@ -59,7 +59,8 @@ class Decompression:
             from sbtcodec.image.saving import check_format
 
             check_format(output)
-        codec = shared.decoder(header.width * header.height, realism=self.realism)
+        vivid = header.look is Look.VIVID if self.realism is None else self.realism > 0
+        codec = shared.decoder(header.width * header.height, vivid=vivid)
         start = time.perf_counter()
         with naming(source):
             decoded = codec.decode(

@@ -70,10 +70,12 @@ class FileEncoder:
     Attributes:
         rate_target: what they rate_target at.
         verify: decode each before it is written.
+        look: how pictures are meant to be seen, as `Picture` has it.
     """
 
     rate_target: RateTarget
     verify: bool = False
+    look: str | None = None
 
     def __call__(self, codec: "Codec | LightCodec", picture: "Picture") -> EncodedFile:
         """Compress a picture.
@@ -81,6 +83,8 @@ class FileEncoder:
         Raises `RateError` if no file has the size or reaches the score, `ImageError`, and
         `InvalidFileError` if the file does not decode.
         """
+        if self.look is not None:
+            picture = replace(picture, look=self.look)
         if not self.verify:
             return encode_picture(self.rate_target, codec, picture)
         encoded = encode_picture(self.rate_target, codec, replace(picture, passing=False))
@@ -107,7 +111,9 @@ def _verified(codec: "Codec | LightCodec", data: bytes, picture: "Picture") -> f
     from sbtcodec.image.transparency import score_of_seen
 
     try:
-        decoded = codec.decode(data, max_pixels=picture.rgb.shape[0] * picture.rgb.shape[1])
+        decoded = codec.decode(
+            data, realism=0, max_pixels=picture.rgb.shape[0] * picture.rgb.shape[1]
+        )
     except SbtError as error:
         reason = with_options(str(error))
     else:

@@ -118,6 +118,26 @@ StepsOption: TypeAlias = Annotated[
         "--steps", min=1, max=MAX_STEPS, metavar="N", help="Rounds of drawing for 8x8 tokens."
     ),
 ]
+
+
+class LookHint(StrEnum):
+    """How a picture is meant to be seen."""
+
+    FAITHFUL = "faithful"
+    VIVID = "vivid"
+
+
+MeantRealismOption: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        "--realism",
+        min=0,
+        max=1,
+        metavar="0..1",
+        help="Share of the vivid look, if the model has one: detail is synthesised.",
+        show_default="as the file is meant; 0, faithful, if it does not say",
+    ),
+]
 RealismOption: TypeAlias = Annotated[
     float,
     typer.Option(

@@ -54,14 +54,14 @@ class SharedCodec:
         self._writers = threading.Condition()
         self._writing, self._closed = 0, False
 
-    def decoder(self, pixels: int, *, realism: float = 0.0) -> "Codec | LightCodec":
-        """Return what decodes a picture of so many pixels, with a share of the vivid look.
+    def decoder(self, pixels: int, *, vivid: bool = False) -> "Codec | LightCodec":
+        """Return what decodes a picture of so many pixels, in the vivid look or mixed with it.
 
         That is onnxruntime where it is installed and torch is not asked for: it starts in a
         fraction of the time. Large pictures, whose decoding takes long anyway, are torch's, which
         needs less memory for them; so are looks. Errors are those of `codec`.
         """
-        if realism > 0:
+        if vivid:
             if torch_is_installed():
                 return self.codec()
         elif not self._light or pixels > LARGEST_LIGHT:
