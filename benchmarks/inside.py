@@ -21,7 +21,10 @@ TOKEN = 32  # pixels of a global token's side
 
 
 class Inside:
-    """The networks of a codec in float32, called as the codec calls them."""
+    """The networks of a codec in float32, called as the codec calls them.
+
+    Those of all files: what a model may have for files of global tokens alone is not among them.
+    """
 
     def __init__(self, codec: Codec) -> None:
         """Use the networks of `codec`, where they are."""

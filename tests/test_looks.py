@@ -155,7 +155,6 @@ def test_a_look_of_other_sizes_is_refused(release: Release, folder: Path):
     [
         {"finest_width": "-1"},
         {"finest_width": '"a"'},
-        {"predictor": None},
         {"predictor": "3"},
         {"predictor": '{"width": 8}'},
         {"predictor": '{"width": "wide"}'},

@@ -20,6 +20,7 @@ from sbtcodec.latents.engine import ATTENTION_HALO, HALO, Engine, spread_halo
 from sbtcodec.latents.symbols import TileSymbols
 from sbtcodec.runtime.memory import give_back
 from sbtcodec.tokenizer.config import WINDOW
+from sbtcodec.tokenizer.predictor_sizes import MOST_BLOCKS
 
 RGB = NDArray[np.uint8]
 
@@ -154,11 +155,13 @@ def decode(
     all_latents = whole.times(LATENTS_PER_TOKEN)
     latents = crop.over(LATENT_STRIDE)
     # what was sent this near changes the crop's prediction or its pixels
-    config, own = model.config, model.config.alone
-    refinements = 2 * config.layers + 1  # one after the other, and one to spare
-    reach = max(refinements * config.refine_depth, own.refine_depth if own else 0)
+    alone = header.detail_layers == 0
+    refinements = 2 * model.config.layers + 1  # one after the other, and one to spare
+    reach = refinements * model.config.refine_depth
+    if alone:  # shown by whatever a model or a look has for it
+        reach = max(reach, MOST_BLOCKS)
     near = latents.grown(HALO + reach, all_latents)
-    halo = spread_halo(max(config.predictor_depth, own.depth if own else 0))
+    halo = spread_halo(model.config.predictor_depth)
     area = near.grown(halo, all_latents).over(LATENTS_PER_TOKEN)
     tokens = area.grown(ATTENTION_HALO, whole).over(WINDOW).times(WINDOW).cut(whole)
     area = area.times(LATENTS_PER_TOKEN)
@@ -175,7 +178,7 @@ def decode(
         else:
             used, losses = details_where_whole(container, detailed, drawn, wanted)
         levels = levels_in(tokens, tiles)
-        estimate = engine.predict(levels, header.quality, tokens, area, alone=used == 0)
+        estimate = engine.predict(levels, header.quality, tokens, area, alone=alone)
         engine.reconstruct(estimate, list(detailed.values()), used)
         tiles.clear()  # of a large picture, hundreds of megabytes
         detailed.clear()

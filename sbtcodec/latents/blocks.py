@@ -173,18 +173,10 @@ class Networks:
 
     def reconstruct(self, estimate: Estimate, tiles: list[TileSymbols], layers: int) -> None:
         """Bring an estimate to what the symbols of its tiles say."""
-        self.add_layers(estimate, tiles, layers)
-        self.refine_last(estimate, layers)
-
-    def add_layers(self, estimate: Estimate, tiles: list[TileSymbols], layers: int) -> None:
-        """The symbols of so many detail layers of its tiles, and refinements between them."""
         for step in range(2 * layers):
             estimate.refine(step)
             for tile in tiles:
                 estimate.add(tile.latents, step, tile.symbols(step))
-
-    def refine_last(self, estimate: Estimate, layers: int) -> None:
-        """Correct the prediction of what is not there, after so many layers; nothing follows."""
         if layers < self.tokenizer.config.layers:
             estimate.refine(2 * layers)
         estimate.forget_features()
@@ -207,7 +199,7 @@ class Networks:
     def decoder_of(self, estimate: Estimate) -> Decoder:
         """What shows an estimate: a decoder of its own, where it has a predictor of its own."""
         own = self.tokenizer.alone
-        if own is not None and estimate.tokenizer is own.predictor:
+        if own is not None and estimate.networks is own.predictor:
             return own.decoder
         return self.tokenizer.decoder
 

@@ -56,7 +56,7 @@ class Engine(Protocol[E]):
             quality: code, 0..255.
             tokens: the area, and around it what attention can see; whole windows.
             area: in latents.
-            alone: nothing is to be added; models may have networks for these pictures.
+            alone: the file has global tokens alone; models may have networks for these.
         """
         ...
 

@@ -49,7 +49,7 @@ class Estimate:
     def __init__(
         self,
         release: Release,
-        tokenizer: Tokenizer | Predictor,
+        networks: Tokenizer | Predictor,
         quality: int,
         levels: Tensor,
         tokens: Box,
@@ -62,7 +62,7 @@ class Estimate:
 
         Args:
             release: the model.
-            tokenizer: its float networks, on `device`, or those of a predictor of pictures of
+            networks: its float networks, on `device`, or those of a predictor of pictures of
                 global tokens alone: then nothing can be added.
             quality: code, 0..255.
             levels: int64 [1, dims, h, w] of `tokens`.
@@ -71,16 +71,16 @@ class Estimate:
             device: where the float networks run.
             bf16: run them in bfloat16.
         """
-        self.tokenizer, self.area, self.bf16 = tokenizer, area, bf16
+        self.networks, self.area, self.bf16 = networks, area, bf16
         self.gains = release.gains(quality)[None, :, None, None].to(device)
         self.fine_channels = release.model.config.tokenizer.fine_channels
         self.device = device
-        predictor = self.tokenizer.predictor
+        predictor = self.networks.predictor
         with floats(device, bf16=bf16):
-            z = self.tokenizer.fsq.to_values(levels.to(device).float())
+            z = self.networks.fsq.to_values(levels.to(device).float())
             own = area.over(LATENTS_PER_TOKEN).seen_from(tokens)
             attended = predictor.attend(pixel_rows(z))[:, :, own.rows, own.columns]
-            config = self.tokenizer.config
+            config = self.networks.config
             give_back()
             self.features = room(config.widths[2], area, device, stored_in(bf16=bf16))
             self.coarse = room(config.coarse_channels, area, device)
@@ -112,15 +112,15 @@ class Estimate:
 
         Fine channels are not predicted: before their steps, what refining needs is given back.
         """
-        if step >= len(self.tokenizer.refiners):
+        if step >= len(self.networks.refiners):
             self.forget_features()
             return
         group, parity = divmod(step, 2)
-        channels = self.tokenizer.config.group_slice(group)
+        channels = self.networks.config.group_slice(group)
         mine = channels.stop - channels.start
-        refine = self.tokenizer.refiners[step]
+        refine = self.networks.refiners[step]
         above = self.coarse[:, :, :0]  # the last rows of the band before, as they were
-        reach = self.tokenizer.config.refine_depth  # latents that it can see around a latent
+        reach = self.networks.config.refine_depth  # latents that it can see around a latent
         for rows, inside in bands(self.area, reach):
             own = slice(rows.start + inside.start, rows.start + inside.stop)
             y_hat = joined(above, self.coarse[:, :, own.start : rows.stop])
@@ -173,7 +173,7 @@ class Estimate:
 
     def _at(self, latents: Box, step: int) -> tuple[Box, slice]:
         """Where a tile is in the area, and the channels of a step."""
-        channels = self.tokenizer.config.group_slice(step // 2)
+        channels = self.networks.config.group_slice(step // 2)
         return self.area.cut(latents).seen_from(self.area), channels
 
     def _mine(self, at: Box, channels: slice) -> Tensor:

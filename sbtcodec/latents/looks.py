@@ -1,7 +1,8 @@
 """The networks of a model with a look: the same symbols, and pixels of another decoder.
 
 With a realism between 0 and 1, the pixels of both decoders are mixed. Symbols are read, and added
-to the prediction, as without a look: what differs comes after the last of them.
+to the prediction, as without a look: what differs comes after the last of them, or is the
+prediction of a file that has none.
 """
 
 from contextlib import AbstractContextManager
@@ -71,7 +72,8 @@ class LookNetworks:
         planes = torch.from_numpy(levels).permute(2, 0, 1)[None]
         own = self.look.predictor if alone else None
         vivid = faithful = self.networks.estimate(quality, planes, tokens, area, own)
-        if alone and self.realism < 1:
+        others = own is not None or self.networks.tokenizer.alone is not None
+        if alone and others and self.realism < 1:
             faithful = self.networks.predict(levels, quality, tokens, area, alone=True)
         return Estimates(faithful, vivid)
 

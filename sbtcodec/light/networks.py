@@ -4,7 +4,6 @@ The counterpart of `sbtcodec.latents.blocks`.
 """
 
 import math
-from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -28,7 +27,7 @@ FINE_BLOCK = 32  # layers at strides 8 and 4
 
 # The networks for global tokens alone: in a weights file, and as those of a model are named.
 NAMES_ALONE = {
-    f"{ALONE}predictor.local.": "tokenizer.predictor.",
+    f"{ALONE}predictor.predictor.": "tokenizer.predictor.",
     f"{ALONE}predictor.refiner.": "tokenizer.refiners.0.",
     f"{ALONE}decoder.": "tokenizer.decoder.",
 }
@@ -44,6 +43,7 @@ class LightNetworks:
     Attributes:
         config: sizes of the model.
         threads: that each network runs on.
+        alone: what shows files of global tokens alone: these networks, or ones of their own.
     """
 
     def __init__(self, config: TokenizerConfig, stored: Stored, threads: int | None = None) -> None:
@@ -62,6 +62,7 @@ class LightNetworks:
         self._reach4 = math.ceil((n4 + 1) / 4)
         self._reach8 = math.ceil(n8 / 2 + (n4 + 1) / 4)
         self._reach16 = n16 + self._reach8
+        self.alone = self._of_global_tokens_alone()
 
     @classmethod
     def read(cls, path: Path, threads: int | None = None) -> "LightNetworks":
@@ -73,9 +74,7 @@ class LightNetworks:
         config, stored, _ = read_tensors(path, encoder=False)
         return cls(config.tokenizer, stored, threads)
 
-    @cached_property
-    def alone(self) -> "LightNetworks":
-        """The networks that show pictures of global tokens alone; these where there are none."""
+    def _of_global_tokens_alone(self) -> "LightNetworks":
         own = self.config.alone
         if own is None:
             return self

@@ -81,6 +81,9 @@ def pictures_digest(config: ModelConfig, tensors: Mapping[str, Array]) -> bytes:
     Arguments and errors are those of `symbols_digest`.
     """
     decoder = {k: v for k, v in tensors.items() if k.startswith(PICTURES)}
+    if config.tokenizer.alone is not None:
+        heads = config.tokenizer.alone.heads
+        decoder["config.alone_heads"] = np.array([heads], dtype=np.int32)
     symbols = np.frombuffer(symbols_digest(config, tensors), dtype="<i2")
     return _digest(decoder | {"symbols": symbols})
 

@@ -42,7 +42,8 @@ def export(
         card: JSON, kept in the file's metadata.
         tables: distributions of detail symbols; normal ones if not given.
         like: released weights whose tables are kept, all of them, where only the encoder or the
-            decoder was trained on: then the model keeps its number.
+            decoder was trained on: then the model keeps its number, and what it has for pictures
+            of global tokens alone.
 
     Returns:
         SHA-256 of the file, hexadecimal.
@@ -83,8 +84,12 @@ def export(
     tensors["tables.frequencies"] = torch.from_numpy(np.concatenate(made)).to(torch.int32)
     tensors["tables.octaves"] = torch.from_numpy(octave_table()).to(torch.int32)
     if like is not None:
-        _, kept, _ = read_tensors(like)
-        tensors |= {k: torch.from_numpy(v) for k, v in kept.items() if k.startswith("tables.")}
+        old, kept, before = read_tensors(like)
+        names = ("tables.", ALONE)
+        tensors |= {k: torch.from_numpy(v) for k, v in kept.items() if k.startswith(names)}
+        if old.tokenizer.alone is not None:
+            sizes = replace(config.tokenizer, alone=old.tokenizer.alone)
+            config, card = replace(config, tokenizer=sizes), card | {"alone": before.get("alone")}
     return write_tensors(path, tensors, config, card)
 
 

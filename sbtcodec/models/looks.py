@@ -39,6 +39,17 @@ from sbtcodec.tokenizer.layers import channels_last
 from sbtcodec.tokenizer.look import Look
 from sbtcodec.tokenizer.predictor_sizes import PredictorSizes
 
+# what reading a file that is none of a look may end in; an infinite size is an arithmetic error
+FAULTS = (
+    OSError,
+    SafetensorError,
+    KeyError,
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    RuntimeError,
+)
+
 
 class StoredLook(NamedTuple):
     """What a weights file of a look holds.
@@ -62,7 +73,7 @@ class _Facts(NamedTuple):
     number: int
     digest: str
     finest_width: int
-    predictor: dict[str, int] | None
+    predictor: dict[str, Any] | None
     recipe: dict[str, Any]
 
 
@@ -94,7 +105,7 @@ def read_look(path: Path, config: TokenizerConfig) -> StoredLook:
             facts = _facts_in(file.metadata())
             state = {k: file.get_tensor(k).float() for k in file.keys()}  # noqa: SIM118
         look = _look_of(config, facts, state)
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except FAULTS as error:
         raise WeightsError(
             f"{path} does not hold a look of this model: {' '.join(str(error).split())}"
         ) from error
@@ -224,9 +235,9 @@ def _facts_in(metadata: dict[str, str] | None) -> _Facts:
     width = int(about["finest_width"])
     if width < 0:
         raise ValueError(f"finest_width is {width}, expected 0 or more")
-    sizes = about["predictor"]
+    sizes = about.get("predictor")
     if sizes is not None:
-        sizes = {name: int(size) for name, size in dict(sizes).items()}
+        sizes = dict(sizes)
     recipe = dict(about["recipe"])
     return _Facts(int(about["model"]), str(about["digest"]), width, sizes, recipe)
 
@@ -236,5 +247,5 @@ def _read_facts(path: Path) -> _Facts:
     try:
         with safe_open(path, "np") as file:
             return _facts_in(file.metadata())
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+    except FAULTS as error:
         raise WeightsError(f"{path} does not hold a look: {error}") from error

@@ -22,13 +22,8 @@ class Predictor(nn.Module):
         super().__init__()
         self.sizes, self.config = sizes, sizes.within(config)
         self.fsq = FSQ(config.levels)
-        self.local = LocalPredictor(self.config)
+        self.predictor = LocalPredictor(self.config)
         self.refiner = Refiner(self.config, 0)
-
-    @property
-    def predictor(self) -> LocalPredictor:
-        """What predicts, under the name that it has in a `Tokenizer`."""
-        return self.local
 
     @property
     def refiners(self) -> tuple[Refiner]:
@@ -44,7 +39,7 @@ class Predictor(nn.Module):
         Returns:
             float32 [B, coarse_channels, 2H, 2W].
         """
-        features, y_hat = self.local(values)
+        features, y_hat = self.predictor(values)
         y_hat = y_hat.float()
         refined: Tensor = y_hat + self.refiner(features, y_hat).float()
         return refined
@@ -54,22 +49,17 @@ def predictor_like(tokenizer: "Tokenizer", sizes: PredictorSizes) -> Predictor:
     """A predictor that predicts what that of a model does: where training one starts.
 
     Args:
-        tokenizer: of the model; its networks are copied: those that it has for files of global
-            tokens alone, if they have these sizes.
+        tokenizer: of the model; the predictor that its symbols are added to is copied.
         sizes: the model's or deeper; further blocks change nothing before they are trained.
     """
     made = Predictor(sizes, tokenizer.config)
-    own = tokenizer.alone
-    if own is not None and own.predictor is not None and own.predictor.sizes == sizes:
-        made.load_state_dict(own.predictor.state_dict())
-        return made
-    for block in made.local.spread:
+    for block in made.predictor.spread:
         if isinstance(block, Block):
             nn.init.zeros_(block.project.weight)
             assert block.project.bias is not None
             nn.init.zeros_(block.project.bias)
     released = {
-        "local": tokenizer.predictor.state_dict(),
+        "predictor": tokenizer.predictor.state_dict(),
         "refiner": tokenizer.refiners[0].state_dict(),
     }
     known = {f"{of}.{k}": v.clone() for of, state in released.items() for k, v in state.items()}

@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     from sbtcodec.tokenizer.config import TokenizerConfig
 
+MOST_CHANNELS = 4096  # a predictor has nothing larger
+MOST_ATTENTION = 3  # layers; further ones would see more tokens than crops are given
+MOST_BLOCKS = 24  # latents that a predictor and its refiner can see around a latent
 GRAIN = 16  # channels of stride 16 come in multiples of this
 
 
 @dataclass(frozen=True)
 class PredictorSizes:
     """Sizes of a predictor; the meaning is that of the same fields of `TokenizerConfig`.
+
+    Raises `ValueError` for sizes that cannot be, or that could see further than crops allow for.
 
     Attributes:
         global_width: width of the attention layers over global tokens.
@@ -31,6 +36,18 @@ class PredictorSizes:
     depth: int
     refine_width: int
     refine_depth: int
+
+    def __post_init__(self) -> None:
+        """Check them: they are read from files."""
+        for name, size in self.to_json().items():
+            if type(size) is not int or not 1 <= size <= MOST_CHANNELS:
+                raise ValueError(f"{name} is {size!r}, expected 1 to {MOST_CHANNELS}")
+        if self.global_width % (4 * self.heads):
+            raise ValueError("global_width must be a multiple of 4 * heads")
+        if self.attention > MOST_ATTENTION:
+            raise ValueError(f"attention is {self.attention}, expected at most {MOST_ATTENTION}")
+        if self.depth + self.refine_depth > MOST_BLOCKS:
+            raise ValueError(f"depth and refine_depth are more than {MOST_BLOCKS} together")
 
     @classmethod
     def of(cls, config: "TokenizerConfig", scale: float = 1.0) -> Self:

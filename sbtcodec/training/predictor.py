@@ -10,7 +10,7 @@ from sbtcodec.tokenizer.predictor import Predictor
 from sbtcodec.tokenizer.predictor_sizes import PredictorSizes
 from sbtcodec.training import checkpoint
 
-RELEASED = {"tokenizer.predictor.": "local.", "tokenizer.refiners.0.": "refiner."}
+RELEASED = {"tokenizer.predictor.": "predictor.", "tokenizer.refiners.0.": "refiner."}
 
 
 def released_state(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Training of the vivid look: another decoder for the files of a released model, resumable.
+"""Training of a look: another decoder for the files of a released model, resumable.
 
 Everything before the decoder is frozen, so crops are coded as files would have them: mostly at low
 qualities, some by global tokens alone. The decoder starts from the faithful one.

@@ -6,12 +6,14 @@ model's own, which become part of it.
 
 import tempfile
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-from sbtcodec.errors import WeightsError
+from sbtcodec.errors import ModelMismatchError, WeightsError
 from sbtcodec.models.export import export_alone
 from sbtcodec.models.looks import add_look, write_look
+from sbtcodec.models.registry import read_manifest
 from sbtcodec.models.release import Release, load_release
 from sbtcodec.runtime.devices import device_of
 from sbtcodec.tokenizer.look import Look
@@ -21,23 +23,22 @@ from sbtcodec.training.publish import add
 from sbtcodec.training.vivid_run import train_vivid
 from sbtcodec.training.vivid_state import VividTraining, sizes_of
 
-ALONE = VividTraining(
-    minutes=75.0,
-    batch=8,
-    alone_share=1.0,
-    finest_width=0,
-    squared_error=0.0,
-    log_error=1.0,
-    perceptual=2.0,
-    looked_at=2,
-    texture=0.0,
-    folds=0.0,
-    colour=0.0,
-    adversarial=0.0,
-)
 PRESETS: dict[str, VividTraining] = {
     "base": VividTraining(),
-    "alone": ALONE,
+    "alone": VividTraining(
+        minutes=75.0,
+        batch=8,
+        alone_share=1.0,
+        finest_width=0,
+        squared_error=0.0,
+        log_error=1.0,
+        perceptual=2.0,
+        looked_at=2,
+        texture=0.0,
+        folds=0.0,
+        colour=0.0,
+        adversarial=0.0,
+    ),
     "tiny": VividTraining(minutes=1.0, batch=1, side=64, finest_width=8, warmup_steps=5),
 }
 
@@ -55,7 +56,7 @@ def vivid_stage(
     device: str = "auto",
     export: Path | None = None,
 ) -> Path:
-    """Train the vivid look of the default model.
+    """Train the vivid look of the default model, or its networks for global tokens alone.
 
     Args:
         preset: a name of PRESETS.
@@ -75,12 +76,15 @@ def vivid_stage(
 
     Raises:
         ArgumentError: there is no such preset.
-        SbtError: no photographs, no trunk, a checkpoint does not fit, or a gradient is not finite.
+        SbtError: no photographs, no trunk, a checkpoint does not fit, a gradient is not finite, or
+            the model to export to is another one.
     """
     recipe = recipe_of(preset, PRESETS)
     if minutes is not None:
         recipe = replace(recipe, minutes=minutes)
     release = load_release()
+    if export is not None:
+        check_same(release, load_release(folder=export))
     path = train_vivid(
         recipe,
         release,
@@ -129,20 +133,46 @@ def export_networks(run: Path, folder: Path) -> Path:
         Path of the new weights file.
 
     Raises:
-        WeightsError: the checkpoint is none of such networks, or not for this model.
+        WeightsError: the checkpoint is none of such networks, or of another model.
     """
     release = load_release(folder=folder)
     look, recipe, told = averaged_look(run, release)
     if not recipe.alone:
         raise WeightsError(f"{run} is not of networks for pictures of global tokens alone")
-    whole, _, part = release.name.partition(".")
     with tempfile.TemporaryDirectory(prefix=".sbtcodec-", dir=folder) as place:
         path = Path(place, "model.safetensors")
         export_alone(release.path, look, path, recipe=told)
-        made = add(folder, path, number=release.number, name=f"{whole}.{int(part or 0) + 1}")
-    if made != release.path:
-        release.path.unlink()
+        made = add(folder, path, number=release.number, name=next_name(release))
+    release.path.unlink()
     return made
+
+
+def next_name(release: Release) -> str:
+    """The name of a model with better networks: sbt-9.1 after sbt-9; one that is not taken."""
+    whole, _, part = release.name.rpartition(".")
+    if not (whole and part.isdecimal()):
+        whole, part = release.name, "0"
+    taken = {model.name for model in read_manifest(release.folder).models}
+    numbers = count(int(part) + 1)
+    names = (f"{whole}.{number}" for number in numbers)
+    return next(
+        name
+        for name in names
+        if name not in taken and not (release.folder / f"{name}.safetensors").exists()
+    )
+
+
+def check_same(release: Release, other: Release) -> None:
+    """Make sure that what is trained for one model is for the other.
+
+    Raises:
+        ModelMismatchError: it is not.
+    """
+    if release.digest != other.digest:
+        raise ModelMismatchError(
+            f"{other.folder} has model {other.model_id}, and what is trained here shows files of"
+            f" {release.model_id}: give the folder of that model"
+        )
 
 
 def averaged_look(run: Path, release: Release) -> tuple[Look, VividTraining, dict[str, Any]]:
@@ -156,12 +186,15 @@ def averaged_look(run: Path, release: Release) -> tuple[Look, VividTraining, dic
         raise WeightsError(
             f"{run} is a checkpoint of another stage, expected one of the vivid look"
         )
-    recipe, config = VividTraining(**progress["vivid"]), release.model.config.tokenizer
-    sizes = sizes_of(recipe, config)
-    look = Look(sizes.within(config) if recipe.alone else config, recipe.finest_width, sizes)
+    if progress.get("of") != release.digest.hex():
+        raise WeightsError(f"{run} was not trained for {release.model_id}")
+    config = release.model.config.tokenizer
     averaged = {k[4:]: v for k, v in tensors.items() if k.startswith("ema.")}
     try:
+        recipe = VividTraining(**progress["vivid"])
+        sizes = sizes_of(recipe, config)
+        look = Look(sizes.within(config) if recipe.alone else config, recipe.finest_width, sizes)
         look.load_state_dict(averaged)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError, ValueError, ArithmeticError) as error:
         raise WeightsError(f"{run} does not fit {release.name}: {error}") from error
     return look, recipe, progress["vivid"] | {"steps": progress["step"]}

@@ -116,11 +116,12 @@ class Learner:
 
 @dataclass
 class VividRun:
-    """All that a run holds."""
+    """All that a run holds; `digest` is that of the model whose files are shown, hexadecimal."""
 
     recipe: VividTraining
     networks: nn.ModuleDict
     device: torch.device
+    digest: str
     step: int = 0
     seconds: float = 0.0
 
@@ -153,16 +154,18 @@ class VividRun:
     def save(self, path: Path) -> None:
         """Write a checkpoint."""
         recipe = asdict(self.recipe)
-        state = {"step": self.step, "seconds": self.seconds, "vivid": recipe}
+        state = {"step": self.step, "seconds": self.seconds, "vivid": recipe, "of": self.digest}
         checkpoint.save(path, self.networks, self.look.averaged, self.optimisers, state)
 
     def restore(self, path: Path) -> None:
         """Go on from a checkpoint.
 
         Raises:
-            WeightsError: it is none, or of other sizes.
+            WeightsError: it is none, of other sizes, or of another model.
         """
         tensors, progress = checkpoint.load(path)
+        if progress.get("of", self.digest) != self.digest:
+            raise WeightsError(f"{path} is of a run for another model; take another folder")
         checkpoint.restore(tensors, self.networks, self.look.averaged, self.optimisers)
         self.step, self.seconds = progress["step"], progress["seconds"]
 
@@ -187,7 +190,7 @@ def begun(
     *,
     warm_start: Path | None = None,
 ) -> VividRun:
-    """A run that has not made a step: the faithful look with a branch that adds nothing yet.
+    """A run that has not made a step: it shows what the model does.
 
     Args:
         recipe: of the run.
@@ -197,8 +200,14 @@ def begun(
         warm_start: weights of a look to start from instead.
 
     Raises:
-        WeightsError: these are none, or not of the recipe's sizes.
+        WeightsError: these are none, or not of the recipe's sizes; or the recipe is of pictures of
+            global tokens alone, which start from the model.
     """
+    if recipe.alone and warm_start is not None:
+        raise WeightsError(
+            f"found {warm_start} to start from; networks for pictures of global tokens alone start"
+            " from those of the model: give none"
+        )
     torch.manual_seed(recipe.seed)
     tokenizer = release.model.tokenizer
     sizes = sizes_of(recipe, tokenizer.config)
@@ -215,4 +224,4 @@ def begun(
     networks = nn.ModuleDict({LOOK: look})
     if recipe.adversarial:
         networks[DISCRIMINATOR] = Discriminator(channels)
-    return VividRun(recipe, channels_last(networks.to(device)), device)
+    return VividRun(recipe, channels_last(networks.to(device)), device, release.digest.hex())

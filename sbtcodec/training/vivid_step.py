@@ -40,7 +40,7 @@ class Arrived(NamedTuple):
         detailed: local tokens of the others, [B - A, local_channels, H, W].
         weights: of the anchors of the quality, [B, gain_anchors].
         layers: detail layers, int64 [B].
-        faithful: pictures of the faithful look, float32 [B, 3, 16H, 16W] in 0..1, where a
+        faithful: what the networks of all files show, float32 [B, 3, 16H, 16W] in 0..1, where a
             discriminator has a say.
         noise: as at some place of a picture, [B, C, H, W].
         shares: how much it counts that they look real, float32 [B] in 0..1.
