@@ -71,9 +71,9 @@ class VividTraining:
     perceptual: float = 6.0
     looked_at: int = 0
     texture: float = 0.6
-    folds: float = 300.0
+    folds: float = 8000.0
     colour: float = 60.0
-    adversarial: float = 0.06
+    adversarial: float = 0.12
     discriminator_every: int = 2
     discriminator_from: float = 0.08
     adversarial_from: float = 0.14
