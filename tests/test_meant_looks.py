@@ -122,11 +122,13 @@ def test_commands_say_it_and_follow_it(small: RGB, tmp_path: Path) -> None:
     assert run("compress", image, file, "-q", 20, "--look", "vivid", "--verify").exit_code == 0
     assert look_of(file.read_bytes()) is Look.VIVID
     assert json.loads(run("info", file, "--json").stdout)["look"] == "vivid"
+    assert "meant to be seen: vivid" in run("info", file).stdout
     for asked, realism in (((), 1.0), (("--realism", 0), 0.0), (("--realism", 0.5), 0.5)):
         result = run("decompress", file, tmp_path / "b.png", "--force", "--json", *asked)
         assert json.loads(result.stdout)["realism"] == realism
     assert run("compress", image, file, "--force", "--look", "soft").exit_code == 2
     assert run("compress", image, file, "--force").exit_code == 0
+    assert "meant" not in run("info", file).stdout
     result = run("decompress", file, tmp_path / "b.png", "--force", "--json")
     assert json.loads(result.stdout)["realism"] == 0
 

@@ -92,6 +92,8 @@ def _print(source: Place, content: FileInfo, screen: Screen) -> None:
         screen.out(line)
     if looks := _looks(content.model):
         screen.out(f"looks of its model: {', '.join(looks)}")
+    if content.look in ("faithful", "vivid"):
+        screen.out(f"meant to be seen: {content.look}")
 
 
 def _looks(model: int) -> tuple[str, ...] | None:
