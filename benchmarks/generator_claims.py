@@ -198,7 +198,7 @@ def vivid(arguments: argparse.Namespace) -> None:
     learner = Learner(arguments)
     tensors, progress = checkpoint.load(learner.kept)
     model = learner.kind.model()
-    model.load_state_dict({k[4:]: v for k, v in tensors.items() if k.startswith("ema.")})
+    model.load_state_dict(checkpoint.averaged(tensors))
     line = {
         "minutes": round(progress["seconds"] / 60),
         **learner.distances(model.eval(), realism=1),

@@ -25,11 +25,11 @@ from sbtcodec.evaluation.perceptual import VggDistance
 from sbtcodec.image.opening import open_image
 from sbtcodec.models.release import Release
 from sbtcodec.tokenizer.layers import pixel_rows
-from sbtcodec.tokenizer.predictor import Predictor
+from sbtcodec.tokenizer.predictor import Predictor, predictor_like
 from sbtcodec.tokenizer.predictor_sizes import PredictorSizes
 from sbtcodec.training.local_data import SIDES, square_of
 from sbtcodec.training.local_tokens import Coding, coding_of, local_tokens
-from sbtcodec.training.predictor import load_into, trained_predictor
+from sbtcodec.training.predictor import trained_predictor
 from sbtcodec.training.sensitivity import picture_of
 
 
@@ -117,10 +117,8 @@ def _bytes_of(x_hat: Tensor) -> Rgb:
 
 def released_predictor(release: Release) -> Predictor:
     """The model's own."""
-    config = release.model.config.tokenizer
-    made = Predictor(PredictorSizes.of(config), config)
-    load_into(made, dict(release.model.state_dict()))
-    return made.eval()
+    tokenizer = release.model.tokenizer
+    return predictor_like(tokenizer, PredictorSizes.of(tokenizer.config)).eval()
 
 
 NOTES = """

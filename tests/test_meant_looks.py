@@ -67,6 +67,17 @@ def test_only_a_file_that_is_meant_so_is_shown_vividly_unasked(
         assert not decoded.picture.notices
 
 
+def test_what_is_installed_is_asked_only_for_files_that_are_meant_to_be_vivid(
+    look_codec: Codec, small: RGB, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A codec that is loaded decodes on while an installation is replaced."""
+    asked: list[int] = []
+    monkeypatch.setattr(Codec, "has_look", lambda _codec, number: bool(asked.append(number)))
+    for look, times in ((None, 0), ("faithful", 0), ("vivid", 1)):
+        look_codec.decode(look_codec.compress(small, 20, look=look))
+        assert len(asked) == times
+
+
 def test_where_the_look_is_missing_the_faithful_one_is_shown_and_that_is_told(
     tiny_codec: Codec, look_weights: Path, small: RGB
 ) -> None:

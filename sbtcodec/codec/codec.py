@@ -19,7 +19,7 @@ from sbtcodec.codec.compressing import Compressing
 from sbtcodec.codec.concealment import Conceal
 from sbtcodec.codec.decoder import Decoded, decode_file
 from sbtcodec.codec.loading import LoadedCodec
-from sbtcodec.codec.meant import header_of, realism_meant, with_notice
+from sbtcodec.codec.meant import realism_meant, with_notice
 from sbtcodec.codec.tokenize import file_of, picture_from, tokens_in
 from sbtcodec.codec.tokens import Tokens
 from sbtcodec.container import check_pixels, unpack
@@ -114,8 +114,8 @@ class Codec(Compressing, LoadedCodec):
         """
         missed = None
         if realism is None:
-            header = header_of(data, allow_partial=allow_partial or conceal is not None)
-            realism, missed = realism_meant(header, vivid=self.has_look(header.model))
+            partial_too = allow_partial or conceal is not None
+            realism, missed = realism_meant(data, self.has_look, allow_partial=partial_too)
         realism = number("realism", realism, 0, 1)
         decoded = decode_file(
             partial(self.engine_of, realism=realism),

@@ -154,8 +154,8 @@ def decode(
     whole = tokens_of(header.width, header.height)
     all_latents = whole.times(LATENTS_PER_TOKEN)
     latents = crop.over(LATENT_STRIDE)
-    # what was sent this near changes the crop's prediction or its pixels
     alone = header.detail_layers == 0
+    # what was sent this near changes the crop's prediction or its pixels
     refinements = 2 * model.config.layers + 1  # one after the other, and one to spare
     reach = refinements * model.config.refine_depth
     if alone:  # shown by whatever a model or a look has for it

@@ -9,7 +9,7 @@ from sbtcodec.arguments import Buffer, number
 from sbtcodec.codec.compressing import Compressing
 from sbtcodec.codec.concealment import Conceal
 from sbtcodec.codec.decoder import Decoded, decode_file
-from sbtcodec.codec.meant import header_of, realism_meant, with_notice
+from sbtcodec.codec.meant import realism_meant, with_notice
 from sbtcodec.errors import ModelMismatchError, WeightsError
 from sbtcodec.grid import Crop
 from sbtcodec.limits import DEFAULT_MAX_PIXELS
@@ -70,8 +70,8 @@ class LightCodec(Compressing):
         """
         missed = None
         if realism is None:
-            header = header_of(data, allow_partial=allow_partial or conceal is not None)
-            _, missed = realism_meant(header, vivid=False)
+            partial_too = allow_partial or conceal is not None
+            _, missed = realism_meant(data, lambda _model: False, allow_partial=partial_too)
         elif number("realism", realism, 0, 1) > 0:
             raise ModelMismatchError(NEEDS_TORCH)
         decoded = decode_file(

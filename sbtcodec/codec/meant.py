@@ -1,30 +1,34 @@
 """How a file is meant to be seen, and what comes of that here."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from sbtcodec.arguments import Buffer, content_of, flag
 from sbtcodec.codec.decoder import Decoded
-from sbtcodec.container import Header, Look, unpack
+from sbtcodec.container import Look, unpack
 
 
-def header_of(data: Buffer, *, allow_partial: bool) -> Header:
-    """The header of a file; arguments and errors are those of `Codec.decode`."""
-    return unpack(content_of(data), allow_partial=flag("allow_partial", allow_partial)).header
-
-
-def realism_meant(header: Header, *, vivid: bool) -> tuple[float, str | None]:
+def realism_meant(
+    data: Buffer, has_look: Callable[[int], bool], *, allow_partial: bool
+) -> tuple[float, str | None]:
     """The realism that a file is to be shown with where none is asked for.
 
     Args:
-        header: of the file.
-        vivid: whether its model can show it vividly here.
+        data: the file, as for `Codec.decode`.
+        has_look: whether the model of a number can show files vividly here; asked only for those
+            that are meant so.
+        allow_partial: as for `Codec.decode`.
 
     Returns:
         0 or 1, and a sentence if that is not what is meant.
+
+    Raises:
+        ArgumentError, InvalidFileError: as `Codec.decode`.
     """
+    header = unpack(content_of(data), allow_partial=flag("allow_partial", allow_partial)).header
     if header.look is not Look.VIVID:
         return 0.0, None
-    if vivid:
+    if has_look(header.model):
         return 1.0, None
     return 0.0, "it is meant to be seen vividly, and shown faithfully: this installation cannot"
 

@@ -164,11 +164,15 @@ class Networks:
         area: Box,
         *,
         alone: bool = False,
+        predictor: Predictor | None = None,
     ) -> Estimate:
-        """The same from levels int64 [h, w, dims]; see `Engine`."""
+        """The same from levels int64 [h, w, dims]; see `Engine`.
+
+        The predictor of a look, for files of global tokens alone, may stand in the model's place.
+        """
         planes = torch.from_numpy(levels).permute(2, 0, 1)[None]
-        own = self.tokenizer.alone if alone else None
-        predictor = None if own is None else own.predictor
+        if alone and self.tokenizer.alone is not None:
+            predictor = self.tokenizer.alone.predictor
         return self.estimate(quality, planes, tokens, area, predictor)
 
     def reconstruct(self, estimate: Estimate, tiles: list[TileSymbols], layers: int) -> None:

@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from sbtcodec.grid import Box
@@ -69,9 +68,8 @@ class LookNetworks:
         alone: bool = False,
     ) -> Estimates:
         """What is known from global tokens alone; see `Engine`."""
-        planes = torch.from_numpy(levels).permute(2, 0, 1)[None]
         own = self.look.predictor if alone else None
-        vivid = faithful = self.networks.estimate(quality, planes, tokens, area, own)
+        vivid = faithful = self.networks.predict(levels, quality, tokens, area, predictor=own)
         others = own is not None or self.networks.tokenizer.alone is not None
         if alone and others and self.realism < 1:
             faithful = self.networks.predict(levels, quality, tokens, area, alone=True)

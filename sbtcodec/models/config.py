@@ -1,6 +1,6 @@
 """The sizes of one model, saved as JSON beside its weights."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from sbtcodec.tokenizer.config import TokenizerConfig
@@ -32,6 +32,10 @@ class ModelConfig:
     prior_depth: int = 1
     scale_depth: int = 1
     scale_signs: bool = False
+
+    def with_alone(self, sizes: PredictorSizes | None) -> "ModelConfig":
+        """The same with networks of these sizes for files of global tokens alone, or without."""
+        return replace(self, tokenizer=replace(self.tokenizer, alone=sizes))
 
     def to_json(self) -> dict[str, Any]:
         """As plain dictionaries and lists."""

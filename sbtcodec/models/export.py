@@ -4,7 +4,6 @@ The tables and the gain offsets that select them are part of a release, never re
 are decoded.
 """
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +87,8 @@ def export(
         names = ("tables.", ALONE)
         tensors |= {k: torch.from_numpy(v) for k, v in kept.items() if k.startswith(names)}
         if old.tokenizer.alone is not None:
-            sizes = replace(config.tokenizer, alone=old.tokenizer.alone)
-            config, card = replace(config, tokenizer=sizes), card | {"alone": before.get("alone")}
+            config = config.with_alone(old.tokenizer.alone)
+            card = card | {"alone": before.get("alone")}
     return write_tensors(path, tensors, config, card)
 
 
@@ -110,11 +109,10 @@ def export_alone(source: Path, look: Look, path: Path, *, recipe: dict[str, Any]
     """
     assert look.predictor is not None
     config, stored, card = read_tensors(source)
-    sizes = replace(config.tokenizer, alone=look.predictor.sizes)
     tensors = {k: torch.from_numpy(v) for k, v in stored.items() if not k.startswith(ALONE)}
     tensors |= {ALONE + k: v.detach().cpu().half() for k, v in look.state_dict().items()}
     card = card | {"alone": recipe}
-    return write_tensors(path, tensors, replace(config, tokenizer=sizes), card)
+    return write_tensors(path, tensors, config.with_alone(look.predictor.sizes), card)
 
 
 def export_decoder(source: Path, path: Path) -> str:

@@ -167,11 +167,10 @@ class _Window:
 
     def _ask(self, y_hat: Tensor) -> tuple[float, Tensor]:
         """The decoder's cost in bits, and the local tokens with the least by its parabola."""
-        y_hat, own = y_hat.requires_grad_(True), self.tokenizer.alone
+        y_hat = y_hat.requires_grad_(True)
         none = torch.tensor([0], dtype=torch.int64, device=y_hat.device)
         height, width = self.x.shape[2:]
-        decoder = self.tokenizer.decoder if own is None else own.decoder
-        x_hat = decoder(pixel_rows(y_hat), self.anchor_weights, none)
+        x_hat = self.tokenizer.decoder_alone(pixel_rows(y_hat), self.anchor_weights, none)
         x_hat = x_hat[:, :, :height, :width].float().clamp(0, 1)
         cost = self.lmbda * distortion(self.x, x_hat, MS_SSIM_SHARE)
         (gradient,) = torch.autograd.grad(cost, y_hat)

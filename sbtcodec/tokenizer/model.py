@@ -125,6 +125,11 @@ class Tokenizer(nn.Module):
         refined: Tensor = y_hat + self.refiners[0](features, y_hat).float()
         return refined
 
+    @property
+    def decoder_alone(self) -> Decoder:
+        """What makes pixels of that: a decoder of its own, where there is one."""
+        return self.decoder if self.alone is None else self.alone.decoder
+
     def predicted_alone(self, values: Tensor) -> Tensor:
         """The same by the networks that show such pictures, where there are ones of their own."""
         own = self.alone and self.alone.predictor

@@ -6,7 +6,6 @@ moments, step count and time used are all kept, and crops and noise depend on th
 
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -85,9 +84,15 @@ class Weights(NamedTuple):
     recipe: dict[str, Any]
 
 
+def averaged(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Averaged parameters by name, among the tensors that `load` gives."""
+    prefix = "ema."
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
 def averaged_weights(tensors: dict[str, Tensor], progress: dict[str, Any]) -> Weights:
     """The averaged weights of a checkpoint, from what `load` gives."""
-    state = {k[4:]: v for k, v in tensors.items() if k.startswith("ema.")}
+    state = averaged(tensors)
     return Weights(ModelConfig.from_json(progress["model"]), state, progress.get("config", {}))
 
 
@@ -105,9 +110,8 @@ def weights_of(path: Path) -> Weights:
         config, stored, card = read_tensors(path)
     except WeightsError:
         return averaged_weights(*load(path))
-    config = replace(config, tokenizer=replace(config.tokenizer, alone=None))
     stored = {name: array for name, array in stored.items() if not name.startswith(ALONE)}
-    return Weights(config, in_natural_units(stored)[0], card.get("recipe", {}))
+    return Weights(config.with_alone(None), in_natural_units(stored)[0], card.get("recipe", {}))
 
 
 def between(first: Path, second: Path, share: float, path: Path) -> Path:

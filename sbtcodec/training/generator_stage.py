@@ -119,7 +119,7 @@ def export_generator(run: Path, release: Release, path: Path) -> Path:
     """
     tensors, progress = checkpoint.load(run)
     config = GeneratorConfig.from_json(progress["generator"])
-    state = {k[4:]: v for k, v in tensors.items() if k.startswith("ema.")}
+    state = checkpoint.averaged(tensors)
     card = {
         "recipe": progress["recipe"],
         "steps": progress["step"],

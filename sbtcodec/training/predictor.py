@@ -51,7 +51,7 @@ def weights_in(path: Path) -> dict[str, Tensor]:
         tensors, _ = checkpoint.load(path)
     except WeightsError:
         return checkpoint.weights_of(path).state
-    return {k[4:]: v for k, v in tensors.items() if k.startswith("ema.")}
+    return checkpoint.averaged(tensors)
 
 
 def trained_predictor(path: Path, tokenizer: Tokenizer) -> Predictor:
@@ -64,5 +64,5 @@ def trained_predictor(path: Path, tokenizer: Tokenizer) -> Predictor:
     if "predictor" not in progress:
         raise WeightsError(f"{path} is no checkpoint of a predictor; give one of that stage")
     model = Predictor(PredictorSizes(**progress["predictor"]), tokenizer.config)
-    load_into(model, {k[4:]: v for k, v in tensors.items() if k.startswith("ema.")})
+    load_into(model, checkpoint.averaged(tensors))
     return model.eval().requires_grad_(requires_grad=False)

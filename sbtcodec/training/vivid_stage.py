@@ -189,12 +189,11 @@ def averaged_look(run: Path, release: Release) -> tuple[Look, VividTraining, dic
     if progress.get("of") != release.digest.hex():
         raise WeightsError(f"{run} was not trained for {release.model_id}")
     config = release.model.config.tokenizer
-    averaged = {k[4:]: v for k, v in tensors.items() if k.startswith("ema.")}
     try:
         recipe = VividTraining(**progress["vivid"])
         sizes = sizes_of(recipe, config)
         look = Look(sizes.within(config) if recipe.alone else config, recipe.finest_width, sizes)
-        look.load_state_dict(averaged)
+        look.load_state_dict(checkpoint.averaged(tensors))
     except (RuntimeError, TypeError, ValueError, ArithmeticError) as error:
         raise WeightsError(f"{run} does not fit {release.name}: {error}") from error
     return look, recipe, progress["vivid"] | {"steps": progress["step"]}

@@ -2,6 +2,7 @@
 
 import math
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -127,28 +128,18 @@ class LookHint(StrEnum):
     VIVID = "vivid"
 
 
+_realism = partial(
+    typer.Option,
+    "--realism",
+    min=0,
+    max=1,
+    metavar="0..1",
+    help="Share of the vivid look, if the model has one: detail is synthesised.",
+)
 MeantRealismOption: TypeAlias = Annotated[
-    float | None,
-    typer.Option(
-        "--realism",
-        min=0,
-        max=1,
-        metavar="0..1",
-        help="Share of the vivid look, if the model has one: detail is synthesised.",
-        show_default="as the file is meant; 0, faithful, if it does not say",
-    ),
+    float | None, _realism(show_default="as the file is meant; 0, faithful, if it does not say")
 ]
-RealismOption: TypeAlias = Annotated[
-    float,
-    typer.Option(
-        "--realism",
-        min=0,
-        max=1,
-        metavar="0..1",
-        help="Share of the vivid look, if the model has one: detail is synthesised.",
-        show_default="0, faithful",
-    ),
-]
+RealismOption: TypeAlias = Annotated[float, _realism(show_default="0, faithful")]
 WeightsOption: TypeAlias = Annotated[
     Path | None,
     typer.Option(
