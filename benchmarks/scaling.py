@@ -1,12 +1,14 @@
 """What larger predictors and more photographs are worth, at equal steps.
 
     python -m benchmarks.scaling --data TRAIN --data-dir OTHERS --perceptual TRUNK --runs RUNS
+        [--held-out CLASSES]
 
 Predictors of local tokens from global ones, trained by themselves from fresh weights: of 0.5, 1, 2
 and 4 times the model's own parameters, and of its size on a quarter and on half of the photographs;
 each with two seeds, which also choose the photographs. Every run is a folder in RUNS; what is done
 is not done again, and what was stopped goes on. Pictures of global tokens alone are measured on the
-photographs of OTHERS, as `benchmarks.predictor_quality` does.
+photographs of OTHERS, as `benchmarks.predictor_quality` does, and pictures that the generator draws
+against CLASSES.
 """
 
 import argparse
@@ -141,15 +143,17 @@ def run(
     *,
     seeds: Sequence[int] = (0, 1),
     trunk: Path | None = None,
+    held_out: Path | None = None,
 ) -> tuple[str, str]:
     """Train and measure; gives the text and the plot.
 
     Raises:
         SbtError: photographs, a trunk or runs are not what they should be.
     """
-    judge = Judge(codec.release, dataset, trunk)
+    judge = Judge(codec.release, dataset, trunk, held_out=held_out)
     title = heading(dataset, codec)
-    about = f"{title}; {'without' if trunk is None else 'with'} VGG"
+    asked = (("VGG", trunk), ("samples", held_out))
+    about = "; ".join([title, *(f"{'with' if p else 'without'} {what}" for what, p in asked)])
     done = all_trained(codec, judge, about, runs, setting, seeds)
     own = judge.quality(released_predictor(codec.release))
     notes = f"""
@@ -158,7 +162,8 @@ def run(
         is that of weights, squares and of the part of the photographs. Pictures of global tokens
         alone. Error of y: of local tokens, mean over channels of the squared error relative to the
         variance; weighted: by what the decoder makes of it, which is what is minimised. VGG: less
-        is better. The second table has the slopes of straight lines by least squares: what a
+        is better. Samples: Frechet distance of pictures that the generator draws to photographs,
+        less is better. The second table has the slopes of straight lines by least squares: what a
         doubling adds.
     """
     return "\n\n".join([title, tables(done, own), paragraph(notes)]), plot(done)
@@ -177,6 +182,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16, help="squares of a step")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--perceptual", type=Path, help="a VGG-16 trunk")
+    parser.add_argument("--held-out", type=Path, help="photographs of the generator's classes")
     parser.add_argument("--plot", type=Path, help="an SVG file to write")
     a = parser.parse_args()
     setting = Setting(tuple(a.data), a.each, a.steps, a.batch)
@@ -186,7 +192,10 @@ def main() -> None:
             check_output(a.plot, force=a.force)
         codec = Codec.load("cpu", precision="float32")
         dataset = dataset_of(a.data_dir, a.limit)
-        text, svg = run(codec, dataset, a.runs, setting, seeds=a.seeds, trunk=a.perceptual)
+        trunk, held_out = a.perceptual, a.held_out
+        text, svg = run(
+            codec, dataset, a.runs, setting, seeds=a.seeds, trunk=trunk, held_out=held_out
+        )
         publish(text, a.out, force=a.force)
         if a.plot is not None:
             write_atomically(a.plot, svg.encode(), force=a.force)

@@ -9,7 +9,15 @@ from benchmarks.output import table
 from benchmarks.predictor_quality import HEADINGS, Quality
 from sbtcodec.evaluation.plots import HEIGHT, WIDTH, PlotPoint, Series, rate_distortion_svg
 
-MEASURED = {"error": 4, "weighted_error": 5, "psnr": 3, "ms_ssim": 4, "vgg": 4}  # with digits
+MEASURED = {  # with digits
+    "error": 4,
+    "weighted_error": 5,
+    "psnr": 3,
+    "ms_ssim": 4,
+    "vgg": 4,
+    "samples": 4,
+}
+PLOTTED = {"psnr": "PSNR, dB", "vgg": "VGG distance", "samples": "distance of samples"}
 COLOURS = "--ink:#222;--muted:#555;--grid:#ddd;--paper:#fff;" + "".join(
     f"--curve-{i}:{c};" for i, c in enumerate(("#b3261e", "#1f5fa8", "#2e7d32", "#8e5a00"))
 )
@@ -77,20 +85,30 @@ def tables(done: Sequence[Trained], own: Quality) -> str:
 
 
 def plot(done: Sequence[Trained]) -> str:
-    """PSNR against parameters, and against photographs under it: an SVG file."""
+    """An SVG file: what was measured against parameters, and beside it against photographs.
+
+    A row for each of PLOTTED that was measured. Better is up.
+    """
     shown = []
     labels = {"parameters": "parameters, millions", "photographs": "photographs"}
-    for row, (axis, (runs, of)) in enumerate(axes(done).items()):
-        series = [
-            Series(f"seed {i}", tuple(PlotPoint(x, y, f"{x:.4g}: {y:.3f} dB") for x, y in points))
-            for i, points in enumerate(by_seed(runs, of, "psnr"))
-        ]
-        one = rate_distortion_svg(
-            series, title=f"PSNR by {axis}", y_label="PSNR, dB", x_label=labels[axis]
-        )
-        at = f'<svg y="{row * HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
-        shown.append(one.replace("<svg ", at, 1))
+    rows = [n for n in PLOTTED if not any(np.isnan(getattr(t.quality, n)) for t in done)]
+    for row, name in enumerate(rows):
+        for column, (axis, (runs, of)) in enumerate(axes(done).items()):
+            series = [
+                Series(f"seed {i}", tuple(PlotPoint(x, y, f"{x:.4g}: {y:.4g}") for x, y in points))
+                for i, points in enumerate(by_seed(runs, of, name))
+            ]
+            one = rate_distortion_svg(
+                series,
+                title=f"{PLOTTED[name]}, by {axis}",
+                y_label=PLOTTED[name],
+                x_label=labels[axis],
+                falling=name != "psnr",
+            )
+            place = f'x="{column * WIDTH}" y="{row * HEIGHT}"'
+            at = f'<svg {place} width="{WIDTH}" height="{HEIGHT}" '
+            shown.append(one.replace("<svg ", at, 1))
     style = f"{COLOURS}background:#fff;font:14px sans-serif"
-    size = f'viewBox="0 0 {WIDTH} {len(shown) * HEIGHT}"'
+    size = f'viewBox="0 0 {2 * WIDTH} {len(rows) * HEIGHT}"'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} style="{style}">'
     return "\n".join([head, *shown, "</svg>\n"])

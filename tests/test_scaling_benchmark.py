@@ -6,17 +6,21 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from skimage import data
 
 from benchmarks import predictor_quality, scaling
 from benchmarks.output import dataset_of
 from benchmarks.predictor_quality import Judge, Quality, released_predictor
+from benchmarks.predictor_samples import Samples
 from benchmarks.scaling import Setting, part_of
-from benchmarks.scaling_results import Trained, tables
+from benchmarks.scaling_results import Trained, plot, tables
+from benchmarks.token_sources import pictures
 from sbtcodec.codec.codec import Codec
 from sbtcodec.errors import SbtError
 from sbtcodec.evaluation.metrics import psnr
+from sbtcodec.evaluation.perceptual import VggDistance
 from sbtcodec.training.local_data import local_data
 
 
@@ -94,6 +98,42 @@ def test_slopes_are_those_of_the_law_that_made_the_points() -> None:
     parameters, photographs = text.splitlines()[-2:]
     assert "1.5000 ±0.5000" in parameters
     assert "0.0000 ±0.0000" in photographs
+
+
+def test_only_what_was_measured_is_plotted() -> None:
+    without, every = float("nan"), Quality(10**6, 0.5, 0.1, 20, 0.7, 0.4, 0.3)
+    for quality, count in ((every, 6), (replace(every, vgg=without, samples=without), 2)):
+        done = [
+            Trained(scale, 1.0, 0, 1000, replace(quality, parameters=int(1e6 * scale)))
+            for scale in (1.0, 2.0)
+        ]
+        root = ElementTree.fromstring(plot(done))
+        assert len(root.findall("{*}svg")) == count
+
+
+def test_samples_are_completed_by_the_predictor_that_is_asked(
+    tiny_weights: Path, trunk_file: Path
+) -> None:
+    codec = Codec.load("cpu", weights=tiny_weights, precision="float32")
+    release, rng = codec.release, np.random.default_rng(0)
+    tokenizer, trunk = release.model.tokenizer, VggDistance(trunk_file)
+    levels = release.model.config.tokenizer.levels
+    windows = rng.integers(0, levels, (66, 64, len(levels))).astype(np.uint8)
+    own, other = released_predictor(release), released_predictor(release)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.mul_(0.5)
+    shown = list(pictures(codec, windows))
+    samples = Samples(tokenizer, windows, trunk, iter(shown))
+    for made, decoded in zip(samples.pictures(own), shown, strict=True):
+        assert psnr(made, decoded) > 50
+    assert samples.distance(own) < 0.01 < samples.distance(other)
+
+
+def test_samples_without_a_trunk_are_refused(tiny_weights: Path, photographs: Path) -> None:
+    release = Codec.load("cpu", weights=tiny_weights).release
+    with pytest.raises(SbtError, match="a trunk"):
+        Judge(release, dataset_of(photographs, 1), None, held_out=photographs)
 
 
 def test_a_table_of_checkpoints(tiny_weights: Path, photographs: Path) -> None:
