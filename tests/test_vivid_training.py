@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
+from skimage import data
+from torch import Tensor
 from typer.testing import CliRunner
 
 from sbtcodec.cli import app
@@ -16,6 +19,7 @@ from sbtcodec.models.looks import write_look
 from sbtcodec.models.release import Release, load_release
 from sbtcodec.tokenizer.look import Look, look_like
 from sbtcodec.training import checkpoint
+from sbtcodec.training.spectrum_losses import carrier_traces
 from sbtcodec.training.trunk_losses import VggFeatures, feature_distance, texture_distance
 from sbtcodec.training.vivid_losses import (
     Discriminator,
@@ -45,9 +49,9 @@ def still(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sbtcodec.training.loop.clock", lambda _device: 0.0)
 
 
-def train(release: Release, data: Path, trunk: Path, out: Path, steps: int, **more: Any) -> Path:
+def train(release: Release, folder: Path, trunk: Path, out: Path, steps: int, **more: Any) -> Path:
     recipe = more.pop("recipe", RECIPE)
-    return train_vivid(recipe, release, data=data, trunk=trunk, out=out, steps=steps, **more)
+    return train_vivid(recipe, release, data=folder, trunk=trunk, out=out, steps=steps, **more)
 
 
 @pytest.mark.usefixtures("still")
@@ -106,6 +110,45 @@ def test_a_pattern_that_repeats_with_the_squares_is_seen() -> None:
     assert (dotted - photograph).square().mean() < (noisy - photograph).square().mean() / 8
     assert fold_traces(dotted, photograph) > fold_traces(noisy, photograph)
     assert fold_traces(photograph + 0.1, photograph) < 1e-6
+
+
+def weave(side: int, like: Tensor) -> Tensor:
+    """A pattern of 4 pixels, [1, 1, side, side], turned around at random every 16 pixels."""
+    place = torch.arange(side)
+    pattern = torch.cos(math.pi / 2 * place)[:, None] * torch.cos(math.pi / 2 * place)
+    g = torch.Generator().manual_seed(1)
+    signs = torch.randint(0, 2, (1, 1, side // 16, side // 16), generator=g) * 2.0 - 1
+    turned = F.interpolate(signs, scale_factor=16) * pattern
+    return turned * like.square().mean().sqrt() / turned.square().mean().sqrt()
+
+
+def test_a_weave_that_no_mean_shows_costs_and_noise_as_strong_does_not() -> None:
+    g = torch.Generator().manual_seed(0)
+    photograph = torch.tensor(data.astronaut()[100:356, 100:356]).permute(2, 0, 1)[None] / 255
+    noise = 0.02 * torch.randn(photograph.shape, generator=g)
+    woven = weave(256, noise)
+    assert fold_traces(photograph + woven, photograph) < 2e-5
+    plain = carrier_traces(photograph, photograph)
+    assert plain == 0
+    noisy = carrier_traces(photograph + noise, photograph)
+    assert carrier_traces(photograph + woven, photograph) > max(0.02, 20 * noisy)
+
+
+def test_a_pattern_of_the_photograph_may_be_drawn() -> None:
+    x = torch.full((1, 3, 64, 64), 0.5)
+    woven = x + weave(64, torch.full((1,), 0.1))
+    assert carrier_traces(woven, x) > 0.5
+    assert carrier_traces(woven, woven) == 0
+    assert carrier_traces(x, woven) == 0
+
+
+def test_the_gradient_of_carrier_traces_takes_a_weave_away() -> None:
+    x = torch.full((1, 1, 64, 64), 0.5)
+    pattern = weave(64, torch.full((1,), 0.1))
+    strength = torch.tensor(1.0, requires_grad=True)
+    carrier_traces(x + strength * pattern, x).backward()
+    assert strength.grad is not None
+    assert strength.grad > 0.01
 
 
 def test_a_shift_of_colour_costs_and_fine_noise_does_not() -> None:

@@ -36,6 +36,7 @@ PRESETS: dict[str, VividTraining] = {
         looked_at=2,
         texture=0.0,
         folds=8000.0,
+        carriers=2.0,
         colour=0.0,
         adversarial=0.0,
     ),

@@ -43,6 +43,7 @@ class VividTraining:
         looked_at: crops of a step whose features are looked at, the first ones; 0 for all.
         texture: weight of `texture_distance`.
         folds: weight of `fold_traces`.
+        carriers: weight of `carrier_traces`.
         colour: weight of `colours_apart`.
         adversarial: weight of the discriminator's opinion.
         discriminator_every: steps from one of the discriminator to the next.
@@ -72,6 +73,7 @@ class VividTraining:
     looked_at: int = 0
     texture: float = 0.6
     folds: float = 8000.0
+    carriers: float = 10.0
     colour: float = 60.0
     adversarial: float = 0.12
     discriminator_every: int = 2

@@ -17,6 +17,7 @@ from sbtcodec.tokenizer.look import Look
 from sbtcodec.tokenizer.noise import PERIOD, noise_at
 from sbtcodec.training.config import SYMBOLS
 from sbtcodec.training.objective import forward_of
+from sbtcodec.training.spectrum_losses import carrier_traces
 from sbtcodec.training.state import descend, follow
 from sbtcodec.training.step import TrainingPass
 from sbtcodec.training.trunk_losses import VggFeatures, feature_distance, texture_distance
@@ -148,6 +149,7 @@ def update(run: VividRun, x: Tensor, arrived: Arrived, features: VggFeatures) ->
         "mse": (c.squared_error, lambda: (made - x).square().mean()),
         "log": (c.log_error, lambda: logarithm_of_error(made, x)),
         "folds": (c.folds, lambda: fold_traces(made, x)),
+        "carriers": (c.carriers, lambda: carrier_traces(made, x)),
         "colour": (c.colour, lambda: colours_apart(made, x)),
     }
     if discriminator is not None and run.progress >= c.adversarial_from:
