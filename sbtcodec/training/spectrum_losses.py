@@ -49,7 +49,8 @@ def carrier_traces(made: Tensor, x: Tensor) -> Tensor:
     """
     with torch.no_grad():
         allowed = hills(x).clamp_min(0) + ALLOWED
-    return F.relu(hills(made) - allowed).square().mean()
+    excess: Tensor = F.relu(hills(made) - allowed)
+    return excess.square().mean()
 
 
 def _ring(device: torch.device) -> Tensor:
