@@ -63,4 +63,5 @@ def _ring(device: torch.device) -> Tensor:
 def _high(device: torch.device) -> Tensor:
     """1 for the bands that are looked at, float [BANDS, BANDS]."""
     along = torch.fft.fftfreq(BANDS, device=device) * BANDS
-    return (along[:, None].square() + along.square() >= LOWEST**2).float()
+    distance = torch.hypot(along[:, None], along)
+    return distance.ge(LOWEST).float()
