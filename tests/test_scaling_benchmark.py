@@ -109,6 +109,9 @@ def test_only_what_was_measured_is_plotted() -> None:
         ]
         root = ElementTree.fromstring(plot(done))
         assert len(root.findall("{*}svg")) == count
+        labels = {text.text or "" for text in root.iter("{*}text")}
+        assert "1000" in labels
+        assert not any("e+" in label for label in labels)
 
 
 def test_samples_are_completed_by_the_predictor_that_is_asked(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from html import escape
 
 WIDTH, HEIGHT = 520, 400
-_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 18, 14, 56
+_LEFT, _RIGHT, _TOP, _BOTTOM = 80, 24, 14, 56
 _ROW = 22
 """Height of a row of the legend."""
 
@@ -159,7 +159,7 @@ def _axes(
     for tick in x_ticks:
         x = frame.x(tick)
         lines.append(f'<line x1="{x:.1f}" y1="{_TOP}" x2="{x:.1f}" y2="{bottom}"/>')
-        labels.append(f'<text x="{x:.1f}" y="{bottom + 20}" text-anchor="middle">{tick:.3g}</text>')
+        labels.append(f'<text x="{x:.1f}" y="{bottom + 20}" text-anchor="middle">{tick:g}</text>')
     for tick in y_ticks:
         y = frame.y(tick)
         lines.append(f'<line x1="{_LEFT}" y1="{y:.1f}" x2="{right}" y2="{y:.1f}"/>')
