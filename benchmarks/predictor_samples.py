@@ -49,9 +49,10 @@ class Samples:
 
         Args:
             tokenizer: whose tokens they are, and whose decoder shows them.
-            windows: global tokens, uint8 [N, SIDE * SIDE, dims]; two at least.
+            windows: global tokens, uint8 [N, SIDE * SIDE, dims]; more than COMPONENTS of
+                `sbtcodec.evaluation.distribution`.
             trunk: whose features are compared.
-            real: photographs uint8 [H, W, 3]; two at least.
+            real: photographs uint8 [H, W, 3], as many at least.
         """
         self.tokenizer, self.windows, self.trunk = tokenizer, windows, trunk
         self.real = features_of(trunk, real)
