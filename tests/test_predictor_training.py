@@ -176,11 +176,31 @@ def test_training_lowers_what_it_minimises(
     batch = Batches(data, tokenizer, 12, 1).batch(0, 0)
     with torch.no_grad():
         decoder = tokenizer if pixels else None
-        before, after = (float(loss_of(m, batch, data.coding, decoder)) for m in models)
+        before, after = (float(loss_of(m, batch, data.coding, decoder=decoder)) for m in models)
     assert after < 0.9 * before
     if not pixels:
         errors = [held_out_error(m, tokenizer, data, data.coding) for m in models]
         assert errors[1] < 0.9 * errors[0]
+
+
+def test_the_loss_is_the_sum_of_its_terms(release: Release, data: LocalData) -> None:
+    tokenizer = release.model.tokenizer
+    model = begun(RECIPE, tokenizer, CPU).model
+    batch = Batches(data, tokenizer, 4, 0).batch(0, 0)
+    with torch.no_grad():
+        tokens = float(loss_of(model, batch, data.coding))
+        pixels = float(loss_of(model, batch, data.coding, decoder=tokenizer, bootstrap=False))
+        both = float(loss_of(model, batch, data.coding, decoder=tokenizer))
+    assert tokens > 0 and pixels > 0
+    assert both == pytest.approx(tokens + pixels)
+
+
+def test_presets_differ_in_their_terms() -> None:
+    presets = predictor_stage.PRESETS
+    terms = {name: (presets[name].pixels, presets[name].bootstrap) for name in presets}
+    assert terms["base"] == (False, True)
+    assert terms["pixels"] == (True, False)
+    assert terms["both"] == (True, True)
 
 
 def test_the_length_in_steps_ends_a_run(release: Release, data: LocalData, tmp_path: Path) -> None:

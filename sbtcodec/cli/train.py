@@ -50,8 +50,8 @@ def train(
         typer.Option(
             help="Recipe: base, muon, finish, structure, symbols, settle, alone, revive, encoder or"
             " tiny; of a generator, base, small, autoregressive or tiny; of a predictor, base,"
-            " half, double, fourfold, pixels or tiny; of a vivid look, base or tiny, and alone"
-            " for better pictures of global tokens alone."
+            " half, double, fourfold, pixels, both or tiny; of a vivid look, base or tiny, and"
+            " alone for better pictures of global tokens alone."
         ),
     ] = "base",
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("runs/base"),

@@ -36,14 +36,15 @@ class PredictorTraining(TokenTraining):
         batch: squares in a step and process.
         length: of the run in steps, instead of minutes; 0 for minutes.
         scale: of the number of parameters, relative to the model's own predictor.
-        pixels: whether the loss is that of pixels, through the frozen decoder. Else it is that of
-            local tokens, which draws the prediction to them.
+        pixels: whether the loss has the error of pixels, through the frozen decoder.
+        bootstrap: whether it has that of local tokens, which draws the prediction to them.
     """
 
     batch: int = 16
     length: int = 0
     scale: float = 1.0
     pixels: bool = False
+    bootstrap: bool = True
 
 
 class PredictorRun(TokenRun[PredictorTraining, Predictor]):
@@ -140,7 +141,10 @@ def train_predictor(
         batch = batches.batch(run.step, rank).to(run.device)
         kind = run.device.type
         with torch.autocast(kind, torch.bfloat16, enabled=fast_bf16(kind)):
-            loss = loss_of(run.model, batch, data.coding, tokenizer if recipe.pixels else None)
+            decoder = tokenizer if recipe.pixels else None
+            loss = loss_of(
+                run.model, batch, data.coding, decoder=decoder, bootstrap=recipe.bootstrap
+            )
         update(run, loss, world)
         return {"error": loss.item()}
 

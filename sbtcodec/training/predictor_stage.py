@@ -18,7 +18,8 @@ PRESETS: dict[str, PredictorTraining] = {
     "half": replace(BASE, scale=0.5),
     "double": replace(BASE, scale=2.0),
     "fourfold": replace(BASE, scale=4.0),
-    "pixels": replace(BASE, pixels=True),
+    "pixels": replace(BASE, pixels=True, bootstrap=False),
+    "both": replace(BASE, pixels=True),
     "tiny": replace(BASE, minutes=1.0, batch=4, warmup_steps=5),
 }
 SQUARES = {"tiny": 2}  # of a photograph, where not those of `local_data`

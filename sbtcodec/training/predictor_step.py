@@ -2,8 +2,7 @@
 
 The loss is the error of local tokens, weighted by what it costs in pixels (`Coding.error`): it
 draws prediction and local tokens together, as in the training of a whole model, where both move.
-Without that term it is the error of pixels through the frozen decoder, and local tokens are not
-looked at.
+Beside it or in its place there can be the error of pixels through the frozen decoder.
 """
 
 from dataclasses import dataclass
@@ -73,25 +72,36 @@ def taken(squares: Squares, rows: NDArray[np.int64], coding: Coding, tokenizer: 
     return Batch(pixel_rows(values), coding.decoded(np.array(squares.y[rows])), pixels)
 
 
-def loss_of(model: nn.Module, batch: Batch, coding: Coding, decoder: Tokenizer | None) -> Tensor:
-    """The mean error of a batch, a share of what a prediction leaves that says nothing.
+def loss_of(
+    model: nn.Module,
+    batch: Batch,
+    coding: Coding,
+    *,
+    decoder: Tokenizer | None = None,
+    bootstrap: bool = True,
+) -> Tensor:
+    """The sum of a batch's mean errors, each a share of what a prediction leaves that says nothing.
 
     Args:
         model: the predictor.
         batch: on its device.
         coding: of the local tokens.
-        decoder: the frozen model whose pictures are compared; None for the error of local tokens.
+        decoder: the frozen model whose pictures are compared; pictures are not, without.
+        bootstrap: compare local tokens.
 
     Raises:
         DatasetError: pictures are to be compared, and pixels were not kept.
     """
     y_hat = model(batch.values)
+    loss = y_hat.new_zeros(())
+    if bootstrap:
+        loss = loss + coding.error(y_hat, batch.y).mean()
     if decoder is None:
-        return coding.error(y_hat, batch.y).mean()
+        return loss
     if batch.pixels is None:
         raise DatasetError("these tokens were kept without pixels; compute them anew, with pixels")
     error = (picture_of(decoder, y_hat).float() - batch.pixels).square().mean()
-    return error / coding.pixel_variance.to(error.device)[0]
+    return loss + error / coding.pixel_variance.to(error.device)[0]
 
 
 @torch.inference_mode()
