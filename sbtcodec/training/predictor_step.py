@@ -93,7 +93,7 @@ def loss_of(
         DatasetError: pictures are to be compared, and pixels were not kept.
     """
     y_hat = model(batch.values)
-    loss = y_hat.new_zeros(())
+    loss: Tensor = y_hat.new_zeros(())
     if bootstrap:
         loss = loss + coding.error(y_hat, batch.y).mean()
     if decoder is None:
