@@ -1,5 +1,6 @@
 """Training of the vivid look: where it starts, what it learns, and that it resumes."""
 
+import copy
 import json
 import math
 from dataclasses import replace
@@ -17,7 +18,8 @@ from sbtcodec.cli import app
 from sbtcodec.errors import DatasetError, SbtError, WeightsError
 from sbtcodec.models.looks import write_look
 from sbtcodec.models.release import Release, load_release
-from sbtcodec.tokenizer.look import Look, look_like
+from sbtcodec.runtime.tensor_files import save_tensors
+from sbtcodec.tokenizer.look import Look, look_like, mixed
 from sbtcodec.training import checkpoint
 from sbtcodec.training.spectrum_losses import carrier_traces
 from sbtcodec.training.trunk_losses import VggFeatures, feature_distance, texture_distance
@@ -28,6 +30,7 @@ from sbtcodec.training.vivid_losses import (
     logarithm_of_error,
 )
 from sbtcodec.training.vivid_run import train_vivid
+from sbtcodec.training.vivid_stage import PRESETS, averaged_look
 from sbtcodec.training.vivid_state import VividTraining, begun, sizes_of
 from sbtcodec.training.vivid_step import Crops, looked_at, shown_by, update
 
@@ -317,6 +320,78 @@ def test_a_run_can_start_from_the_weights_of_a_look(release: Release, tmp_path: 
         )
     with pytest.raises(WeightsError, match="not of this recipe's sizes"):
         begun(replace(RECIPE, finest_width=16), release, CHANNELS, CPU, warm_start=path)
+
+
+@pytest.fixture
+def start(release: Release) -> Look:
+    sizes = sizes_of(RECIPE, release.model.config.tokenizer)
+    return look_like(release.model.tokenizer, RECIPE.finest_width, sizes)
+
+
+@pytest.fixture
+def trained(start: Look) -> Look:
+    """As if a training had moved every weight."""
+    made, random = copy.deepcopy(start), torch.Generator().manual_seed(4)
+    with torch.no_grad():
+        for value in made.state_dict().values():
+            value.add_(0.03 * torch.randn(value.shape, generator=random))
+    return made
+
+
+def shown(look: Look, release: Release) -> Tensor:
+    recipe = replace(RECIPE, alone_share=0.5)
+    x = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        return shown_by(look, Crops(release, recipe, CPU).arrived(x, 0))
+
+
+def test_a_look_that_is_mixed_goes_from_what_was_learned_to_the_faithful_one(
+    release: Release, start: Look, trained: Look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sbtcodec.training.vivid_step.fast_bf16", lambda _kind: False)
+    faithful = shown(start, release)
+    assert torch.equal(shown(mixed(trained, start, 0), release), shown(trained, release))
+    torch.testing.assert_close(shown(mixed(trained, start, 1), release), faithful)
+    errors = [
+        float((shown(mixed(trained, start, share), release) - faithful).square().mean())
+        for share in (0, 0.3, 0.7, 0.95)
+    ]
+    assert errors == sorted(errors, reverse=True) and errors[0] > 100 * errors[-1] > 0
+
+
+def test_of_a_branch_that_began_at_random_only_what_it_adds_is_mixed(
+    start: Look, trained: Look
+) -> None:
+    made, was = mixed(trained, start, 0.25).state_dict(), trained.state_dict()
+    for name in ("decoder.finest.0.weight", "decoder.finest.2.expand.weight", "decoder.noise2"):
+        assert torch.equal(made[name], was[name])
+    for name in ("decoder.finest.3.weight", "decoder.finest.3.bias", "decoder.noise4"):
+        assert not start.state_dict()[name].any()
+        torch.testing.assert_close(made[name], 0.75 * was[name])
+
+
+def test_the_recipe_says_how_much_of_the_faithful_look_is_released(
+    release: Release, photographs: Path, trunk_file: Path, tmp_path: Path
+) -> None:
+    recipe = replace(RECIPE, warmup_steps=1, faithful_share=0.0)
+    path = train(release, photographs, trunk_file, tmp_path, 2, recipe=recipe)
+    whole, _, told = averaged_look(path, release)
+    assert told["faithful_share"] == 0 and told["steps"] == 2
+    tensors, progress = checkpoint.load(path)
+    about = {
+        "progress": json.dumps(progress | {"vivid": progress["vivid"] | {"faithful_share": 0.5}})
+    }
+    save_tensors(tensors, tmp_path / "half", about)
+    half, _, told = averaged_look(tmp_path / "half", release)
+    assert told["faithful_share"] == 0.5
+    begun_with = release.model.tokenizer.decoder.leave[0].weight
+    ends = whole.decoder.leave[0].weight, begun_with
+    assert not torch.equal(*ends)
+    torch.testing.assert_close(half.decoder.leave[0].weight, (ends[0] + ends[1]) / 2)
+
+
+def test_networks_for_global_tokens_alone_are_released_as_they_were_learned() -> None:
+    assert PRESETS["alone"].faithful_share == 0 < PRESETS["base"].faithful_share < 1
 
 
 def test_what_is_missing_is_told(

@@ -5,7 +5,7 @@ model's own, which become part of it.
 """
 
 import tempfile
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,12 @@ from sbtcodec.models.looks import add_look, write_look
 from sbtcodec.models.registry import read_manifest
 from sbtcodec.models.release import Release, load_release
 from sbtcodec.runtime.devices import device_of
-from sbtcodec.tokenizer.look import Look
+from sbtcodec.tokenizer.look import Look, mixed
 from sbtcodec.training import checkpoint
 from sbtcodec.training.config import recipe_of
 from sbtcodec.training.publish import add
 from sbtcodec.training.vivid_run import train_vivid
-from sbtcodec.training.vivid_state import VividTraining, sizes_of
+from sbtcodec.training.vivid_state import VividTraining, faithful_start, sizes_of
 
 PRESETS: dict[str, VividTraining] = {
     "base": VividTraining(),
@@ -39,6 +39,7 @@ PRESETS: dict[str, VividTraining] = {
         carriers=2.0,
         colour=0.0,
         adversarial=0.0,
+        faithful_share=0.0,
     ),
     "tiny": VividTraining(minutes=1.0, batch=1, side=64, finest_width=8, warmup_steps=5),
 }
@@ -177,7 +178,10 @@ def check_same(release: Release, other: Release) -> None:
 
 
 def averaged_look(run: Path, release: Release) -> tuple[Look, VividTraining, dict[str, Any]]:
-    """The averaged networks of a checkpoint, its recipe, and what a weights file says of that.
+    """The networks of a checkpoint as they are released: averaged, with a share of the start's.
+
+    Returns:
+        The networks, their recipe, and what a weights file says of that.
 
     Raises:
         WeightsError: the checkpoint is none of a look, or not of one for this model.
@@ -195,6 +199,9 @@ def averaged_look(run: Path, release: Release) -> tuple[Look, VividTraining, dic
         sizes = sizes_of(recipe, config)
         look = Look(sizes.within(config) if recipe.alone else config, recipe.finest_width, sizes)
         look.load_state_dict(checkpoint.averaged(tensors))
+        if recipe.faithful_share:
+            look = mixed(look, faithful_start(recipe, release), recipe.faithful_share)
     except (RuntimeError, TypeError, ValueError, ArithmeticError) as error:
         raise WeightsError(f"{run} does not fit {release.name}: {error}") from error
-    return look, recipe, progress["vivid"] | {"steps": progress["step"]}
+    told = asdict(recipe) | {"steps": progress["step"]}
+    return look, recipe, told

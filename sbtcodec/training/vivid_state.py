@@ -12,7 +12,7 @@ from sbtcodec.models.looks import read_look
 from sbtcodec.models.release import Release
 from sbtcodec.tokenizer.config import TokenizerConfig
 from sbtcodec.tokenizer.layers import channels_last
-from sbtcodec.tokenizer.look import alone_like, look_like
+from sbtcodec.tokenizer.look import Look, alone_like, look_like
 from sbtcodec.tokenizer.predictor_sizes import PredictorSizes
 from sbtcodec.training import checkpoint
 from sbtcodec.training.state import rate_factor_at
@@ -55,6 +55,8 @@ class VividTraining:
         decay_share: share of the run, at its end, over which the rates fall linearly to zero.
         ema: decay of the averaged weights.
         clip: largest norm of a gradient.
+        faithful_share: of the faithful look that training begins with, in what is released; see
+            `mixed`.
     """
 
     minutes: float = 120.0
@@ -85,6 +87,7 @@ class VividTraining:
     decay_share: float = 0.6
     ema: float = 0.997
     clip: float = 1.0
+    faithful_share: float = 0.1
 
     @property
     def alone(self) -> bool:
@@ -177,6 +180,15 @@ def sizes_of(recipe: VividTraining, config: TokenizerConfig) -> PredictorSizes:
     return PredictorSizes.of(config).deeper(recipe.blocks, recipe.refining)
 
 
+def faithful_start(recipe: VividTraining, release: Release) -> Look:
+    """What the recipe's networks are before they are trained: they show what the model does."""
+    tokenizer = release.model.tokenizer
+    sizes = sizes_of(recipe, tokenizer.config)
+    if recipe.alone:
+        return alone_like(tokenizer, sizes)
+    return look_like(tokenizer, recipe.finest_width, sizes)
+
+
 def _adam(network: nn.Module, rate: float) -> torch.optim.Optimizer:
     made = torch.optim.AdamW(network.parameters(), rate, betas=(0.5, 0.99), weight_decay=0.0)
     for group in made.param_groups:
@@ -211,12 +223,7 @@ def begun(
             " from those of the model: give none"
         )
     torch.manual_seed(recipe.seed)
-    tokenizer = release.model.tokenizer
-    sizes = sizes_of(recipe, tokenizer.config)
-    if recipe.alone:
-        look = alone_like(tokenizer, sizes)
-    else:
-        look = look_like(tokenizer, recipe.finest_width, sizes)
+    look = faithful_start(recipe, release)
     if warm_start is not None:
         stored = read_look(warm_start, release.model.config.tokenizer).look
         try:
