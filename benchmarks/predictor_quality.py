@@ -30,6 +30,7 @@ from sbtcodec.models.release import Release
 from sbtcodec.tokenizer.layers import pixel_rows
 from sbtcodec.tokenizer.predictor import Predictor, predictor_like
 from sbtcodec.tokenizer.predictor_sizes import PredictorSizes
+from sbtcodec.training import checkpoint
 from sbtcodec.training.local_data import SIDES, square_of
 from sbtcodec.training.local_tokens import Coding, coding_of, local_tokens
 from sbtcodec.training.predictor import trained_predictor
@@ -147,7 +148,8 @@ NOTES = """
     Pictures of global tokens alone, those of a file without details, of the middle square of each
     photograph; tokens as in training, all else in float32. Error of y: of the encoder's local
     tokens, mean over channels of the squared error relative to the variance; weighted: by what the
-    decoder makes of it. 1 is a prediction that says nothing, 0 an exact one. VGG: the distance of
+    decoder makes of it. 1 is a prediction that says nothing, 0 an exact one. Minutes and steps are
+    those of training, minutes on the clock of `train`: of a core, on a CPU. VGG: the distance of
     `sbtcodec.evaluation.perceptual`, less is better. Samples: Frechet distance of pictures that the
     generator draws to photographs, as `benchmarks.generator` has it.
 """
@@ -166,11 +168,13 @@ def run(
         SbtError: a file is not what it should be.
     """
     judge = Judge(codec.release, dataset, trunk, held_out=held_out)
-    rows = [["of the model", *judge.quality(released_predictor(codec.release)).row()]]
+    rows = [["of the model", "", "", *judge.quality(released_predictor(codec.release)).row()]]
     for path in checkpoints:
         made = trained_predictor(path, codec.release.model.tokenizer)
-        rows.append([str(path.parent.name), *judge.quality(made).row()])
-    shown = table(["predictor", *HEADINGS], rows)
+        _, progress = checkpoint.load(path)
+        length = f"{progress['seconds'] / 60:.0f}", str(progress["step"])
+        rows.append([str(path.parent.name), *length, *judge.quality(made).row()])
+    shown = table(["predictor", "minutes", "steps", *HEADINGS], rows)
     return "\n\n".join([heading(dataset, codec), shown, paragraph(NOTES)])
 
 

@@ -22,6 +22,7 @@ from sbtcodec.errors import SbtError
 from sbtcodec.evaluation.metrics import psnr
 from sbtcodec.evaluation.perceptual import VggDistance
 from sbtcodec.training.local_data import local_data
+from sbtcodec.training.predictor_run import PredictorTraining, train_predictor
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +140,15 @@ def test_samples_without_a_trunk_are_refused(tiny_weights: Path, photographs: Pa
         Judge(release, dataset_of(photographs, 1), None, held_out=photographs)
 
 
-def test_a_table_of_checkpoints(tiny_weights: Path, photographs: Path) -> None:
+def test_a_table_of_checkpoints_says_for_how_long_they_learned(
+    tiny_weights: Path, photographs: Path, tmp_path: Path
+) -> None:
     codec = Codec.load("cpu", weights=tiny_weights, precision="float32")
-    text = predictor_quality.run(codec, dataset_of(photographs, 1), [], None)
-    assert text.splitlines()[3].startswith("of the model")
+    learnt = local_data(codec.release, tmp_path, folders=[photographs], each=1)
+    recipe = PredictorTraining(length=3, batch=2)
+    path = train_predictor(recipe, codec.tokenizer, learnt, out=tmp_path / "short")
+    text = predictor_quality.run(codec, dataset_of(photographs, 1), [path], None)
+    _, own, short = (line.split() for line in text.splitlines()[2:5])
+    assert own[:3] == ["of", "the", "model"]
+    assert short[:3] == ["short", "0", "3"]
+    assert len(short) == len(own)
