@@ -43,7 +43,7 @@ def demo(
 
     The picture is computed, not loaded. It is written to OUT_DIR with a file for each rate and a
     picture that shows them side by side, and a table of sizes and distances is printed. If the
-    model has a vivid look, the picture shows that of each, too.
+    model has a vivid look, the picture shows that of each, too, and the smallest JPEG file.
 
     \b
     Examples:
@@ -68,7 +68,8 @@ def demo(
     height, width = rgb.shape[:2]
     save_image(rgb, folder / ORIGINAL, force=force)
     panels = [(rgb, f"original: {number(rgb.size)} bytes of pixels")]
-    vivid = []
+    if codec.has_look():
+        panels.append(_smallest_jpeg(rgb))
     print(f"{'':16}  {'bytes':>8}  {'bpp':>6}  {'PSNR':>8}")
     for name, caption, quality, globals_only in RATES:
         data = codec.compress(rgb, quality, globals_only=globals_only)
@@ -77,14 +78,29 @@ def demo(
         bpp, psnr = 8 * len(data) / (width * height), _psnr(rgb, decoded)
         size = number(len(data))
         print(f"{name:16}  {size:>8}  {bpp:6.3f}  {psnr:5.2f} dB")
-        panels.append((decoded, f"{caption}: {size} bytes, {bpp:.3f} bpp, {psnr:.2f} dB"))
+        panels.append((decoded, _caption(caption, rgb, data, decoded)))
         if codec.has_look():
-            vivid.append((codec.decode(data, realism=1).rgb, f"{caption}: vivid look"))
-    sheet = Picture(side_by_side([*panels, *vivid]))
-    if vivid:
+            panels.append((codec.decode(data, realism=1).rgb, f"{caption}: vivid look"))
+    sheet = Picture(side_by_side(panels))
+    if codec.has_look():
         sheet = with_synthesised_detail(sheet, 1)
     save_image(sheet, folder / COMPARISON, force=force)
     print(f"\nOpen {folder / COMPARISON} to compare.")
+
+
+def _smallest_jpeg(rgb: "NDArray[np.uint8]") -> "tuple[NDArray[np.uint8], str]":
+    """What JPEG makes of the picture at its lowest quality, with a caption."""
+    from sbtcodec.evaluation.codecs import load_codec
+
+    jpeg = load_codec("jpeg")
+    data = jpeg.encode(rgb, 1)
+    decoded = jpeg.decode(data)
+    return decoded, _caption("JPEG, its smallest", rgb, data, decoded)
+
+
+def _caption(name: str, rgb: "NDArray[np.uint8]", data: bytes, decoded: "NDArray[np.uint8]") -> str:
+    bpp = 8 * len(data) / (rgb.shape[0] * rgb.shape[1])
+    return f"{name}: {number(len(data))} bytes, {bpp:.3f} bpp, {_psnr(rgb, decoded):.2f} dB"
 
 
 def _psnr(rgb: "NDArray[np.uint8]", decoded: "NDArray[np.uint8]") -> float:
