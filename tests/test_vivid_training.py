@@ -4,6 +4,7 @@ import copy
 import json
 import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from sbtcodec.errors import DatasetError, SbtError, WeightsError
 from sbtcodec.models.looks import write_look
 from sbtcodec.models.release import Release, load_release
 from sbtcodec.runtime.tensor_files import save_tensors
+from sbtcodec.tokenizer.layers import Block
 from sbtcodec.tokenizer.look import Look, look_like, mixed
 from sbtcodec.training import checkpoint
 from sbtcodec.training.spectrum_losses import carrier_traces
@@ -31,7 +33,7 @@ from sbtcodec.training.vivid_losses import (
 )
 from sbtcodec.training.vivid_run import train_vivid
 from sbtcodec.training.vivid_stage import PRESETS, averaged_look
-from sbtcodec.training.vivid_state import VividTraining, begun, sizes_of
+from sbtcodec.training.vivid_state import VividTraining, begun, faithful_start, sizes_of
 from sbtcodec.training.vivid_step import Crops, looked_at, shown_by, update
 
 RECIPE = VividTraining(
@@ -324,8 +326,7 @@ def test_a_run_can_start_from_the_weights_of_a_look(release: Release, tmp_path: 
 
 @pytest.fixture
 def start(release: Release) -> Look:
-    sizes = sizes_of(RECIPE, release.model.config.tokenizer)
-    return look_like(release.model.tokenizer, RECIPE.finest_width, sizes)
+    return faithful_start(RECIPE, release)
 
 
 @pytest.fixture
@@ -349,25 +350,52 @@ def test_a_look_that_is_mixed_goes_from_what_was_learned_to_the_faithful_one(
     release: Release, start: Look, trained: Look, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sbtcodec.training.vivid_step.fast_bf16", lambda _kind: False)
+    begin = partial(faithful_start, RECIPE, release)
     faithful = shown(start, release)
-    assert torch.equal(shown(mixed(trained, start, 0), release), shown(trained, release))
-    torch.testing.assert_close(shown(mixed(trained, start, 1), release), faithful)
+    assert torch.equal(shown(mixed(trained, begin, 0), release), shown(trained, release))
+    torch.testing.assert_close(shown(mixed(trained, begin, 1), release), faithful)
     errors = [
-        float((shown(mixed(trained, start, share), release) - faithful).square().mean())
+        float((shown(mixed(trained, begin, share), release) - faithful).square().mean())
         for share in (0, 0.3, 0.7, 0.95)
     ]
     assert errors == sorted(errors, reverse=True) and errors[0] > 100 * errors[-1] > 0
 
 
-def test_of_a_branch_that_began_at_random_only_what_it_adds_is_mixed(
-    start: Look, trained: Look
+@pytest.mark.parametrize("alone", [False, True])
+def test_what_is_mixed_does_not_depend_on_how_the_beginning_is_drawn(
+    release: Release, *, alone: bool
 ) -> None:
-    made, was = mixed(trained, start, 0.25).state_dict(), trained.state_dict()
-    for name in ("decoder.finest.0.weight", "decoder.finest.2.expand.weight", "decoder.noise2"):
+    recipe = replace(RECIPE, alone_share=1.0, finest_width=0) if alone else RECIPE
+    begin = partial(faithful_start, recipe, release)
+    look, made = begin(), []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        made.append(mixed(look, begin, 0.25).state_dict())
+    assert all(torch.equal(value, made[1][name]) for name, value in made[0].items())
+
+
+def test_of_what_began_at_random_only_what_it_adds_is_mixed(
+    release: Release, start: Look, trained: Look
+) -> None:
+    made = mixed(trained, partial(faithful_start, RECIPE, release), 0.25).state_dict()
+    was, first = trained.state_dict(), start.state_dict()
+    assert start.predictor is not None
+    blocks = [
+        k for k, m in start.predictor.predictor.spread.named_modules() if isinstance(m, Block)
+    ]
+    block = f"predictor.predictor.spread.{blocks[-1]}"
+    for name in (
+        "decoder.finest.0.weight",
+        "decoder.finest.2.expand.weight",
+        "decoder.noise2",
+        f"{block}.depthwise.weight",
+    ):
         assert torch.equal(made[name], was[name])
-    for name in ("decoder.finest.3.weight", "decoder.finest.3.bias", "decoder.noise4"):
-        assert not start.state_dict()[name].any()
+    for name in ("decoder.finest.3.weight", "decoder.noise4", f"{block}.project.weight"):
+        assert not first[name].any()
         torch.testing.assert_close(made[name], 0.75 * was[name])
+    for name in ("decoder.leave.0.weight", "predictor.predictor.embed.weight"):
+        torch.testing.assert_close(made[name], 0.75 * was[name] + 0.25 * first[name])
 
 
 def test_the_recipe_says_how_much_of_the_faithful_look_is_released(

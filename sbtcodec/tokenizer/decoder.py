@@ -13,7 +13,6 @@ from sbtcodec.tokenizer.layers import Block, Pointwise, part_of
 from sbtcodec.tokenizer.noise import PLACES4
 
 NOISE = 0.05  # what channels take of noise before they are trained
-ADDS = 3  # which layer of `finest` makes what it adds to the pixels
 
 
 class Decoder(nn.Module):

@@ -1,13 +1,14 @@
 """A look: a decoder and a predictor of its own, for the tokens of a model that stays as it is."""
 
 import copy
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from sbtcodec.tokenizer.config import TokenizerConfig
-from sbtcodec.tokenizer.decoder import ADDS, Decoder
+from sbtcodec.tokenizer.decoder import Decoder
 from sbtcodec.tokenizer.predictor import Predictor, predictor_like
 from sbtcodec.tokenizer.predictor_sizes import PredictorSizes
 
@@ -61,33 +62,28 @@ def look_like(
     return look
 
 
-def mixed(look: Look, start: Look, share: float) -> Look:
+def mixed(look: Look, begin: Callable[[], Look], share: float) -> Look:
     """A look between the one that a training began with and what it came to.
 
     Weights are interpolated: networks with one history differ little enough for that, and what is
-    between is better than both by some measures (Wortsman et al., arXiv 2109.01903). The branch at
-    stride 2 begins at random and adds nothing: of it, only what it adds is made less.
+    between is better than both by some measures (Wortsman et al., arXiv 2109.01903). What began at
+    random, within blocks and a branch that add nothing at first, stays as it was learned: there is
+    nothing between it and another draw. What they add is made less.
 
     Args:
-        look: what training came to.
-        start: what it began with, of the same sizes; stays as it is.
-        share: of the start, 0 to 1.
+        look: what training came to; stays as it is.
+        begin: makes what it began with, of the same sizes, but for what is drawn at random.
+        share: of the beginning, 0 to 1.
 
     Returns:
         A new look.
     """
-    made, first = copy.deepcopy(look), start.state_dict()
+    made, first, again = copy.deepcopy(look), begin().state_dict(), begin().state_dict()
     with torch.no_grad():
         for name, value in made.state_dict().items():
-            if not _inside_branch(name):
+            if torch.equal(first[name], again[name]):  # not drawn at random
                 value.lerp_(first[name].to(value), share)
     return made
-
-
-def _inside_branch(name: str) -> bool:
-    """Whether a parameter is of the branch at stride 2, before the layer that adds to pixels."""
-    of_branch = name.startswith(("decoder.finest.", "decoder.noise2"))
-    return of_branch and not name.startswith(f"decoder.finest.{ADDS}.")
 
 
 def alone_like(tokenizer: "Tokenizer", sizes: PredictorSizes) -> Look:

@@ -6,6 +6,7 @@ model's own, which become part of it.
 
 import tempfile
 from dataclasses import asdict, replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -200,7 +201,8 @@ def averaged_look(run: Path, release: Release) -> tuple[Look, VividTraining, dic
         look = Look(sizes.within(config) if recipe.alone else config, recipe.finest_width, sizes)
         look.load_state_dict(checkpoint.averaged(tensors))
         if recipe.faithful_share:
-            look = mixed(look, faithful_start(recipe, release), recipe.faithful_share)
+            begin = partial(faithful_start, recipe, release)
+            look = mixed(look, begin, recipe.faithful_share)
     except (RuntimeError, TypeError, ValueError, ArithmeticError) as error:
         raise WeightsError(f"{run} does not fit {release.name}: {error}") from error
     told = asdict(recipe) | {"steps": progress["step"]}
