@@ -21,7 +21,7 @@ from sbtcodec.models.looks import write_look
 from sbtcodec.models.release import Release, load_release
 from sbtcodec.runtime.tensor_files import save_tensors
 from sbtcodec.tokenizer.layers import Block
-from sbtcodec.tokenizer.look import Look, look_like, mixed
+from sbtcodec.tokenizer.look import Look, mixed
 from sbtcodec.training import checkpoint
 from sbtcodec.training.spectrum_losses import carrier_traces
 from sbtcodec.training.trunk_losses import VggFeatures, feature_distance, texture_distance
@@ -33,7 +33,7 @@ from sbtcodec.training.vivid_losses import (
 )
 from sbtcodec.training.vivid_run import train_vivid
 from sbtcodec.training.vivid_stage import PRESETS, averaged_look
-from sbtcodec.training.vivid_state import VividTraining, begun, faithful_start, sizes_of
+from sbtcodec.training.vivid_state import VividTraining, begun, faithful_start
 from sbtcodec.training.vivid_step import Crops, looked_at, shown_by, update
 
 RECIPE = VividTraining(
@@ -309,8 +309,7 @@ def test_textures_that_differ_only_in_where_they_are_have_the_same_statistics() 
 
 def test_a_run_can_start_from_the_weights_of_a_look(release: Release, tmp_path: Path) -> None:
     torch.manual_seed(3)
-    sizes = sizes_of(RECIPE, release.model.config.tokenizer)
-    trained = look_like(release.model.tokenizer, RECIPE.finest_width, sizes)
+    trained = faithful_start(RECIPE, release)
     with torch.no_grad():
         trained.decoder.leave[0].weight.add_(0.5)
     path = tmp_path / "look.safetensors"

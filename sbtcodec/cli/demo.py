@@ -1,6 +1,5 @@
 """The command `demo`: a picture that the project makes itself, at three rates."""
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -65,24 +64,23 @@ def demo(
 
     codec = Codec.load(device.value, precision=precision.value)
     rgb = demo_picture()
-    height, width = rgb.shape[:2]
     save_image(rgb, folder / ORIGINAL, force=force)
     panels = [(rgb, f"original: {number(rgb.size)} bytes of pixels")]
-    if codec.has_look():
+    vivid = codec.has_look()
+    if vivid:
         panels.append(_smallest_jpeg(rgb))
     print(f"{'':16}  {'bytes':>8}  {'bpp':>6}  {'PSNR':>8}")
     for name, caption, quality, globals_only in RATES:
         data = codec.compress(rgb, quality, globals_only=globals_only)
         write_atomically(folder / name, data, force=force)
         decoded = codec.decode(data).rgb
-        bpp, psnr = 8 * len(data) / (width * height), _psnr(rgb, decoded)
-        size = number(len(data))
-        print(f"{name:16}  {size:>8}  {bpp:6.3f}  {psnr:5.2f} dB")
-        panels.append((decoded, _caption(caption, rgb, data, decoded)))
-        if codec.has_look():
+        size, bpp, psnr = _measured(rgb, data, decoded)
+        print(f"{name:16}  {size:>8}  {bpp:>6}  {psnr:>5} dB")
+        panels.append((decoded, f"{caption}: {size} bytes, {bpp} bpp, {psnr} dB"))
+        if vivid:
             panels.append((codec.decode(data, realism=1).rgb, f"{caption}: vivid look"))
     sheet = Picture(side_by_side(panels))
-    if codec.has_look():
+    if vivid:
         sheet = with_synthesised_detail(sheet, 1)
     save_image(sheet, folder / COMPARISON, force=force)
     print(f"\nOpen {folder / COMPARISON} to compare.")
@@ -95,14 +93,15 @@ def _smallest_jpeg(rgb: "NDArray[np.uint8]") -> "tuple[NDArray[np.uint8], str]":
     jpeg = load_codec("jpeg")
     data = jpeg.encode(rgb, 1)
     decoded = jpeg.decode(data)
-    return decoded, _caption("JPEG, its smallest", rgb, data, decoded)
+    size, bpp, psnr = _measured(rgb, data, decoded)
+    return decoded, f"JPEG, its smallest: {size} bytes, {bpp} bpp, {psnr} dB"
 
 
-def _caption(name: str, rgb: "NDArray[np.uint8]", data: bytes, decoded: "NDArray[np.uint8]") -> str:
+def _measured(
+    rgb: "NDArray[np.uint8]", data: bytes, decoded: "NDArray[np.uint8]"
+) -> tuple[str, str, str]:
+    """Bytes, bits a pixel and PSNR of a file, as they are printed."""
+    from sbtcodec.evaluation.metrics import psnr
+
     bpp = 8 * len(data) / (rgb.shape[0] * rgb.shape[1])
-    return f"{name}: {number(len(data))} bytes, {bpp:.3f} bpp, {_psnr(rgb, decoded):.2f} dB"
-
-
-def _psnr(rgb: "NDArray[np.uint8]", decoded: "NDArray[np.uint8]") -> float:
-    error = float(((rgb.astype(float) - decoded) ** 2).mean())
-    return 10 * math.log10(255**2 / error) if error > 0 else math.inf
+    return number(len(data)), f"{bpp:.3f}", f"{psnr(rgb, decoded):.2f}"

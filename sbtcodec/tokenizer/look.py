@@ -82,7 +82,7 @@ def mixed(look: Look, begin: Callable[[], Look], share: float) -> Look:
     with torch.no_grad():
         for name, value in made.state_dict().items():
             if torch.equal(first[name], again[name]):  # not drawn at random
-                value.lerp_(first[name].to(value), share)
+                value.lerp_(first[name], share)
     return made
 
 
